@@ -1,0 +1,258 @@
+//! The configuration as values that cannot be wrong. Every default stands here once; `config.toml` at
+//! the top level shows them all and a test holds it against these.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use crate::hub::selector::Selector;
+
+/// Everything that a server is told at its start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The address of the data port; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Names beside loopback ones and the bound address that a `Host` may have, lower case, without port.
+    pub hosts: Vec<String>,
+    /// Origins allowed beside the same origin and loopback ones, as a browser writes them:
+    /// `https://app.example.com`, lower case, no default port, no path.
+    pub origins: Vec<String>,
+    /// Where events are kept.
+    pub journal: Journal,
+    /// How much of anything there may be.
+    pub limits: Limits,
+    /// How long anything may take.
+    pub timeouts: Timeouts,
+    /// How a quiet connection is kept alive and a dead one found.
+    pub heartbeat: Heartbeat,
+    /// What is particular to WebSocket.
+    pub websocket: WebSocket,
+    /// How live events are spread.
+    pub fanout: Fanout,
+    /// What is kept, by channel: the first entry whose pattern matches counts; none: [`Retention::default`].
+    pub channels: Vec<Retention>,
+    /// What is logged.
+    pub log: Log,
+}
+
+/// Where events are kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Journal {
+    /// The kind of store.
+    pub kind: JournalKind,
+    /// The most that all events together may weigh, in bytes; the oldest leave first.
+    pub max_bytes: usize,
+    /// How long an `Idempotency-Key` is remembered.
+    pub idempotency: Duration,
+}
+
+/// The kinds of journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JournalKind {
+    /// In memory: gone with the process.
+    Memory,
+}
+
+/// Ceilings in numbers and bytes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// Connections open at once, each with a thread and a file.
+    pub connections: usize,
+    /// Bytes of a request head, request line and fields together.
+    pub head_bytes: usize,
+    /// Bytes of a request target.
+    pub target_bytes: usize,
+    /// Fields in a request head.
+    pub fields: usize,
+    /// Bytes of one event's payload, and of one WebSocket message.
+    pub event_bytes: usize,
+    /// Bytes of one batch of events.
+    pub batch_bytes: usize,
+    /// Events in one batch.
+    pub batch_events: usize,
+    /// Channels and patterns that one connection may subscribe to.
+    pub subscriptions: usize,
+    /// Channels that exist at once.
+    pub channels: usize,
+    /// The socket send buffer (`SO_SNDBUF`) of a connection, in bytes.
+    pub send_buffer: usize,
+    /// Control messages (pongs, acks, errors) that may wait for one connection.
+    pub control_messages: usize,
+    /// Idempotency keys remembered at once.
+    pub idempotency_keys: usize,
+}
+
+/// Deadlines.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Timeouts {
+    /// From a request's first byte to the end of its head.
+    pub head: Duration,
+    /// From the end of a request's head to the end of its body.
+    pub body: Duration,
+    /// A kept connection without a request.
+    pub idle: Duration,
+    /// A write without any progress.
+    pub write: Duration,
+    /// The answer to a WebSocket close, and the drain after a refusal.
+    pub close: Duration,
+    /// The longest wait that a long poll is granted.
+    pub long_poll: Duration,
+    /// How long a stopping server waits for its connections.
+    pub drain: Duration,
+    /// The middle of the time after which clients are told to come back; each is told its own,
+    /// between half and one and a half of it.
+    pub retry: Duration,
+}
+
+/// How a quiet connection is kept alive.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heartbeat {
+    /// How often a stream says that it is there.
+    pub interval: Duration,
+    /// How long a WebSocket peer may take to answer a ping.
+    pub patience: Duration,
+}
+
+/// What is particular to WebSocket.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct WebSocket {
+    /// The values of `Sec-WebSocket-Protocol` that are accepted.
+    pub subprotocols: Vec<String>,
+}
+
+/// How live events are spread.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fanout {
+    /// Threads that write live events; `None`: one a core.
+    pub shards: Option<NonZeroUsize>,
+    /// Threads that serve subscribers that are behind; `None`: as many as shards.
+    pub catch_up: Option<NonZeroUsize>,
+    /// Recent events kept ready to be sent, in number.
+    pub tail_events: usize,
+    /// The same in bytes.
+    pub tail_bytes: usize,
+}
+
+/// What is kept of the channels that a pattern matches.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retention {
+    /// The channels that this is about.
+    pub pattern: Selector,
+    /// The most events kept in each channel; 0 keeps none: live only.
+    pub max_events: usize,
+    /// How long an event is kept; `None`: by number and bytes only.
+    pub max_age: Option<Duration>,
+    /// The most bytes kept in each channel.
+    pub max_bytes: usize,
+}
+
+/// What is logged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Log {
+    /// A filter as `RUST_LOG` has it, such as `info` or `warn,fourcast::hub=debug`.
+    pub level: String,
+}
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            hosts: Vec::new(),
+            origins: Vec::new(),
+            journal: Journal::default(),
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            heartbeat: Heartbeat::default(),
+            websocket: WebSocket::default(),
+            fanout: Fanout::default(),
+            channels: Vec::new(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Journal {
+            kind: JournalKind::Memory,
+            max_bytes: 256 * MIB,
+            idempotency: Duration::from_secs(300),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: 10_000,
+            head_bytes: 16 * KIB,
+            target_bytes: 8 * KIB,
+            fields: 100,
+            event_bytes: MIB,
+            batch_bytes: 8 * MIB,
+            batch_events: 1_000,
+            subscriptions: 100,
+            channels: 100_000,
+            send_buffer: 64 * KIB,
+            control_messages: 64,
+            idempotency_keys: 100_000,
+        }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts {
+            head: Duration::from_secs(10),
+            body: Duration::from_secs(30),
+            idle: Duration::from_secs(75),
+            write: Duration::from_secs(30),
+            close: Duration::from_secs(5),
+            long_poll: Duration::from_secs(60),
+            drain: Duration::from_secs(10),
+            retry: Duration::from_secs(3),
+        }
+    }
+}
+
+impl Default for Heartbeat {
+    fn default() -> Self {
+        Heartbeat {
+            interval: Duration::from_secs(25),
+            patience: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for Fanout {
+    fn default() -> Self {
+        Fanout {
+            shards: None,
+            catch_up: None,
+            tail_events: 10_000,
+            tail_bytes: 64 * MIB,
+        }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Retention {
+            pattern: Selector::everything(),
+            max_events: 1_000,
+            max_age: None,
+            max_bytes: 16 * MIB,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Log {
+            level: "info".to_owned(),
+        }
+    }
+}

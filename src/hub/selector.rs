@@ -1,0 +1,284 @@
+//! What a subscriber asks for: channels and patterns, and from which place on each of them counts.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use super::channel::{self, ChannelName, ChannelNameError};
+use crate::event::Event;
+
+/// One channel, or one pattern of channels: `*` is one segment, a last `**` is one or more.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Selector {
+    /// Exactly this channel.
+    Channel(ChannelName),
+    /// Every channel that the pattern matches.
+    Pattern(Pattern),
+}
+
+/// A pattern of channels, at least one of whose segments is `*` or `**`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Pattern {
+    text: Arc<str>,
+}
+
+impl Selector {
+    /// The pattern `**`, which every channel matches.
+    pub fn everything() -> Self {
+        Selector::Pattern(Pattern { text: "**".into() })
+    }
+
+    /// Whether `name` is asked for.
+    pub fn matches(&self, name: &ChannelName) -> bool {
+        match self {
+            Selector::Channel(channel) => channel == name,
+            Selector::Pattern(pattern) => pattern.matches(name),
+        }
+    }
+
+    /// The selector as it was written.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Selector::Channel(channel) => channel.as_str(),
+            Selector::Pattern(pattern) => &pattern.text,
+        }
+    }
+}
+
+impl Pattern {
+    /// Whether `name` fits, segment by segment.
+    pub fn matches(&self, name: &ChannelName) -> bool {
+        let mut segments = name.as_str().split('/');
+        for part in self.text.split('/') {
+            match (part, segments.next()) {
+                (_, None) => return false,
+                ("**", Some(_)) => return true,
+                ("*", Some(_)) => {}
+                (part, Some(segment)) if part == segment => {}
+                _ => return false,
+            }
+        }
+        segments.next().is_none()
+    }
+}
+
+/// Why a text is neither a channel nor a pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SelectorError {
+    /// A segment that no channel could have.
+    Name(ChannelNameError),
+    /// `**` somewhere else than at the end.
+    DeepWildcardInside,
+    /// `*` beside other characters of a segment.
+    PartialWildcard,
+}
+
+impl FromStr for Selector {
+    type Err = SelectorError;
+
+    fn from_str(text: &str) -> Result<Self, SelectorError> {
+        if !text.contains('*') {
+            return text
+                .parse()
+                .map(Selector::Channel)
+                .map_err(SelectorError::Name);
+        }
+        channel::check_shape(text).map_err(SelectorError::Name)?;
+        let mut segments = text.split('/').peekable();
+        while let Some(segment) = segments.next() {
+            match segment {
+                "*" => {}
+                "**" if segments.peek().is_none() => {}
+                "**" => return Err(SelectorError::DeepWildcardInside),
+                _ if segment.contains('*') => return Err(SelectorError::PartialWildcard),
+                _ => channel::check_segment(segment).map_err(SelectorError::Name)?,
+            }
+        }
+        Ok(Selector::Pattern(Pattern { text: text.into() }))
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for SelectorError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(error) => error.fmt(f),
+            Self::DeepWildcardInside => {
+                f.write_str("'**' may only be the last segment of a pattern")
+            }
+            Self::PartialWildcard => {
+                f.write_str("'*' stands for a whole segment; it cannot be a part of one")
+            }
+        }
+    }
+}
+
+impl std::error::Error for SelectorError {}
+
+/// What one subscriber examines: its selectors, each with the seq beyond which it counts, and, for a
+/// subscription that began N events back in each channel, where each of these channels begins.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    terms: Vec<Term>,
+    starts: Option<Arc<HashMap<ChannelName, u64>>>,
+}
+
+#[derive(Debug, Clone)]
+struct Term {
+    selector: Selector,
+    after: u64,
+}
+
+impl Selection {
+    /// Selectors that count from the beginning.
+    pub fn new(selectors: impl IntoIterator<Item = Selector>) -> Self {
+        let mut selection = Selection::default();
+        for selector in selectors {
+            selection.add(selector, 0);
+        }
+        selection
+    }
+
+    /// The same selectors, with each channel of `starts` counting only beyond its own seq.
+    pub fn starting_at(mut self, starts: HashMap<ChannelName, u64>) -> Self {
+        self.starts = (!starts.is_empty()).then(|| Arc::new(starts));
+        self
+    }
+
+    /// Adds a selector that counts for events beyond `after`; one that is there already stays as it is.
+    pub fn add(&mut self, selector: Selector, after: u64) {
+        if !self.contains(&selector) {
+            self.terms.push(Term { selector, after });
+        }
+    }
+
+    /// Takes a selector away; says whether it was there.
+    pub fn remove(&mut self, selector: &Selector) -> bool {
+        let before = self.terms.len();
+        self.terms.retain(|term| term.selector != *selector);
+        self.terms.len() < before
+    }
+
+    /// Whether this very selector is there.
+    pub fn contains(&self, selector: &Selector) -> bool {
+        self.terms.iter().any(|term| term.selector == *selector)
+    }
+
+    /// The selectors, in the order in which they were added.
+    pub fn selectors(&self) -> impl Iterator<Item = &Selector> {
+        self.terms.iter().map(|term| &term.selector)
+    }
+
+    /// How many selectors there are.
+    pub fn len(&self) -> usize {
+        self.terms.len()
+    }
+
+    /// Whether nothing is asked for.
+    pub fn is_empty(&self) -> bool {
+        self.terms.is_empty()
+    }
+
+    /// The one channel that is all of this selection, if it is one.
+    pub fn only_channel(&self) -> Option<&ChannelName> {
+        match &self.terms[..] {
+            [
+                Term {
+                    selector: Selector::Channel(name),
+                    ..
+                },
+            ] => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The channels, if there are no patterns.
+    pub fn channels(&self) -> Option<Vec<&ChannelName>> {
+        let channel = |term| match term {
+            &Term {
+                selector: Selector::Channel(ref name),
+                ..
+            } => Some(name),
+            _ => None,
+        };
+        self.terms.iter().map(channel).collect()
+    }
+
+    /// The seq beyond which events of `name` are asked for; `None` if they are not.
+    pub fn begins_after(&self, name: &ChannelName) -> Option<u64> {
+        let terms = self.terms.iter().filter(|term| term.selector.matches(name));
+        let after = terms.map(|term| term.after).min()?;
+        let start = self
+            .starts
+            .as_ref()
+            .and_then(|starts| starts.get(name))
+            .copied();
+        Some(after.max(start.unwrap_or(0)))
+    }
+
+    /// Whether this event is asked for.
+    pub fn matches(&self, event: &Event) -> bool {
+        self.begins_after(event.channel.name())
+            .is_some_and(|after| event.id.seq > after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(selector: &str, name: &str) -> bool {
+        selector
+            .parse::<Selector>()
+            .unwrap()
+            .matches(&name.parse().unwrap())
+    }
+
+    #[test]
+    fn a_star_is_one_segment_and_two_at_the_end_are_one_or_more() {
+        for (selector, name, expected) in [
+            ("a", "a", true),
+            ("a", "a/b", false),
+            ("*", "a", true),
+            ("*", "a/b", false),
+            ("**", "a/b/c", true),
+            ("a/*", "a/b", true),
+            ("a/*", "a", false),
+            ("a/*", "a/b/c", false),
+            ("a/**", "a/b/c", true),
+            ("a/**", "a", false),
+            ("*/b", "a/b", true),
+            ("*/b", "a/c", false),
+            ("a/*/c", "a/b/c", true),
+            ("a/*/**", "a/b", false),
+            ("a/*/**", "a/b/c/d", true),
+        ] {
+            assert_eq!(matches(selector, name), expected, "{selector} on {name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_refused() {
+        for text in [
+            "a*", "**/a", "a/**/b", "***", "a/*b", "*/..", "-/*", "*/", "é/*",
+        ] {
+            assert!(text.parse::<Selector>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_selector_counts_from_where_it_was_added() {
+        let mut selection = Selection::default();
+        selection.add("a/*".parse().unwrap(), 10);
+        selection.add("a/b".parse().unwrap(), 4);
+        assert_eq!(selection.begins_after(&"a/b".parse().unwrap()), Some(4));
+        assert_eq!(selection.begins_after(&"a/c".parse().unwrap()), Some(10));
+        assert_eq!(selection.begins_after(&"b".parse().unwrap()), None);
+    }
+}
