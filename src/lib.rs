@@ -3,5 +3,6 @@
 
 pub mod config;
 pub mod event;
+pub mod http;
 pub mod hub;
 pub mod refusal;
