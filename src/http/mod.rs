@@ -2,8 +2,9 @@
 //! a thread or a clock.
 //!
 //! In walking order: [`head`] reads a request's head, `scan` refuses it as early as its bytes allow,
-//! [`fields`] reads the values of single fields. Every no is a [`Refusal`](crate::refusal::Refusal).
+//! [`fields`] reads the values of single fields, [`body`] decodes what follows. Every no is a [`Refusal`](crate::refusal::Refusal).
 
+pub mod body;
 pub mod fields;
 pub mod head;
 mod scan;
