@@ -2,11 +2,13 @@
 //! a thread or a clock.
 //!
 //! In walking order: [`head`] reads a request's head, `scan` refuses it as early as its bytes allow,
-//! [`fields`] reads the values of single fields, [`body`] decodes what follows. Every no is a [`Refusal`](crate::refusal::Refusal).
+//! [`fields`] reads the values of single fields, [`body`] decodes what follows, [`response`] writes the
+//! answer. Every no is a [`Refusal`](crate::refusal::Refusal).
 
 pub mod body;
 pub mod fields;
 pub mod head;
+pub mod response;
 mod scan;
 
 /// A request method that RFC 9110, section 9, or RFC 5789 defines. Any other is refused with 501.
