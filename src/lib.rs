@@ -2,7 +2,12 @@
 //! WebSocket.
 
 pub mod config;
+pub mod delivery;
 pub mod event;
+pub mod exchange;
 pub mod http;
 pub mod hub;
+pub mod journal;
 pub mod refusal;
+pub mod server;
+pub mod shutdown;

@@ -1,0 +1,2 @@
+pub mod permit;
+pub mod stream;
