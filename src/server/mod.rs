@@ -1,0 +1,3 @@
+//! 1: a socket becomes a thread.
+
+pub mod budget;
