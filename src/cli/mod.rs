@@ -4,6 +4,7 @@ mod check;
 mod config_file;
 mod failure;
 mod print;
+mod serve;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -15,11 +16,12 @@ pub use failure::Failure;
 
 const EXIT_CODES: &str = "\
 Examples:
+  fourcast                                serve on 127.0.0.1:8080, without any file
   fourcast print config > config.toml     a configuration that explains itself
   fourcast check                          is it right, and how large may it be here?
 
 Exit codes:
-  0   it worked
+  0   it worked; for 'serve': it was asked to stop, and did
   1   it was tried and failed
   2   the command line is wrong
   69  the address cannot be bound, or the server not reached
@@ -27,15 +29,19 @@ Exit codes:
 
 /// One server for live events: polling, long polling, Server-Sent Events and WebSocket, from one URL.
 #[derive(Debug, Parser)]
-#[command(name = "fourcast", version, after_help = EXIT_CODES)]
+#[command(name = "fourcast", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::Args,
 }
 
-/// What can be asked for.
+/// What can be asked for; without any, `serve`.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the server until SIGTERM or Ctrl-C; the same as no command at all
+    Serve(serve::Args),
     /// Say whether the configuration is right, and how many connections this host really allows
     Check(check::Args),
     /// Print what is built in, such as a configuration to begin with
@@ -46,7 +52,7 @@ enum Command {
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match Cli::try_parse_from(args) {
         Err(message) => return answer_clap(&message),
-        Ok(Cli { command }) => obey(command),
+        Ok(Cli { command, serve }) => obey(command.unwrap_or(Command::Serve(serve))),
     };
     match outcome {
         Ok(()) | Err(Failure::Hangup) => ExitCode::SUCCESS,
@@ -60,6 +66,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn obey(command: Command) -> Result<(), Failure> {
     match command {
+        Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Print(args) => print::run(&args),
     }
@@ -89,6 +96,14 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_is_serve() {
+        let cli = Cli::try_parse_from(["fourcast", "--config", "x.toml"]).unwrap();
+        assert!(cli.command.is_none());
+        let cli = Cli::try_parse_from(["fourcast", "serve", "--config", "x.toml"]).unwrap();
+        assert!(matches!(cli.command, Some(Command::Serve(_))));
     }
 
     #[test]
