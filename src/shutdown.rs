@@ -43,7 +43,14 @@ struct Shared {
 #[derive(Default)]
 struct List {
     next: u64,
-    berths: HashMap<u64, Option<Arc<dyn Leave>>>,
+    slots: HashMap<u64, Slot>,
+}
+
+struct Slot {
+    /// The connection itself, which can be cut.
+    connection: Arc<dyn Leave>,
+    /// Who says goodbye; nobody while a request is answered.
+    guest: Option<Arc<dyn Leave>>,
 }
 
 impl Shutdown {
@@ -57,18 +64,43 @@ impl Shutdown {
         if self.shared.begun.set(leaving).is_err() {
             return;
         }
-        let guests: Vec<_> = self.list().berths.values().flatten().cloned().collect();
+        let guests: Vec<_> = self
+            .list()
+            .slots
+            .values()
+            .filter_map(|slot| slot.guest.clone())
+            .collect();
         for guest in guests {
             guest.leave(leaving);
         }
     }
 
-    /// A place in the list for one connection, until it is dropped.
-    pub fn berth(&self) -> Berth {
+    /// Cuts every connection that is still there.
+    pub fn cut(&self) {
+        let leaving = self.begun().unwrap_or(Leaving::Away);
+        let connections: Vec<_> = self
+            .list()
+            .slots
+            .values()
+            .map(|slot| slot.connection.clone())
+            .collect();
+        for connection in connections {
+            connection.leave(leaving);
+        }
+    }
+
+    /// A place in the list, until it is dropped, for a connection that its own `leave` cuts.
+    pub fn berth(&self, connection: Arc<dyn Leave>) -> Berth {
         let mut list = self.list();
         list.next += 1;
         let number = list.next;
-        list.berths.insert(number, None);
+        list.slots.insert(
+            number,
+            Slot {
+                connection,
+                guest: None,
+            },
+        );
         Berth {
             shutdown: self.clone(),
             number,
@@ -93,10 +125,7 @@ pub struct Berth {
 impl Berth {
     /// Says who speaks for this connection now; at once, when the end has begun.
     pub fn hold(&self, guest: Arc<dyn Leave>) {
-        self.shutdown
-            .list()
-            .berths
-            .insert(self.number, Some(guest.clone()));
+        self.put(Some(guest.clone()));
         if let Some(leaving) = self.shutdown.begun() {
             guest.leave(leaving);
         }
@@ -104,13 +133,23 @@ impl Berth {
 
     /// Says that the connection is busy with a request, which it will finish.
     pub fn release(&self) {
-        self.shutdown.list().berths.insert(self.number, None);
+        self.put(None);
+    }
+
+    fn put(&self, guest: Option<Arc<dyn Leave>>) {
+        let mut list = self.shutdown.list();
+        let slot = list.slots.get_mut(&self.number);
+        // What stood there is dropped after the list was let go: it may be the last owner of much.
+        let before = slot.map(|slot| std::mem::replace(&mut slot.guest, guest));
+        drop(list);
+        drop(before);
     }
 }
 
 impl Drop for Berth {
     fn drop(&mut self) {
-        self.shutdown.list().berths.remove(&self.number);
+        let slot = self.shutdown.list().slots.remove(&self.number);
+        drop(slot);
     }
 }
 

@@ -104,6 +104,11 @@ impl Response {
         self.with("Content-Type", content_type)
     }
 
+    /// The status.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
     /// What follows the head.
     pub fn payload(&self) -> &Payload {
         &self.payload
