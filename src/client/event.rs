@@ -89,16 +89,34 @@ fn as_text<S: serde::Serializer>(id: &Id, serializer: S) -> Result<S::Ok, S::Err
     serializer.collect_str(id)
 }
 
-/// Events that were lost to this subscriber.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Events that were lost to this subscriber. Serializes to the control object that streams carry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "op", rename = "gap")]
 #[non_exhaustive]
 pub struct Gap {
     /// Why: `retention`, `deleted`, `epoch`, `overtaken` or `unknown`.
     pub reason: String,
     /// The cursor behind which something is missing; `None` when the server could not read it.
+    #[serde(serialize_with = "as_text_or_null")]
     pub from: Option<Cursor>,
     /// Whence delivery goes on.
+    #[serde(serialize_with = "as_text")]
     pub cursor: Cursor,
+}
+
+impl Gap {
+    /// The control object as one line of JSON, without its LF.
+    pub fn to_json(&self) -> String {
+        // Strings always serialize.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+fn as_text_or_null<S: serde::Serializer>(
+    id: &Option<Id>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    id.map(|id| id.to_string()).serialize(serializer)
 }
 
 /// Everything that a server sends to a subscriber.
@@ -413,6 +431,19 @@ mod tests {
     fn a_control_object_of_a_later_version_is_passed_on() {
         let incoming = Incoming::parse(r#"{"op":"dance","x":1}"#).unwrap();
         assert!(matches!(incoming, Incoming::Unknown { op } if op == "dance"));
+    }
+
+    #[test]
+    fn a_gap_prints_as_it_came() {
+        for from in ["null", r#""0000000001-2""#] {
+            let json = format!(
+                r#"{{"op":"gap","reason":"deleted","from":{from},"cursor":"0000000001-8"}}"#
+            );
+            match Incoming::parse(&json).unwrap() {
+                Incoming::Gap(gap) => assert_eq!(gap.to_json(), json),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
     #[test]
