@@ -15,6 +15,9 @@ pub(super) struct Poll {
     client: Client,
     ask: Ask,
     rhythm: Rhythm,
+    /// Whether nothing was answered yet. The first request of a series is not held, so that it is soon
+    /// known that the server is there, and from which place on nothing may be missed.
+    first: bool,
     state: State,
     idle: Option<Connection>,
     found: VecDeque<Incoming>,
@@ -57,6 +60,7 @@ impl Poll {
             client: client.clone(),
             ask: ask.clone(),
             rhythm,
+            first: true,
             state: State::Pause(Instant::now()),
             idle: None,
             found: VecDeque::new(),
@@ -71,8 +75,8 @@ impl Poll {
         let request = self.ask.request(&self.client);
         let request = request.with("Accept", "application/json");
         let request = match self.rhythm {
-            Rhythm::Held(wait) => request.with("Prefer", Ask::wait(wait)),
-            Rhythm::Every(_) => request,
+            Rhythm::Held(wait) if !self.first => request.with("Prefer", Ask::wait(wait)),
+            Rhythm::Held(_) | Rhythm::Every(_) => request,
         };
         let connection = match self.idle.take().and_then(Connection::if_usable) {
             Some(connection) => connection,
@@ -144,6 +148,7 @@ impl Poll {
         }
         let page = Page::parse(&answer.body)?;
         self.state = State::Pause(Instant::now() + self.pause(&answer, &page, since));
+        self.first = false;
         self.idle = answer.connection;
         self.ask.start = Start::Cursor(page.cursor);
         self.found.extend(page.gap.map(Incoming::Gap));
@@ -165,7 +170,7 @@ impl Poll {
         match self.rhythm {
             _ if page.more => Duration::ZERO,
             Rhythm::Every(interval) => interval,
-            Rhythm::Held(_) if page.events.is_empty() && page.gap.is_none() => {
+            Rhythm::Held(_) if !self.first && page.events.is_empty() && page.gap.is_none() => {
                 interval.saturating_sub(since.elapsed())
             }
             Rhythm::Held(_) => Duration::ZERO,

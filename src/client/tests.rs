@@ -250,7 +250,7 @@ fn each_way_asks_for_itself_and_says_where_to_begin() {
             Transport::LongPoll,
             Start::Now,
             "/chat?after=now",
-            "Prefer: wait=30",
+            "Accept: application/json",
         ),
         (
             Transport::Poll,
@@ -281,6 +281,22 @@ fn each_way_asks_for_itself_and_says_where_to_begin() {
         );
         assert!(request.contains(&format!("\r\n{field}\r\n")), "{request}");
     }
+}
+
+#[test]
+fn a_long_poll_is_held_once_the_server_has_answered() {
+    let double = Double::playing([act(|peer| {
+        peer.answer("200 OK", "", &page(4, "", &[]));
+        peer.answer("200 OK", "", &page(5, "", &[5]));
+        peer.wait_for_hang_up();
+    })]);
+    let mut subscription = subscribe(&double.client(), Transport::LongPoll);
+    assert_eq!(told_in_all(&mut subscription, 2), ["connected", "5"]);
+    assert!(!double.request().contains("\r\nPrefer:"));
+    let held = double.request();
+    assert!(held.contains("\r\nPrefer: wait=30\r\n"), "{held}");
+    let cursor = format!("\r\nLast-Event-ID: {}\r\n", id(4));
+    assert!(held.contains(&cursor), "{held}");
 }
 
 const PROBLEM: &str = r#"{"type":"about:blank","title":"No","status":403,"detail":"Not you.","code":"forbidden_origin","retry":false}"#;
