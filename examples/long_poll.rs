@@ -2,8 +2,8 @@
 //!
 //! `cargo run --example long_poll [URL] [CHANNEL]`, beside a running `fourcast`.
 //!
-//! Each request but the first is `GET /chat` with `Prefer: wait=30`: the server holds it until there is an event, or
-//! answers that there is none when the time is over.
+//! Each request but the first is `GET /chat` with `Prefer: wait=30`: the server holds it until there is an
+//! event, or answers that there is none when the time is over.
 
 use fourcast::client::{Client, Error, Item, Start, Transport};
 

@@ -43,7 +43,7 @@ impl Subscribe {
     }
 
     /// Connects. Blocks until the stream begins (polls: until the request is sent), at most for the
-    /// client's connect and answer timeouts.
+    /// client's connect and answer timeouts. What is published after [`Item::Connected`] is received.
     ///
     /// # Errors
     /// Whatever prevents this first connection: only later ones are tried again. A poll's refusal shows
