@@ -2,6 +2,7 @@
 //! WebSocket.
 
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod delivery;
 pub mod event;

@@ -4,7 +4,10 @@ mod check;
 mod config_file;
 mod failure;
 mod print;
+mod publish;
+mod remote;
 mod serve;
+mod subscribe;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -18,6 +21,8 @@ const EXIT_CODES: &str = "\
 Examples:
   fourcast                                serve on 127.0.0.1:8080, without any file
   fourcast print config > config.toml     a configuration that explains itself
+  fourcast subscribe chat                 prints what is published to 'chat'
+  fourcast publish chat hello             publishes to it
   fourcast check                          is it right, and how large may it be here?
 
 Exit codes:
@@ -42,6 +47,10 @@ struct Cli {
 enum Command {
     /// Run the server until SIGTERM or Ctrl-C; the same as no command at all
     Serve(serve::Args),
+    /// Publish one event, or every line of the standard input
+    Publish(publish::Args),
+    /// Print events as they come, one JSON object a line
+    Subscribe(subscribe::Args),
     /// Say whether the configuration is right, and how many connections this host really allows
     Check(check::Args),
     /// Print what is built in, such as a configuration to begin with
@@ -67,6 +76,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn obey(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(args) => serve::run(&args),
+        Command::Publish(args) => publish::run(&args),
+        Command::Subscribe(args) => subscribe::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Print(args) => print::run(&args),
     }
