@@ -42,9 +42,9 @@ a_publish_is_acknowledged_with_its_id() {
 }
 
 text_json_and_binary_arrive_as_what_they_are() {
-  request -d 'plain text' "$channel"
-  request -H 'Content-Type: application/json' -d '{ "a" : 1 }' "$channel?type=made"
-  printf '\377\000\001' | request -H 'Content-Type: application/octet-stream' --data-binary @- "$channel"
+  post -d 'plain text' "$channel"
+  post -H 'Content-Type: application/json' -d '{ "a" : 1 }' "$channel?type=made"
+  printf '\377\000\001' | post -H 'Content-Type: application/octet-stream' --data-binary @- "$channel"
   answer=$(request "$channel")
   contains "$answer" '"data":"plain text"}'
   contains "$answer" '"type":"made"'
@@ -53,7 +53,7 @@ text_json_and_binary_arrive_as_what_they_are() {
 }
 
 json_keeps_its_digits() {
-  request --json '[1.0,12345678901234567890123,1e400]' "$channel"
+  post --json '[1.0,12345678901234567890123,1e400]' "$channel"
   contains "$(request "$channel")" '"data":[1.0,12345678901234567890123,1e400]}'
 }
 
@@ -88,11 +88,11 @@ a_poll_resumes_page_by_page() {
 }
 
 nothing_new_is_304() {
-  request -d hi "$channel"
+  post -d hi "$channel"
   etag=$(request -D - -o /dev/null "$channel" | header etag)
   matches "$etag" '^"[^"]+"$'
   same "$(status -H "If-None-Match: $etag" "$channel")" 304
-  request -d more "$channel"
+  post -d more "$channel"
   same "$(status -H "If-None-Match: $etag" "$channel")" 200
 }
 
@@ -157,7 +157,7 @@ last_gives_the_last_value() {
 
 raw_is_the_payload_alone() {
   printf '\377\000raw' >"$scratch/sent"
-  request -H 'Content-Type: image/png' --data-binary "@$scratch/sent" "$channel"
+  post -H 'Content-Type: image/png' --data-binary "@$scratch/sent" "$channel"
   request -D "$scratch/head" -o "$scratch/got" "$channel?format=raw"
   cmp "$scratch/sent" "$scratch/got"
   same "$(header content-type <"$scratch/head")" image/png
@@ -167,7 +167,7 @@ raw_is_the_payload_alone() {
 }
 
 head_tells_what_get_would_and_never_waits() {
-  request -d hi "$channel"
+  post -d hi "$channel"
   head=$(request -I "$channel?wait=600&after=now")
   contains "$head" 'HTTP/1.1 200'
   contains "$(header cache-control <<<"$head")" no-store
@@ -253,13 +253,14 @@ check() {
 }
 
 request() { curl -sS --max-time "$seconds" "$@"; }
+post() { request "$@" >/dev/null; }
 status() { request -o /dev/null -w '%{http_code}' "$@"; }
 header() { tr -d '\r' | sed -n -E "s/^$1: *//Ip" | head -n 1; }
 ids() { grep -o '"id":"[^"]*"' <<<"$1" | cut -d '"' -f 4; }
 numbers() { grep -o '{"n":[0-9]*}' <<<"$1" | tr -cd '0-9\n' || true; }
 cursor() { sed -E 's/^\{"cursor":"([^"]*)".*/\1/' <<<"$1"; }
 last_id() { cat "$scratch/last_id"; }
-put_number() { request --json "{\"n\":$1}" "$2" >/dev/null; }
+put_number() { post --json "{\"n\":$1}" "$2"; }
 
 # Publishes the numbers FROM to TO, one request after the other.
 publish() {

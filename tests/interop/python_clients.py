@@ -1,6 +1,7 @@
 """Python's clients against the server at $FOURCAST_URL. Each receives in order, loses its connection, and resumes
 with its cursor: nothing lost, nothing twice."""
 
+import contextlib
 import faulthandler
 import functools
 import http.client
@@ -59,9 +60,8 @@ class WebsocketsLibrary(Client):
     """websockets, the blocking client."""
 
     def __init__(self, port, channel, cursor=None):
-        self.socket = websockets.sync.client.connect(
-            url("ws", port, channel, cursor), open_timeout=SECONDS, close_timeout=SECONDS
-        )
+        self.opened = contextlib.ExitStack()
+        self.socket = self.opened.enter_context(open_websocket(url("ws", port, channel, cursor)))
 
     def read(self):
         try:
@@ -74,7 +74,7 @@ class WebsocketsLibrary(Client):
         self.socket.send(json.dumps(operation))
 
     def close(self):
-        self.socket.close()
+        self.opened.close()
 
 
 class WebsocketClientLibrary(Client):
@@ -328,17 +328,18 @@ def a_websocket_that_subscribes_with_a_cursor_is_replayed_to(channel):
 
 
 def a_websocket_is_pinged_closed_and_answered(channel):
-    socket = websockets.sync.client.connect(url("ws", URL.port, channel), open_timeout=SECONDS)
-    assert json.loads(socket.recv(timeout=SECONDS))["op"] == "welcome"
-    assert socket.ping(b"are you there").wait(SECONDS), "no pong"
-    socket.close(1000, "done")
+    with open_websocket(url("ws", URL.port, channel)) as socket:
+        assert json.loads(socket.recv(timeout=SECONDS))["op"] == "welcome"
+        assert socket.ping(b"are you there").wait(SECONDS), "no pong"
+        socket.close(1000, "done")
     assert socket.close_code == 1000, socket.close_code
 
 
 def a_websocket_from_elsewhere_is_refused(channel):
     for origin, status in (("https://evil.example", 403), ("null", 403)):
         try:
-            websockets.sync.client.connect(url("ws", URL.port, channel), origin=origin).close()
+            with open_websocket(url("ws", URL.port, channel), origin=origin):
+                pass
         except websockets.exceptions.InvalidStatus as refused:
             assert refused.response.status_code == status, refused
         else:
@@ -346,21 +347,19 @@ def a_websocket_from_elsewhere_is_refused(channel):
 
 
 def raw_websockets_make_a_chat(channel):
-    sockets = [
-        websockets.sync.client.connect(url("ws", URL.port, channel) + "?format=raw")
-        for _ in range(2)
-    ]
-    # A message that comes back shows that its sender is subscribed; the last sender hears all later ones.
-    for socket in sockets:
-        socket.send("I am here")
-        while socket.recv(timeout=SECONDS) != "I am here":
-            pass
-    sockets[1].send(b"\xff\x00")
-    while (heard := sockets[0].recv(timeout=SECONDS)) == "I am here":
-        pass
-    assert heard == b"\xff\x00", heard
-    for socket in sockets:
-        socket.close()
+    chat = url("ws", URL.port, channel) + "?format=raw"
+    with open_websocket(chat) as ann, open_websocket(chat) as bob:
+        # A message that comes back shows that its sender is subscribed.
+        for socket in (ann, bob):
+            socket.send("I am here")
+            assert socket.recv(timeout=SECONDS) == "I am here"
+        assert ann.recv(timeout=SECONDS) == "I am here"
+        bob.send(b"\xff\x00")
+        for socket in (ann, bob):
+            heard = socket.recv(timeout=SECONDS)
+            # Bob may have been subscribed before Ann spoke.
+            heard = socket.recv(timeout=SECONDS) if heard == "I am here" else heard
+            assert heard == b"\xff\x00", heard
 
 
 def an_unknown_cursor_is_told_as_a_gap(channel):
@@ -402,6 +401,12 @@ CHECKS = [
 
 def url(scheme, port, channel, cursor=None):
     return f"{scheme}://127.0.0.1:{port}/{channel}" + (f"?after={cursor}" if cursor else "")
+
+
+def open_websocket(url, **options):
+    return websockets.sync.client.connect(
+        url, open_timeout=SECONDS, close_timeout=SECONDS, **options
+    )
 
 
 def last_event_id(cursor):
