@@ -17,7 +17,8 @@ pub fn request(method: &str, target: &str, fields: &[(&str, &str)], body: &[u8])
         bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
     }
     let publishes = method == "POST" || method == "PUT";
-    if (publishes || !body.is_empty()) && !named("Transfer-Encoding") {
+    let framed = named("Transfer-Encoding") || named("Content-Length");
+    if (publishes || !body.is_empty()) && !framed {
         bytes.extend_from_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());
     }
     bytes.extend_from_slice(b"\r\n");
