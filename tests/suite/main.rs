@@ -8,6 +8,7 @@ mod walk;
 mod ways;
 
 mod http;
+mod ndjson;
 mod sse;
 mod websocket;
 

@@ -31,8 +31,6 @@ pub fn request(method: &str, target: &str, fields: &[(&str, &str)], body: &[u8])
 pub struct Head {
     /// The head as it came, with its empty line.
     pub raw: String,
-    /// `HTTP/1.1` and nothing else from this server.
-    pub version: String,
     /// The status code.
     pub status: u16,
     /// The fields in their order.
@@ -58,7 +56,6 @@ impl Head {
         assert_eq!(status.len(), 3, "{start}");
         let fields = lines.map(field).collect();
         Head {
-            version: version.to_owned(),
             status: status.parse().expect("a status"),
             fields,
             raw,

@@ -115,11 +115,22 @@ impl Listener {
 
     /// The same, with more fields in the request.
     pub fn open_with(way: Way, server: &Fixture, target: &str, fields: &[(&str, &str)]) -> Self {
-        Self::open_at(way, server.address, target, fields)
+        Self::open_on(way, server.connect(), server.address, target, fields)
     }
 
-    /// The same, at an address.
-    pub fn open_at(way: Way, address: SocketAddr, target: &str, fields: &[(&str, &str)]) -> Self {
+    /// The same, on a connection whose receive buffer a few kilobytes fill.
+    pub fn open_slow(way: Way, server: &Fixture, target: &str) -> Self {
+        let wire = server.connect().with_small_receive_buffer();
+        Self::open_on(way, wire, server.address, target, &[])
+    }
+
+    fn open_on(
+        way: Way,
+        wire: Wire,
+        address: SocketAddr,
+        target: &str,
+        fields: &[(&str, &str)],
+    ) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let parameters = query.split('&').filter(|p| !p.is_empty());
         let mut listener = Listener {
@@ -133,7 +144,7 @@ impl Listener {
             welcome: None,
             head: None,
         };
-        listener.begin(target, fields);
+        listener.begin(wire, target, fields);
         listener
     }
 
@@ -149,9 +160,10 @@ impl Listener {
         self.told.clear();
         self.line = Line::Closed;
         let cursor = self.cursor.clone();
+        let wire = Wire::connect(self.address);
         match resume {
-            Resume::Url => self.begin(&self.target_after(&cursor), &[]),
-            Resume::Header => self.begin(&self.target(), &[("Last-Event-ID", &cursor)]),
+            Resume::Url => self.begin(wire, &self.target_after(&cursor), &[]),
+            Resume::Header => self.begin(wire, &self.target(), &[("Last-Event-ID", &cursor)]),
         }
     }
 
@@ -238,10 +250,9 @@ impl Listener {
         join(&self.path, &parameters)
     }
 
-    fn begin(&mut self, target: &str, fields: &[(&str, &str)]) {
+    fn begin(&mut self, wire: Wire, target: &str, fields: &[(&str, &str)]) {
         let all = [&self.way.fields()[..], fields].concat();
         let bytes = request("GET", target, &all, b"");
-        let wire = Wire::connect(self.address);
         self.line = match self.way {
             Way::Poll | Way::LongPoll => {
                 // Whoever begins with now needs its cursor before anything is published.
@@ -308,7 +319,10 @@ impl Listener {
             Line::WebSocket(socket) => match socket.next_message() {
                 websocket::Message::Text(text) => self.told.extend(from_message(&text)),
                 websocket::Message::Binary(bytes) => panic!("binary: {bytes:?}"),
-                websocket::Message::Close(code) => self.told.push_back(Told::End(code)),
+                websocket::Message::Close(code) => {
+                    socket.answer_close(code);
+                    self.told.push_back(Told::End(code));
+                }
                 websocket::Message::End => self.told.push_back(Told::End(None)),
             },
         }

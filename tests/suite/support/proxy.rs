@@ -2,8 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::wire::PATIENCE;
@@ -16,7 +16,7 @@ pub struct DroppingProxy {
 }
 
 struct Shared {
-    target: SocketAddr,
+    target: Mutex<SocketAddr>,
     /// Bytes towards the client after which each connection ends, taken in turn.
     budgets: &'static [usize],
     accepted: AtomicUsize,
@@ -30,7 +30,7 @@ impl DroppingProxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let address = listener.local_addr().expect("an address");
         let shared = Arc::new(Shared {
-            target,
+            target: Mutex::new(target),
             budgets,
             accepted: AtomicUsize::new(0),
             dropped: AtomicUsize::new(0),
@@ -39,6 +39,11 @@ impl DroppingProxy {
         let accepting = Arc::clone(&shared);
         thread::spawn(move || accept(&listener, &accepting));
         DroppingProxy { address, shared }
+    }
+
+    /// Sends the connections from now on elsewhere.
+    pub fn retarget(&self, target: SocketAddr) {
+        *self.shared.target.lock().expect("nobody panics with it") = target;
     }
 
     /// How many connections were dropped in the middle.
@@ -61,7 +66,8 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             return;
         }
         let Ok(client) = client else { continue };
-        let Ok(server) = TcpStream::connect_timeout(&shared.target, PATIENCE) else {
+        let target = *shared.target.lock().expect("nobody panics with it");
+        let Ok(server) = TcpStream::connect_timeout(&target, PATIENCE) else {
             continue;
         };
         let turn = shared.accepted.fetch_add(1, Ordering::SeqCst);

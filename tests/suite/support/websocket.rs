@@ -267,6 +267,12 @@ impl WebSocket {
         }
     }
 
+    /// Answers the close frame of a server, which may have gone already.
+    pub fn answer_close(&mut self, code: Option<u16>) {
+        let frame = code.map_or(Frame::new(CLOSE, ""), |code| Frame::close(code, ""));
+        let _ = self.wire.try_send(frame.masked());
+    }
+
     /// Closes from this side and waits for the answer and the end.
     pub fn close(mut self) {
         self.send(&Frame::close(1000, ""));

@@ -140,6 +140,11 @@ impl Wire {
         );
     }
 
+    /// Looks whether the peer has something to say already.
+    pub fn pause_briefly(&mut self) -> Arrival {
+        self.more(Instant::now() + Duration::from_millis(1))
+    }
+
     /// Lets a moment pass unless the peer does something: the pace of a poller.
     pub fn pause(&mut self) -> Arrival {
         self.more(Instant::now() + Duration::from_millis(20))

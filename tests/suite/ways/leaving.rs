@@ -292,7 +292,7 @@ fn a_foreign_host_is_refused(way: Way) {
 fn what_is_no_channel_is_refused(way: Way) {
     let server = Fixture::plain();
     let long = format!("/{}", "x".repeat(256));
-    let deep = format!("/{}", vec!["a"; 9].join("/"));
+    let deep = format!("/{}", ["a"; 9].join("/"));
     for target in [
         "/a//b", "/a/", "/a/../b", "/a/./b", "/a%2Fb", "/a%2cb", "/%2A", "/a%20b", "/a%00b",
         "/a%0Ab", "/%zz", "/a%", "/,", "/a,,b", "/a*", "/**/a", "/a/***", "/%FF", "/a,/b", &long,

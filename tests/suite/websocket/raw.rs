@@ -17,7 +17,7 @@ fn next(socket: &mut WebSocket) -> Message {
 fn open(server: &Fixture) -> WebSocket {
     let mut socket = WebSocket::open(server.address, "/chat?format=raw");
     socket.send(&Frame::text("hear me"));
-    while next(&mut socket) != Message::Text("hear me".into()) {}
+    assert_eq!(next(&mut socket), Message::Text("hear me".into()));
     socket
 }
 
