@@ -1,0 +1,19 @@
+//! What Fourcast promises on the wire, tested from outside with clients of the suite's own: bytes over
+//! loopback sockets, every wait with a deadline, every server on a port of its own.
+
+mod support;
+
+mod walk;
+
+mod ways;
+
+mod http;
+mod ndjson;
+mod sse;
+mod websocket;
+
+mod slow;
+
+mod client;
+mod hardening;
+mod regression;

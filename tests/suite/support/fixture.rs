@@ -1,0 +1,177 @@
+//! A server of one test, on a port of its own, and the few requests that every test makes.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use fourcast::config::{Config, Retention};
+use fourcast::event::Data;
+use fourcast::{Draft, Leaving, Server};
+
+use super::http::{Response, request};
+use super::listener::{Listener, Way};
+use super::websocket::WebSocket;
+use super::wire::{Wire, deadline};
+
+/// A running server; dropping it stops the server.
+pub struct Fixture {
+    server: Server,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Fixture {
+    /// Starts a server with the defaults, a port that the system chooses, and what `change` changes.
+    pub fn start(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            ..Config::default()
+        };
+        config.timeouts.drain = Duration::from_secs(5);
+        config.timeouts.close = Duration::from_secs(1);
+        change(&mut config);
+        let server = Server::start(config).expect("a server");
+        let address = server.address();
+        Fixture { server, address }
+    }
+
+    /// Starts a server with the defaults.
+    pub fn plain() -> Self {
+        Self::start(|_| {})
+    }
+
+    /// Starts a server that keeps `max_events` events of each channel.
+    pub fn keeping(max_events: usize) -> Self {
+        Self::start(|config| {
+            config.channels = vec![Retention {
+                max_events,
+                ..Retention::default()
+            }];
+        })
+    }
+
+    /// A new connection.
+    pub fn connect(&self) -> Wire {
+        Wire::connect(self.address)
+    }
+
+    /// One request on a connection of its own.
+    pub fn send(
+        &self,
+        method: &str,
+        target: &str,
+        fields: &[(&str, &str)],
+        body: &[u8],
+    ) -> Response {
+        let mut wire = self.connect();
+        let fields = [fields, &[("Connection", "close")]].concat();
+        wire.send(request(method, target, &fields, body));
+        Response::read(&mut wire, method)
+    }
+
+    /// A GET.
+    pub fn get(&self, target: &str, fields: &[(&str, &str)]) -> Response {
+        self.send("GET", target, fields, b"")
+    }
+
+    /// A POST.
+    pub fn post(&self, target: &str, fields: &[(&str, &str)], body: impl AsRef<[u8]>) -> Response {
+        self.send("POST", target, fields, body.as_ref())
+    }
+
+    /// Asks for `target` by `way` and reads an answer that is no stream.
+    pub fn ask(&self, way: Way, target: &str, fields: &[(&str, &str)]) -> Response {
+        let fields = [&way.fields()[..], fields].concat();
+        let bytes = request("GET", target, &fields, b"");
+        if way == Way::WebSocket {
+            return match WebSocket::ask(self.connect(), &bytes) {
+                Ok(_) => panic!("{target} was upgraded"),
+                Err(response) => *response,
+            };
+        }
+        let mut wire = self.connect();
+        wire.send(bytes);
+        Response::read(&mut wire, "GET")
+    }
+
+    /// Publishes a text; its id.
+    pub fn publish(&self, channel: &str, text: &str) -> String {
+        self.publish_as(&format!("/{channel}"), &[], text)
+    }
+
+    /// Publishes with parameters and fields; the id.
+    pub fn publish_as(
+        &self,
+        target: &str,
+        fields: &[(&str, &str)],
+        body: impl AsRef<[u8]>,
+    ) -> String {
+        let response = self.post(target, fields, body);
+        assert_eq!(response.status(), 201, "{:?}", response.text());
+        let id = response.json()["id"].as_str().map(str::to_owned);
+        id.expect("an id")
+    }
+
+    /// Publishes several texts; their ids.
+    pub fn publish_all(&self, channel: &str, texts: &[&str]) -> Vec<String> {
+        texts
+            .iter()
+            .map(|text| self.publish(channel, text))
+            .collect()
+    }
+
+    /// Publishes from within the program that embeds the server; the id.
+    pub fn publish_embedded(&self, channel: &str, text: &str) -> String {
+        let channel = channel.parse().expect("a channel");
+        let receipt = self
+            .server
+            .publish(Draft::new(channel, Data::Text(text.into())))
+            .expect("a receipt");
+        receipt.id.to_string()
+    }
+
+    /// Forgets a channel.
+    pub fn delete(&self, channel: &str) {
+        let response = self.send("DELETE", &format!("/{channel}"), &[], b"");
+        assert_eq!(response.status(), 204, "{:?}", response.text());
+    }
+
+    /// The cursor of the newest event.
+    pub fn head_cursor(&self) -> String {
+        let response = self.get("/any?after=now", &[]);
+        response.json()["cursor"]
+            .as_str()
+            .expect("a cursor")
+            .to_owned()
+    }
+
+    /// Stops the server on a thread of its own; joining tells that it has stopped.
+    pub fn stop(self, leaving: Leaving) -> JoinHandle<()> {
+        thread::spawn(move || {
+            #[allow(unused_mut, reason = "whichever receiver stop has")]
+            let mut server = self.server;
+            server.stop(leaving);
+        })
+    }
+
+    /// Fails the test unless an honest subscriber and an honest publisher are served as ever.
+    pub fn assert_serves(&self) {
+        let mut honest = Listener::open(Way::Sse, self, "/honest");
+        self.publish("honest", "still here");
+        assert_eq!(honest.next_event().text(), "still here");
+    }
+
+    /// Asks again and again until the answer has `status`.
+    pub fn wait_for_status(&self, target: &str, status: u16) -> Response {
+        let end = deadline();
+        loop {
+            let mut wire = self.connect();
+            wire.send(request("GET", target, &[("Connection", "close")], b""));
+            match Response::try_read(&mut wire, "GET") {
+                Some(response) if response.status() == status => return response,
+                other => assert!(Instant::now() < end, "{status} was due, not {other:?}"),
+            }
+            wire.pause();
+        }
+    }
+}
