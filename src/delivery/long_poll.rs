@@ -131,6 +131,10 @@ impl Subscriber for Waiting {
         Offer::Done
     }
 
+    fn beat(&self, _: u64) -> Offer {
+        Offer::Taken
+    }
+
     fn fall_behind(self: Arc<Self>, _: u64) {
         self.fill(|| Filled::Behind);
     }

@@ -42,6 +42,8 @@ struct State {
     stalled: Option<Instant>,
     /// Whether it was live once, so that a loss means that it was overtaken.
     was_live: bool,
+    /// Whether the shard was asked to let go of the subscriber and has not done it yet.
+    recalled: bool,
 }
 
 /// Who takes events for this subscriber and moves its place. One at a time.
@@ -126,6 +128,7 @@ impl Outbox {
             closed: false,
             stalled: None,
             was_live: false,
+            recalled: false,
         };
         Outbox {
             id: context.hub.new_id(),
@@ -144,6 +147,12 @@ impl Outbox {
     /// The server around it.
     pub fn context(&self) -> &Arc<Context> {
         &self.context
+    }
+
+    /// Has the peer told that the server is there and how far it is, if it is live: whoever is not is
+    /// being sent bytes that say it too.
+    pub fn keep_alive(&self) {
+        self.context.hub.beat(self.id);
     }
 
     /// The seq up to which everything was handed to the socket, as far as is known without the shard.
@@ -265,11 +274,13 @@ impl Outbox {
         self.wake_feeder(state);
     }
 
-    /// Has a live subscriber looked after by delivery, which sees what is queued.
-    fn wake_feeder(&self, state: MutexGuard<'_, State>) {
-        let live = state.feeder == Feeder::Shard;
+    /// Has a live subscriber looked after by delivery, which sees what is queued. Asked once, so that
+    /// orders to the shard do not pile up.
+    fn wake_feeder(&self, mut state: MutexGuard<'_, State>) {
+        let asks = state.feeder == Feeder::Shard && !state.recalled;
+        state.recalled |= asks;
         drop(state);
-        if live {
+        if asks {
             self.context.hub.recall(self.id);
         }
     }
@@ -362,10 +373,12 @@ impl Outbox {
         self.mind_what_came_meanwhile();
     }
 
-    /// Whatever was queued while the hand-over was under way saw no shard to call; so it is called now.
+    /// Whoever queued something while the hand-over was under way may have asked the shard before it knew
+    /// the subscriber; so it is asked again, now that it does.
     fn mind_what_came_meanwhile(&self) {
-        let Some(state) = self.lock() else { return };
+        let Some(mut state) = self.lock() else { return };
         let (closed, waiting) = (state.closed, state.has_work());
+        state.recalled = waiting;
         drop(state);
         if closed {
             self.context.hub.leave(self.id);
@@ -446,9 +459,32 @@ impl Subscriber for Outbox {
         }
     }
 
+    fn beat(&self, place: u64) -> Offer {
+        let Some(mut state) = self.lock() else {
+            return Offer::Done;
+        };
+        if state.closed {
+            return Offer::Done;
+        }
+        if state.has_work() {
+            return Offer::Behind(place);
+        }
+        state.place = state.place.max(place);
+        let cursor = self.context.hub.cursor(place);
+        state
+            .control
+            .extend(self.framing.control(&Control::Heartbeat { cursor }));
+        match state.flush(&self.stream) {
+            Flushed::Clear => Offer::Taken,
+            Flushed::Blocked => Offer::Behind(place),
+            Flushed::Over => Offer::Done,
+        }
+    }
+
     fn fall_behind(self: Arc<Self>, place: u64) {
         let Some(mut state) = self.lock() else { return };
         state.feeder = Feeder::Delivery;
+        state.recalled = false;
         state.place = place;
         drop(state);
         self.context.catch_up.take(self.clone());

@@ -25,7 +25,7 @@ pub fn serve(
     let outbox = Arc::new(open(context, stream, framing, opening));
     berth.hold(outbox.clone());
     replay(&outbox);
-    listen(&outbox, framing);
+    listen(&outbox);
     outbox.close();
 }
 
@@ -72,7 +72,7 @@ fn replay(outbox: &Arc<Outbox>) {
 }
 
 /// Waits for the client to hang up, saying now and then that the server is there.
-fn listen(outbox: &Outbox, framing: &dyn Framing) {
+fn listen(outbox: &Outbox) {
     let config = &outbox.context().config;
     let mut scratch = [0; 256];
     let mut beat = Instant::now() + config.heartbeat.interval;
@@ -89,20 +89,10 @@ fn listen(outbox: &Outbox, framing: &dyn Framing) {
             Err(ReadError::HungUp) => return,
             Err(ReadError::TimedOut) if ending => return,
             Err(ReadError::TimedOut) => {
-                keep_alive(outbox, framing);
+                outbox.keep_alive();
                 beat = next_beat(beat, config.heartbeat.interval);
             }
         }
-    }
-}
-
-/// Says that the server is there, unless bytes are owed: those say it too, once they are read.
-fn keep_alive(outbox: &Outbox, framing: &dyn Framing) {
-    let cursor = outbox.context().hub.cursor(outbox.place());
-    if let Some(frame) = framing.control(&Control::Heartbeat { cursor })
-        && !outbox.owes_bytes()
-    {
-        outbox.send_control(frame);
     }
 }
 

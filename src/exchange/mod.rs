@@ -41,6 +41,10 @@ pub enum Plan {
 /// # Errors
 /// The refusal that is its answer.
 pub fn plan(context: &Context, head: &Head, visitor: &Visitor) -> Result<Plan, Refusal> {
+    if head.method == Method::Connect {
+        let refusal = Refusal::new(Kind::MethodNotAllowed, "this server is no proxy");
+        return Err(refusal.with_field("Allow", Route::Server.methods()));
+    }
     let route = Route::find(head.path(), context.config.limits.subscriptions)?;
     let parameters = Parameters::parse(head.query());
     match (route, head.method) {

@@ -153,7 +153,7 @@ fn start(
         return Ok(in_url);
     }
     Ok(match none_match {
-        Some(NoneMatch::Tags(tags)) => tags.first().map(|tag| cursor_in_field(tag)),
+        Some(NoneMatch::Tags(tags)) => Some(cursor_among(tags)),
         Some(NoneMatch::Any) | None => None,
     })
 }
@@ -161,6 +161,13 @@ fn start(
 /// A cursor in a field that cannot be read is a gap: a refusal would stop a browser for good.
 fn cursor_in_field(text: &str) -> Start {
     Cursor::parse(text).map_or(Start::Unreadable, Start::After)
+}
+
+/// The first entity tag that was a cursor.
+fn cursor_among(tags: &[&str]) -> Start {
+    tags.iter()
+        .find_map(|tag| Cursor::parse(tag))
+        .map_or(Start::Unreadable, Start::After)
 }
 
 fn start_in_url(parameters: &Parameters<'_>) -> Result<Option<Start>, Refusal> {

@@ -9,7 +9,7 @@ use crate::http::head::Head;
 use crate::http::response::Response;
 use crate::refusal::{Kind, Refusal};
 
-/// The page that a request came from, if it came from one.
+/// The page that a request came from, if it came from one that is allowed.
 pub struct Visitor {
     origin: Option<String>,
 }
@@ -20,7 +20,12 @@ pub struct Visitor {
 /// 421 against DNS rebinding, 403 for a page of an origin that is not allowed.
 pub fn check(head: &Head, config: &Config, local: SocketAddr) -> Result<(), Refusal> {
     check_host(head, config, local.ip())?;
-    check_origin(head, config)
+    match Visitor::of(head, config) {
+        Visitor { origin: None } if head.fields.get("Origin").is_some() => {
+            Err(refused_origin(head))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_host(head: &Head, config: &Config, local: IpAddr) -> Result<(), Refusal> {
@@ -45,20 +50,15 @@ fn check_host(head: &Head, config: &Config, local: IpAddr) -> Result<(), Refusal
     Err(Refusal::new(Kind::Misdirected, detail))
 }
 
-fn check_origin(head: &Head, config: &Config) -> Result<(), Refusal> {
-    let mut origins = head.fields.get_all("Origin");
-    let Some(origin) = origins.next() else {
-        return Ok(());
-    };
-    if origins.next().is_none() && is_allowed(origin, head, config) {
-        return Ok(());
-    }
+fn refused_origin(head: &Head) -> Refusal {
+    let origins: Vec<_> = head.fields.get_all("Origin").collect();
+    let origin = origins.join(", ");
     log::warn!(
         "refused: a page of origin '{origin}'; origins = [\"{origin}\"] in the config allows it"
     );
     let detail =
         "pages of this origin may not use this server; 'origins' in its configuration may name it";
-    Err(Refusal::new(Kind::ForbiddenOrigin, detail))
+    Refusal::new(Kind::ForbiddenOrigin, detail)
 }
 
 fn is_allowed(origin: &str, head: &Head, config: &Config) -> bool {
@@ -92,10 +92,15 @@ fn is_loopback(authority: &Authority) -> bool {
 }
 
 impl Visitor {
-    /// Where a request came from. Even whom the check refuses may read why.
-    pub fn of(head: &Head) -> Self {
+    /// The page that a request came from, if it may use this server: only such a page may read answers,
+    /// refusals among them.
+    pub fn of(head: &Head, config: &Config) -> Self {
+        let mut origins = head.fields.get_all("Origin");
+        let only = origins.next().filter(|_| origins.next().is_none());
         Visitor {
-            origin: head.fields.get("Origin").map(str::to_owned),
+            origin: only
+                .filter(|origin| is_allowed(origin, head, config))
+                .map(str::to_owned),
         }
     }
 

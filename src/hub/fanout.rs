@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
 
@@ -38,6 +39,9 @@ pub trait Subscriber: Send + Sync {
 
     /// Takes as much of a run as it can without waiting.
     fn offer(&self, run: &Run<'_>) -> Offer;
+
+    /// Has everything up to `place`, and may tell its peer so.
+    fn beat(&self, place: u64) -> Offer;
 
     /// Is no longer fed by the shard: it was examined up to `place` and goes on from there by itself.
     fn fall_behind(self: Arc<Self>, place: u64);
@@ -80,10 +84,14 @@ enum Order {
         selection: Arc<Selection>,
         place: u64,
     },
+    /// This subscriber is to be told how far it is, if it is live.
+    Beat(SubscriberId),
     /// This subscriber has to do something that only it can: let it fall behind.
     Recall(SubscriberId),
     /// This subscriber is gone.
     Leave(SubscriberId),
+    /// Offer what there is, then say so.
+    Flush(Sender<()>),
     /// The hub ends.
     Stop,
 }
@@ -154,6 +162,11 @@ impl Fanout {
         );
     }
 
+    /// Tells a subscriber that is live how far it is; nothing happens if it is not.
+    pub fn beat(&self, id: SubscriberId) {
+        self.order(id, Order::Beat(id));
+    }
+
     /// Lets a subscriber that is live fall behind; nothing happens if it is not.
     pub fn recall(&self, id: SubscriberId) {
         self.order(id, Order::Recall(id));
@@ -162,6 +175,17 @@ impl Fanout {
     /// Lets go of a subscriber.
     pub fn leave(&self, id: SubscriberId) {
         self.order(id, Order::Leave(id));
+    }
+
+    /// Waits until every shard has offered all that is in the tail by now, until `deadline` at most.
+    pub fn flush(&self, deadline: Instant) {
+        let (done, offered) = bounded(self.shards.len());
+        for shard in &self.shards {
+            let _ = shard.orders.send(Order::Flush(done.clone()));
+        }
+        drop(done);
+        // Ends with an error when all have answered, or when it is late.
+        while offered.recv_deadline(deadline).is_ok() {}
     }
 
     /// Ends all shards and waits for their threads.

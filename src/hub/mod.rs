@@ -16,7 +16,7 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use self::fanout::{Fanout, Subscriber, SubscriberId, or_abort};
 use self::publish::Delivery;
@@ -114,6 +114,11 @@ impl Hub {
         self.fanout.join(subscriber, selection, place);
     }
 
+    /// Tells a live subscriber how far it is.
+    pub fn beat(&self, id: SubscriberId) {
+        self.fanout.beat(id);
+    }
+
     /// Lets a live subscriber fall behind.
     pub fn recall(&self, id: SubscriberId) {
         self.fanout.recall(id);
@@ -124,9 +129,15 @@ impl Hub {
         self.fanout.leave(id);
     }
 
-    /// Ends the life of the journal and all threads of the hub, and waits for them.
-    pub fn stop(&self) {
+    /// Ends the life of the journal: nothing is published any more. Waits, until `deadline` at most, until
+    /// everything that was has been offered to those who are live.
+    pub fn close(&self, deadline: Instant) {
         self.journal.close();
+        self.fanout.flush(deadline);
+    }
+
+    /// Ends all threads of the hub and waits for them.
+    pub fn stop(&self) {
         self.retention.stop();
         self.fanout.stop();
     }

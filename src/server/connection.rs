@@ -91,7 +91,7 @@ impl Connection {
             Err(refusal) => return self.refuse(None, refusal),
         };
         let mut request = Request {
-            visitor: Visitor::of(&head),
+            visitor: Visitor::of(&head, &self.context.config),
             body_read: head.body == BodyFraming::None,
             head,
         };

@@ -111,7 +111,7 @@ fn refuse(context: &Context, stream: &Stream) {
                 "every connection is taken; come back later",
             );
             let response = Response::refusal(&refusal, Some(context.retry_after()));
-            Visitor::of(&head)
+            Visitor::of(&head, &context.config)
                 .decorate(response)
                 .encode(&answering, &mut bytes);
         }
@@ -139,7 +139,7 @@ fn turn_away_event_source(
         code,
         retry: context.retry_after(),
     };
-    Visitor::of(head)
+    Visitor::of(head, &context.config)
         .decorate(stream_head("text/event-stream"))
         .encode(answering, out);
     out.extend(framing.farewell(&bye, ""));

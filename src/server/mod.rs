@@ -134,11 +134,11 @@ impl Server {
         }
         let deadline = Instant::now() + self.context.config.timeouts.drain;
         log::info!("stopping: goodbye is said to every client");
-        // Ready says no and streams end while connections are still accepted, so that nobody's request
-        // is lost between the two.
-        self.context.shutdown.begin(leaving);
         self.listener.stop();
         self.doormen.stop();
+        // What was acknowledged reaches everyone who is live before they are told goodbye.
+        self.context.hub.close(deadline);
+        self.context.shutdown.begin(leaving);
         let left = self.permits.wait_for_all(deadline);
         if left > 0 {
             log::warn!("{left} connections did not end in time and are cut");

@@ -178,8 +178,7 @@ fn is_closed_and_resumes(way: Way) {
         "it was closed before it had all"
     );
     drop(publisher);
-    server.wait_for_status("/quiet", 200);
-    slow.reconnect(way);
+    slow.reconnect_over(server.admitted(), way, way.resume());
     seen.extend(take_ids(&mut slow, published.len() - seen.len()));
     assert_eq!(seen, published);
 }

@@ -8,7 +8,7 @@ use crate::delivery::control::error_json;
 use crate::delivery::outbox::Outbox;
 use crate::event::Cursor;
 use crate::hub::channel::ChannelName;
-use crate::hub::selector::Selector;
+use crate::hub::selector::{Selector, SelectorError};
 use crate::journal::{Batch, IdempotencyKey, Start};
 use crate::refusal::{Kind, Refusal};
 
@@ -28,7 +28,7 @@ impl Operations {
     pub(super) fn obey(&self, text: &str) {
         let operation = match Operation::parse(text) {
             Ok(operation) => operation,
-            Err(refusal) => return self.refuse(None, &refusal),
+            Err(refusal) => return self.refuse(wire::reference_in(text), &refusal),
         };
         let obeyed = match &*operation.op {
             "publish" => self.publish(&operation),
@@ -129,9 +129,17 @@ fn selectors(operation: &Operation<'_>) -> Result<Vec<Selector>, Refusal> {
     };
     let parse = |name: &str| {
         name.parse::<Selector>()
-            .map_err(|error| Refusal::new(Kind::BadChannel, format!("'{name}': {error}")))
+            .map_err(|error| refused_name(name, &error))
     };
-    channels.names().map(parse).collect()
+    channels.iter().map(|name| parse(name)).collect()
+}
+
+/// Names what was refused, unless it is longer than any name: a refusal is no echo.
+fn refused_name(name: &str, error: &SelectorError) -> Refusal {
+    match name.len() <= ChannelName::MAX_BYTES {
+        true => Refusal::new(Kind::BadChannel, format!("'{name}': {error}")),
+        false => Refusal::new(Kind::BadChannel, error.to_string()),
+    }
 }
 
 /// The start that `after` names; now is no replay.

@@ -160,7 +160,7 @@ pub struct Operation<'a> {
     pub reference: Option<&'a RawValue>,
     /// The channels and patterns of a subscribe or unsubscribe.
     #[serde(borrow)]
-    pub channels: Option<OneOrMany<'a>>,
+    pub channels: Option<Vec<Cow<'a, str>>>,
     /// The cursor, `earliest` or `now`, from which a subscription begins.
     #[serde(borrow)]
     pub after: Option<Cow<'a, str>>,
@@ -170,27 +170,6 @@ pub struct Operation<'a> {
     /// The message itself, in which a publish finds the members of its event.
     #[serde(skip)]
     pub text: &'a str,
-}
-
-/// A comma-separated list, or an array of such.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub enum OneOrMany<'a> {
-    /// One string.
-    One(#[serde(borrow)] Cow<'a, str>),
-    /// An array.
-    Many(#[serde(borrow)] Vec<Cow<'a, str>>),
-}
-
-impl OneOrMany<'_> {
-    /// The single names.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        let parts: &[Cow<'_, str>] = match self {
-            OneOrMany::One(part) => std::slice::from_ref(part),
-            OneOrMany::Many(parts) => parts,
-        };
-        parts.iter().flat_map(|part| part.split(','))
-    }
 }
 
 impl<'a> Operation<'a> {
@@ -221,6 +200,20 @@ impl<'a> Operation<'a> {
     pub fn reference(&self) -> Option<&'a str> {
         self.reference.map(RawValue::get)
     }
+}
+
+/// The `ref` in a message that is no operation, so that its sender knows which one was meant.
+pub fn reference_in(text: &str) -> Option<&str> {
+    #[derive(Deserialize)]
+    struct Reference<'a> {
+        #[serde(borrow, default, rename = "ref", deserialize_with = "present")]
+        reference: Option<&'a RawValue>,
+    }
+    let reference = serde_json::from_str::<Reference<'_>>(text)
+        .ok()?
+        .reference?
+        .get();
+    (reference.len() <= REFERENCE_BYTES).then_some(reference)
 }
 
 fn no_operation(error: serde_json::Error) -> Refusal {

@@ -49,9 +49,14 @@ impl Rooms {
         seats.push(seat);
     }
 
+    /// Where a subscriber sits, if it sits here.
+    pub(super) fn find(&self, id: SubscriberId) -> Option<(Row, usize)> {
+        self.places.get(&id).cloned()
+    }
+
     /// Takes a subscriber out, if it sits here.
     pub(super) fn remove(&mut self, id: SubscriberId) -> Option<Seat> {
-        let (row, index) = self.places.get(&id)?.clone();
+        let (row, index) = self.find(id)?;
         Some(self.remove_at(&row, index))
     }
 

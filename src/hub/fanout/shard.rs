@@ -65,12 +65,23 @@ impl Shard {
                     after: place,
                 });
             }
+            Order::Beat(id) => {
+                if let Some((row, index)) = self.rooms.find(id) {
+                    let seat = &self.rooms.row(&row)[index];
+                    let offer = seat.subscriber.beat(self.place.max(seat.after));
+                    self.settle(&row, index, offer);
+                }
+            }
             Order::Recall(id) => {
                 if let Some(seat) = self.rooms.remove(id) {
                     seat.fall_behind(self.place);
                 }
             }
             Order::Leave(id) => drop(self.rooms.remove(id)),
+            Order::Flush(done) => {
+                self.advance();
+                let _ = done.try_send(());
+            }
             Order::Stop => return None,
         }
         Some(())

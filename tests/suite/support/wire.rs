@@ -45,7 +45,8 @@ impl Wire {
 
     /// Makes the receive buffer as small as the system allows, so that a few kilobytes unread fill it.
     pub fn with_small_receive_buffer(self) -> Self {
-        rustix::net::sockopt::set_socket_recv_buffer_size(&self.stream, 2048).expect("a buffer");
+        rustix::net::sockopt::set_socket_recv_buffer_size(&self.stream, 32 * 1024)
+            .expect("a buffer");
         self
     }
 
