@@ -1,9 +1,22 @@
 //! The configuration as values that cannot be wrong. Every default stands here once; `config.toml` at
 //! the top level shows them all and a test holds it against these.
 
+mod error;
+mod file;
+mod load;
+mod names;
+mod reader;
+#[cfg(test)]
+mod tests;
+mod units;
+mod written;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
+
+pub use error::{ConfigError, Place, Problem};
+pub use load::Loaded;
 
 use crate::hub::selector::Selector;
 

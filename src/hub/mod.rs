@@ -1,4 +1,197 @@
 //! 5: the middle, where what is published meets those who listen.
+//!
+//! `publish` hands a batch to the journal, which numbers it; what it committed enters the `tail`; the
+//! shards of `fanout` are told and offer it to everyone who is live. Whoever is not reads the past here,
+//! from the tail first and from the journal only for what is older.
 
 pub mod channel;
+pub mod draft;
+pub mod fanout;
+mod publish;
 pub mod selector;
+pub mod tail;
+
+use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use self::fanout::{Fanout, Subscriber, SubscriberId, or_abort};
+use self::publish::Delivery;
+use self::selector::{Selection, Selector};
+use self::tail::{Entry, Page, Tail};
+use crate::config::{Config, JournalKind};
+use crate::event::{Cursor, Id};
+use crate::journal::memory::MemoryJournal;
+use crate::journal::{Beginning, Journal, Limit, Start, unix_millis};
+
+/// One sequence of events, those who publish into it and those who listen.
+pub struct Hub {
+    journal: Arc<dyn Journal>,
+    tail: Arc<Tail>,
+    fanout: Arc<Fanout>,
+    last_id: AtomicU64,
+    retention: Retention,
+}
+
+/// The thread that has the journal let go of what is too old.
+struct Retention {
+    stopped: Arc<(Mutex<bool>, Condvar)>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Hub {
+    /// How often retention looks for what is too old.
+    const RETENTION: Duration = Duration::from_secs(1);
+
+    /// Opens the journal and starts the shards.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn start(config: &Config) -> std::io::Result<Hub> {
+        let tail = Arc::new(Tail::new(
+            0,
+            config.fanout.tail_events,
+            config.fanout.tail_bytes,
+        ));
+        let shards = config.fanout.shards.unwrap_or_else(cores);
+        let fanout = Arc::new(Fanout::start(shards, config.limits.connections, &tail)?);
+        let sink = Arc::new(Delivery {
+            tail: tail.clone(),
+            fanout: fanout.clone(),
+        });
+        let journal: Arc<dyn Journal> = match config.journal.kind {
+            JournalKind::Memory => Arc::new(MemoryJournal::open(config, random(), sink)),
+        };
+        let retention = Retention::start(journal.clone(), Self::RETENTION)?;
+        Ok(Hub {
+            journal,
+            tail,
+            fanout,
+            last_id: AtomicU64::new(0),
+            retention,
+        })
+    }
+
+    /// The cursor behind everything that there is.
+    pub fn head(&self) -> Cursor {
+        self.cursor(self.tail.head())
+    }
+
+    /// The cursor that stands for a place.
+    pub fn cursor(&self, place: u64) -> Cursor {
+        Id {
+            epoch: self.journal.epoch(),
+            seq: place,
+        }
+    }
+
+    /// Finds the place that `start` stands for.
+    pub fn begin(&self, selectors: Vec<Selector>, start: Start) -> Beginning {
+        self.journal.begin(selectors, start)
+    }
+
+    /// What a subscriber at `place` is owed: from the tail, or from the journal when it is older.
+    pub fn read(&self, selection: &Selection, place: u64, limit: Limit) -> Page {
+        let page = self.tail.read(selection, place, limit, unix_millis());
+        page.unwrap_or_else(|| Page::from(self.journal.read(selection, place, limit)))
+    }
+
+    /// The newest events before `place`.
+    pub fn read_before(&self, selection: &Selection, place: u64, limit: Limit) -> Page {
+        Page::from(self.journal.read_before(selection, place, limit))
+    }
+
+    /// A name for a new subscriber.
+    pub fn new_id(&self) -> SubscriberId {
+        SubscriberId(self.last_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Makes a subscriber live that was examined up to `place`; from now on a shard feeds it.
+    pub fn join(&self, subscriber: Arc<dyn Subscriber>, selection: Arc<Selection>, place: u64) {
+        self.fanout.join(subscriber, selection, place);
+    }
+
+    /// Lets a live subscriber fall behind.
+    pub fn recall(&self, id: SubscriberId) {
+        self.fanout.recall(id);
+    }
+
+    /// Lets go of a subscriber.
+    pub fn leave(&self, id: SubscriberId) {
+        self.fanout.leave(id);
+    }
+
+    /// Ends the life of the journal and all threads of the hub, and waits for them.
+    pub fn stop(&self) {
+        self.journal.close();
+        self.retention.stop();
+        self.fanout.stop();
+    }
+}
+
+impl From<crate::journal::Page> for Page {
+    fn from(page: crate::journal::Page) -> Self {
+        Page {
+            entries: page
+                .events
+                .into_iter()
+                .map(|event| Arc::new(Entry::new(event)))
+                .collect(),
+            loss: page.loss,
+            cursor: page.cursor,
+            more: page.more,
+        }
+    }
+}
+
+impl Retention {
+    fn start(journal: Arc<dyn Journal>, every: Duration) -> std::io::Result<Self> {
+        let stopped = Arc::new((Mutex::new(false), Condvar::new()));
+        let watched = stopped.clone();
+        let body = move || {
+            while !wait_for_stop(&watched, every) {
+                journal.retain();
+            }
+        };
+        let thread = thread::Builder::new()
+            .name("retention".into())
+            .spawn(move || or_abort("retention panicked", body))?;
+        Ok(Retention {
+            stopped,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    fn stop(&self) {
+        let (stopped, changed) = &*self.stopped;
+        *stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        changed.notify_all();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn wait_for_stop((stopped, changed): &(Mutex<bool>, Condvar), patience: Duration) -> bool {
+    let guard = stopped.lock().unwrap_or_else(PoisonError::into_inner);
+    let waited = changed.wait_timeout_while(guard, patience, |stopped| !*stopped);
+    *waited.unwrap_or_else(PoisonError::into_inner).0
+}
+
+/// The number of cores that this process may use.
+pub fn cores() -> NonZeroUsize {
+    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// 64 bits that nobody can guess beforehand: std seeds `RandomState` from the system's generator.
+pub fn random() -> u64 {
+    RandomState::new().hash_one(0u8)
+}

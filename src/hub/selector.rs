@@ -121,18 +121,30 @@ impl fmt::Display for SelectorError {
 
 impl std::error::Error for SelectorError {}
 
-/// What one subscriber examines: its selectors, each with the seq beyond which it counts, and, for a
-/// subscription that began N events back in each channel, where each of these channels begins.
-#[derive(Debug, Clone, Default)]
+/// What one subscriber examines: its selectors, and from which place on each channel counts.
+#[derive(Debug, Clone)]
 pub struct Selection {
     terms: Vec<Term>,
     starts: Option<Arc<HashMap<ChannelName, u64>>>,
+    folded: u64,
+    live_after: u64,
 }
 
 #[derive(Debug, Clone)]
 struct Term {
     selector: Selector,
     after: u64,
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        Selection {
+            terms: Vec::new(),
+            starts: None,
+            folded: 0,
+            live_after: u64::MAX,
+        }
+    }
 }
 
 impl Selection {
@@ -145,9 +157,10 @@ impl Selection {
         selection
     }
 
-    /// The same selectors, with each channel of `starts` counting only beyond its own seq.
-    pub fn starting_at(mut self, starts: HashMap<ChannelName, u64>) -> Self {
-        self.starts = (!starts.is_empty()).then(|| Arc::new(starts));
+    /// Says that the subscriber has been listening since `head`: what came later is delivered to it even
+    /// when its own time to live has passed on the way.
+    pub fn live_after(mut self, head: u64) -> Self {
+        self.live_after = head;
         self
     }
 
@@ -163,6 +176,41 @@ impl Selection {
         let before = self.terms.len();
         self.terms.retain(|term| term.selector != *selector);
         self.terms.len() < before
+    }
+
+    /// Lets `channel` count only beyond `seq`: neither its events up to there nor their loss is told.
+    pub fn excuse(&mut self, channel: &ChannelName, seq: u64) {
+        if let [
+            Term {
+                selector: Selector::Channel(name),
+                after,
+            },
+        ] = &mut self.terms[..]
+        {
+            if name == channel {
+                *after = seq.max(*after);
+            }
+            return;
+        }
+        let starts = Arc::make_mut(self.starts.get_or_insert_default());
+        let start = starts.entry(channel.clone()).or_default();
+        *start = seq.max(*start);
+    }
+
+    /// The same for the losses of channels without a record.
+    pub fn excuse_folded(&mut self, seq: u64) {
+        self.folded = self.folded.max(seq);
+    }
+
+    /// Forgets where single channels began once everything up to `place` was examined.
+    pub fn settle(&mut self, place: u64) {
+        if self
+            .starts
+            .as_ref()
+            .is_some_and(|starts| starts.values().all(|start| *start <= place))
+        {
+            self.starts = None;
+        }
     }
 
     /// Whether this very selector is there.
@@ -222,10 +270,26 @@ impl Selection {
         Some(after.max(start.unwrap_or(0)))
     }
 
+    /// The seq beyond which losses of channels without a record count.
+    pub fn folded_after(&self) -> u64 {
+        let after = self
+            .terms
+            .iter()
+            .map(|term| term.after)
+            .min()
+            .unwrap_or(u64::MAX);
+        self.folded.max(after)
+    }
+
     /// Whether this event is asked for.
     pub fn matches(&self, event: &Event) -> bool {
         self.begins_after(event.channel.name())
             .is_some_and(|after| event.id.seq > after)
+    }
+
+    /// Whether this event, which is asked for, is still owed at `now` (milliseconds since 1970).
+    pub fn is_owed(&self, event: &Event, now: u64) -> bool {
+        !event.expired(now) || event.id.seq > self.live_after
     }
 }
 

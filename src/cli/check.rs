@@ -1,0 +1,89 @@
+//! `fourcast check`: whether a server would start here, and how large it may be. Starts nothing.
+
+use std::fmt::Write as _;
+
+use super::config_file::{ConfigFile, describe_source};
+use super::{Failure, say};
+use crate::server::budget::Budget;
+
+const EXAMPLES: &str = "\
+Examples:
+  fourcast check                                    the file that 'fourcast' would use
+  fourcast check --config new.toml && cp new.toml /etc/fourcast/config.toml
+  FOURCAST_LIMITS__CONNECTIONS=50000 fourcast check   what would it take?
+
+Exit codes: 0 the configuration can be used, 78 it cannot; every problem is named, with its line.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    file: ConfigFile,
+}
+
+/// Reads the configuration and the bounds of this host, and says what follows from them.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let loaded = args.file.load()?;
+    let source = describe_source(&loaded);
+    let wanted = loaded.config.limits.connections;
+    let report = report(wanted, &Budget::of_this_process());
+    say(&format!("configuration  good: {source}\n{report}"))
+}
+
+fn report(wanted: usize, budget: &Budget) -> String {
+    let grant = budget.grant(wanted);
+    let mut report = match &grant.lowered {
+        None => format!("connections    {wanted}, as limits.connections says\n"),
+        Some(why) => format!("connections    {}: {why}\n", grant.granted),
+    };
+    report.push_str("\nWhat this host allows, where a connection is a thread and a file:\n");
+    for reading in &budget.readings {
+        let bounds = match budget.reason == Some(*reading) {
+            true => "  <- the tightest",
+            false => "",
+        };
+        let (limit, allowed) = (reading.to_string(), reading.connections());
+        // Writing into a String cannot fail.
+        let _ = writeln!(report, "  {limit:<48} {allowed:>10} connections{bounds}");
+    }
+    report
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::budget::{Reading, Setting};
+
+    fn budget(files: u64) -> Budget {
+        let reading = |setting, limit| Reading {
+            setting,
+            limit,
+            taken: 0,
+        };
+        Budget::of(vec![
+            reading(Setting::MaxMapCount, 65_530),
+            reading(Setting::OpenFiles, files),
+        ])
+    }
+
+    #[test]
+    fn a_wish_that_this_host_grants_is_said_in_one_line() {
+        let report = report(10_000, &budget(20_000));
+        assert!(
+            report.starts_with("connections    10000, as limits.connections says\n"),
+            "{report}"
+        );
+        assert!(report.contains("vm.max_map_count is 65530"), "{report}");
+    }
+
+    #[test]
+    fn a_wish_beyond_this_host_is_said_with_the_setting_that_lifts_it() {
+        let report = report(10_000, &budget(1_024));
+        assert!(report.starts_with("connections    768: "), "{report}");
+        assert!(report.contains("LimitNOFILE=10256"), "{report}");
+        let tightest = report
+            .lines()
+            .find(|line| line.ends_with("<- the tightest"));
+        assert!(tightest.unwrap().contains("RLIMIT_NOFILE is 1024"));
+    }
+}

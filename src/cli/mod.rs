@@ -1,0 +1,131 @@
+//! A person at a shell: one file per command.
+
+mod check;
+mod config_file;
+mod failure;
+mod print;
+mod publish;
+mod remote;
+mod serve;
+mod subscribe;
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use failure::Failure;
+
+const EXIT_CODES: &str = "\
+Examples:
+  fourcast                                serve on 127.0.0.1:8080, without any file
+  fourcast print config > config.toml     a configuration that explains itself
+  fourcast subscribe chat                 prints what is published to 'chat'
+  fourcast publish chat hello             publishes to it
+  fourcast check                          is it right, and how large may it be here?
+
+Exit codes:
+  0   it worked; for 'serve': it was asked to stop, and did
+  1   it was tried and failed
+  2   the command line is wrong
+  69  the address cannot be bound, or the server not reached
+  78  the configuration is wrong";
+
+/// One server for live events: polling, long polling, Server-Sent Events and WebSocket, from one URL.
+#[derive(Debug, Parser)]
+#[command(name = "fourcast", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::Args,
+}
+
+/// What can be asked for; without any, `serve`.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server until SIGTERM or Ctrl-C; the same as no command at all
+    Serve(serve::Args),
+    /// Publish one event, or every line of the standard input
+    Publish(publish::Args),
+    /// Print events as they come, one JSON object a line
+    Subscribe(subscribe::Args),
+    /// Say whether the configuration is right, and how many connections this host really allows
+    Check(check::Args),
+    /// Print what is built in, such as a configuration to begin with
+    Print(print::Args),
+}
+
+/// Runs the command that `args` (the program's name first) ask for, and says how it ended.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let outcome = match Cli::try_parse_from(args) {
+        Err(message) => return answer_clap(&message),
+        Ok(Cli { command, serve }) => obey(command.unwrap_or(Command::Serve(serve))),
+    };
+    match outcome {
+        Ok(()) | Err(Failure::Hangup) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Nobody is left to be told when stderr is closed too.
+            let _ = writeln!(io::stderr(), "fourcast: {failure}");
+            failure.into()
+        }
+    }
+}
+
+fn obey(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Publish(args) => publish::run(&args),
+        Command::Subscribe(args) => subscribe::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Print(args) => print::run(&args),
+    }
+}
+
+/// Prints help and the version to stdout, and what is wrong with a command line to stderr.
+fn answer_clap(message: &clap::Error) -> ExitCode {
+    // It fails only with the stream that it writes to, and a reader that has gone is no failure.
+    let _ = message.print();
+    ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(2))
+}
+
+/// Writes to stdout and flushes; a reader that has gone ends the command quietly.
+pub fn say(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .map_err(Failure::of_stdout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_is_serve() {
+        let cli = Cli::try_parse_from(["fourcast", "--config", "x.toml"]).unwrap();
+        assert!(cli.command.is_none());
+        let cli = Cli::try_parse_from(["fourcast", "serve", "--config", "x.toml"]).unwrap();
+        assert!(matches!(cli.command, Some(Command::Serve(_))));
+    }
+
+    #[test]
+    fn every_command_teaches_by_example() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string);
+            assert!(
+                help.is_some_and(|help| help.contains("Examples:")),
+                "{}",
+                command.get_name()
+            );
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The server that `publish` and `subscribe` talk to, and what its trouble means for a shell.
+
+use std::time::Duration;
+
+use super::Failure;
+use crate::client::{Client, Error};
+
+/// Where the server is.
+#[derive(Debug, clap::Args)]
+pub struct Remote {
+    /// The server's URL
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// A header field for every request; may be given more than once
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = field)]
+    headers: Vec<(String, String)>,
+}
+
+impl Remote {
+    /// A client of that server. Does not connect yet.
+    pub fn client(&self) -> Result<Client, Failure> {
+        let builder = Client::builder(&self.url);
+        let headers = self.headers.iter().cloned();
+        let builder = headers.fold(builder, |builder, (name, value)| {
+            builder.header(name, value)
+        });
+        Ok(builder.build()?)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        match error {
+            Error::Invalid(_) => Failure::Usage(message),
+            Error::Connect(_) | Error::Connection(_) | Error::Silent(_) | Error::Ended => {
+                Failure::Unavailable(message)
+            }
+            _ => Failure::Failed(message),
+        }
+    }
+}
+
+/// Reads a time as the wire has it: seconds, or a number with a unit.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) => humantime::parse_duration(text)
+            .map_err(|_| "a number of seconds, or a time such as 90s, 10m, 2h, 7d".to_owned()),
+    }
+}
+
+fn field(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text
+        .split_once(':')
+        .ok_or("a header looks like 'Authorization: Bearer abc'")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_seconds_or_has_a_unit() {
+        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("10m"), Ok(Duration::from_secs(600)));
+        assert!(duration("soon").is_err() && duration("-1").is_err() && duration("").is_err());
+    }
+
+    #[test]
+    fn a_server_that_is_not_there_has_its_own_exit_code() {
+        let error = Error::Connect(std::io::ErrorKind::ConnectionRefused.into());
+        assert_eq!(Failure::from(error).code(), 69);
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_wrong_on_the_command_line() {
+        let remote = Remote {
+            url: "localhost:8080".to_owned(),
+            headers: Vec::new(),
+        };
+        assert_eq!(remote.client().unwrap_err().code(), 2);
+    }
+}

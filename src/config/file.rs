@@ -1,0 +1,210 @@
+//! The file key by key: each line of these functions is a key, what it sets, and what may stand there.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use super::error::{ConfigError, Place, Problem};
+use super::names;
+use super::reader::{Reader, Section};
+use super::units::{
+    self, GIB, KIB, MIB, address, auto_or_count, count, duration, selector, size, token,
+};
+use super::written::{self, Written};
+use super::{
+    Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Retention, Timeouts, WebSocket,
+};
+use crate::hub::selector::Selector;
+
+const INSTANT: Duration = Duration::ZERO;
+const BLINK: Duration = Duration::from_millis(100);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const CENTURY: Duration = Duration::from_secs(36_525 * 24 * 3600);
+
+/// Reads the file `name`, whose contents are `text`, with the variables of `environment` put over it.
+pub(super) fn read(
+    name: &str,
+    text: &str,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Config, ConfigError> {
+    let (mut table, mut problems) = written::from_file(name, text);
+    problems.extend(written::put_over(&mut table, environment));
+    let mut reader = Reader::default();
+    let mut config = Config::default();
+    reader.read(table, |top| everything(top, &mut config));
+    require_room_for_the_largest(&mut reader, &config);
+    require_entries_to_count(&mut reader, &config.channels);
+    problems.extend(reader.finish());
+    if problems.is_empty() {
+        return Ok(config);
+    }
+    problems.sort_by(|a: &Problem, b| a.place.cmp(&b.place));
+    Err(ConfigError { problems })
+}
+
+/// Every key that may stand in a file; those of list entries as `channels[].pattern`.
+#[cfg(test)]
+pub(super) fn keys() -> Vec<String> {
+    let mut reader = Reader::default();
+    reader.read(Vec::new(), |top| everything(top, &mut Config::default()));
+    reader.known().to_vec()
+}
+
+fn everything(top: &mut Section<'_>, config: &mut Config) {
+    top.set("listen", &mut config.listen, address);
+    top.set_list("hosts", &mut config.hosts, names::host);
+    top.set_list("origins", &mut config.origins, names::origin);
+    top.section("journal", |section| journal(section, &mut config.journal));
+    top.section("limits", |section| limits(section, &mut config.limits));
+    top.section("timeouts", |section| {
+        timeouts(section, &mut config.timeouts);
+    });
+    top.section("heartbeat", |section| {
+        heartbeat(section, &mut config.heartbeat);
+    });
+    top.section("websocket", |section| {
+        websocket(section, &mut config.websocket);
+    });
+    top.section("fanout", |section| fanout(section, &mut config.fanout));
+    top.set_entries("channels", &mut config.channels, retention);
+    top.section("log", |section| {
+        section.set("level", &mut config.log.level, units::log_filter);
+    });
+}
+
+fn journal(section: &mut Section<'_>, journal: &mut Journal) {
+    section.set("kind", &mut journal.kind, journal_kind);
+    section.set("max_bytes", &mut journal.max_bytes, size(MIB..=1024 * GIB));
+    section.set(
+        "idempotency",
+        &mut journal.idempotency,
+        duration(BLINK..=7 * DAY),
+    );
+}
+
+fn journal_kind(written: &Written) -> Result<JournalKind, String> {
+    match written.text() {
+        Some("memory") => Ok(JournalKind::Memory),
+        Some("disk") => Err(written.but_expected(
+            "\"memory\": this version keeps events in memory only, and they go with the process",
+        )),
+        _ => Err(written.but_expected("\"memory\"")),
+    }
+}
+
+#[rustfmt::skip] // A table: one key a line.
+fn limits(section: &mut Section<'_>, limits: &mut Limits) {
+    section.set("connections", &mut limits.connections, count(1..=1_000_000));
+    section.set("head_bytes", &mut limits.head_bytes, size(KIB..=MIB));
+    section.set("target_bytes", &mut limits.target_bytes, size(256..=MIB));
+    section.set("fields", &mut limits.fields, count(16..=1_000));
+    section.set("event_bytes", &mut limits.event_bytes, size(1..=GIB));
+    section.set("batch_bytes", &mut limits.batch_bytes, size(1..=GIB));
+    section.set("batch_events", &mut limits.batch_events, count(1..=1_000_000));
+    section.set("subscriptions", &mut limits.subscriptions, count(1..=10_000));
+    section.set("channels", &mut limits.channels, count(1..=100_000_000));
+    section.set("send_buffer", &mut limits.send_buffer, size(4 * KIB..=64 * MIB));
+    section.set("control_messages", &mut limits.control_messages, count(4..=10_000));
+    section.set("idempotency_keys", &mut limits.idempotency_keys, count(1..=100_000_000));
+}
+
+#[rustfmt::skip] // A table: one key a line.
+fn timeouts(section: &mut Section<'_>, timeouts: &mut Timeouts) {
+    section.set("head", &mut timeouts.head, duration(BLINK..=HOUR));
+    section.set("body", &mut timeouts.body, duration(BLINK..=HOUR));
+    section.set("idle", &mut timeouts.idle, duration(BLINK..=DAY));
+    section.set("write", &mut timeouts.write, duration(BLINK..=HOUR));
+    section.set("close", &mut timeouts.close, duration(BLINK..=HOUR));
+    section.set("long_poll", &mut timeouts.long_poll, duration(BLINK..=HOUR));
+    section.set("drain", &mut timeouts.drain, duration(INSTANT..=HOUR));
+    // A hint of 0 would make browsers come back without any pause, all at once.
+    section.set("retry", &mut timeouts.retry, duration(BLINK..=HOUR));
+}
+
+fn heartbeat(section: &mut Section<'_>, heartbeat: &mut Heartbeat) {
+    section.set("interval", &mut heartbeat.interval, duration(BLINK..=HOUR));
+    section.set("patience", &mut heartbeat.patience, duration(BLINK..=HOUR));
+}
+
+fn websocket(section: &mut Section<'_>, websocket: &mut WebSocket) {
+    section.set_list("subprotocols", &mut websocket.subprotocols, token);
+}
+
+#[rustfmt::skip] // A table: one key a line.
+fn fanout(section: &mut Section<'_>, fanout: &mut Fanout) {
+    section.set("shards", &mut fanout.shards, auto_or_count(1..=1_024));
+    section.set("catch_up", &mut fanout.catch_up, auto_or_count(1..=1_024));
+    section.set("tail_events", &mut fanout.tail_events, count(1..=100_000_000));
+    section.set("tail_bytes", &mut fanout.tail_bytes, size(MIB..=1024 * GIB));
+}
+
+fn retention(entry: &mut Section<'_>, place: &Place) -> Option<Retention> {
+    if !entry.has("pattern") {
+        entry.refuse(
+            place,
+            "has no pattern; say which channels it is about: pattern = \"rooms/*\"",
+        );
+    }
+    let mut retention = Retention::default();
+    let mut pattern = None;
+    entry.set("pattern", &mut pattern, |written| {
+        selector(written).map(Some)
+    });
+    entry.set(
+        "max_events",
+        &mut retention.max_events,
+        count(0..=1_000_000_000),
+    );
+    let age = duration(BLINK..=CENTURY);
+    entry.set("max_age", &mut retention.max_age, |written| {
+        age(written).map(Some)
+    });
+    entry.set("max_bytes", &mut retention.max_bytes, size(0..=1024 * GIB));
+    Some(Retention {
+        pattern: pattern?,
+        ..retention
+    })
+}
+
+/// What contains something must not be smaller than it.
+fn require_room_for_the_largest(reader: &mut Reader, config: &Config) {
+    let limits = &config.limits;
+    if limits.target_bytes >= limits.head_bytes {
+        let keys = ["limits.target_bytes", "limits.head_bytes"];
+        let [inner, outer] = keys;
+        let message = format!("a head contains its target, so {outer} must be more than {inner}");
+        reader.refuse(&keys, message);
+    }
+    let containers = [
+        ("limits.batch_bytes", limits.batch_bytes),
+        ("journal.max_bytes", config.journal.max_bytes),
+        ("fanout.tail_bytes", config.fanout.tail_bytes),
+    ];
+    for (outer, bytes) in containers {
+        if limits.event_bytes > bytes {
+            let inner = "limits.event_bytes";
+            let message =
+                format!("the largest event must fit, so {outer} must be at least {inner}");
+            reader.refuse(&[inner, outer], message);
+        }
+    }
+}
+
+/// The first entry that matches a channel counts, so what comes after its like does nothing.
+fn require_entries_to_count(reader: &mut Reader, entries: &[Retention]) {
+    // An entry that could not be read is not among these, and their places would be others.
+    if !reader.is_clean() {
+        return;
+    }
+    let everything = Selector::everything();
+    for (index, entry) in entries.iter().enumerate() {
+        let mut before = entries.iter().take(index).map(|earlier| &earlier.pattern);
+        let like = before.find(|&earlier| *earlier == entry.pattern || *earlier == everything);
+        if let Some(like) = like {
+            let message = format!(
+                "can never count: \"{like}\" stands before it and matches all of these channels"
+            );
+            reader.refuse(&[&format!("channels[{index}].pattern")], message);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Where the configuration comes from: a file, the environment over it, and the defaults under it.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::error::{ConfigError, Place, Problem};
+use super::{Config, file};
+
+/// Where a file is looked for when none is named, in this order.
+const CANDIDATES: [&str; 2] = ["config.toml", "/etc/fourcast/config.toml"];
+
+/// A configuration and the file that it was read from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// What was read.
+    pub config: Config,
+    /// The file; `None`: there was none, and the defaults count.
+    pub source: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads the text of a `config.toml`. Every problem in it is told at once.
+    pub fn from_toml(text: &str) -> Result<Config, ConfigError> {
+        file::read(CANDIDATES[0], text, [])
+    }
+
+    /// Reads `path`, which must exist; without it `./config.toml`, else `/etc/fourcast/config.toml`, else
+    /// takes the defaults. Variables of `environment` whose names begin with `FOURCAST_` count more than
+    /// the file: `FOURCAST_LIMITS__CONNECTIONS` is `limits.connections`. Blocks while it reads.
+    pub fn load(
+        path: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Loaded, ConfigError> {
+        let found = match path {
+            Some(path) => Some((path.to_owned(), text_of(path)?)),
+            None => first_of(&CANDIDATES.map(Path::new))?,
+        };
+        let (source, text) = found.unzip();
+        let name = source.as_deref().map(|path| path.display().to_string());
+        let config = file::read(
+            &name.unwrap_or_default(),
+            &text.unwrap_or_default(),
+            environment,
+        )?;
+        Ok(Loaded { config, source })
+    }
+
+    /// [`Config::load`] with the environment of this process.
+    pub fn load_with_environment(path: Option<&Path>) -> Result<Loaded, ConfigError> {
+        Config::load(path, std::env::vars_os())
+    }
+}
+
+/// The first of these files that exists. One that exists and cannot be read is an error: to go on
+/// without it would be to start with settings that nobody chose.
+fn first_of(candidates: &[&Path]) -> Result<Option<(PathBuf, String)>, ConfigError> {
+    for path in candidates {
+        match fs::symlink_metadata(path) {
+            Err(error) if is_absence(&error) => {}
+            _ => return Ok(Some((path.to_path_buf(), text_of(path)?))),
+        }
+    }
+    Ok(None)
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+fn text_of(path: &Path) -> Result<String, ConfigError> {
+    fs::read_to_string(path).map_err(|error| {
+        let message = match error.kind() {
+            io::ErrorKind::NotFound => {
+                "there is no such file; 'fourcast print config' writes one to start from".to_owned()
+            }
+            io::ErrorKind::InvalidData => "it is not text in UTF-8".to_owned(),
+            _ => format!("it cannot be read: {error}"),
+        };
+        ConfigError::from(Problem {
+            place: Place::File(path.display().to_string()),
+            key: String::new(),
+            message,
+        })
+    })
+}

@@ -1,0 +1,509 @@
+//! What a configuration may say, and what is said about one that is wrong.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+
+const TEMPLATE: &str = include_str!("../../config.toml");
+
+fn accepted(text: &str) -> Config {
+    Config::from_toml(text).unwrap_or_else(|error| panic!("{text:?} was refused:\n{error}"))
+}
+
+fn refused(text: &str) -> String {
+    match Config::from_toml(text) {
+        Ok(_) => panic!("{text:?} was accepted"),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn from_environment(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let variables = variables
+        .iter()
+        .map(|(name, text)| (OsString::from(name), OsString::from(text)));
+    file::read("config.toml", "", variables)
+}
+
+/// Says where a message does not contain all that it should.
+fn assert_tells(message: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(message.contains(part), "no {part:?} in:\n{message}");
+    }
+}
+
+#[test]
+fn the_file_that_teaches_says_what_the_code_does() {
+    assert_eq!(accepted(TEMPLATE), Config::default());
+}
+
+#[test]
+fn nothing_at_all_is_the_defaults() {
+    assert_eq!(accepted(""), Config::default());
+}
+
+#[test]
+fn the_file_that_teaches_shows_every_key_in_its_section() {
+    for path in file::keys() {
+        let (section, key) = path.rsplit_once('.').unwrap_or(("", &path));
+        let shown = section_of_template(section).any(|line| {
+            let line = line.trim_start_matches(['#', ' ']);
+            line.strip_prefix(key)
+                .is_some_and(|rest| rest.trim_start().starts_with('='))
+                || line == format!("[[{key}]]")
+        });
+        assert!(shown, "{path} is missing in config.toml");
+    }
+}
+
+/// The lines of one section, those that are commented out too; the entries of a list wherever they are.
+fn section_of_template(section: &str) -> impl Iterator<Item = &'static str> {
+    let list = section.strip_suffix("[]").map(|list| format!("[[{list}]]"));
+    let wanted = list.unwrap_or_else(|| match section {
+        "" => String::new(),
+        _ => format!("[{section}]"),
+    });
+    let mut current = String::new();
+    TEMPLATE.lines().filter(move |line| {
+        let bare = line.trim_start_matches(['#', ' ']);
+        if bare.starts_with('[') && bare.ends_with(']') {
+            bare.clone_into(&mut current);
+        }
+        current == wanted || bare == "[[channels]]"
+    })
+}
+
+#[test]
+fn the_examples_in_the_file_that_teaches_are_right() {
+    let is_example = |line: &&str| {
+        let text = line.trim_start_matches(['#', ' ']);
+        line.starts_with('#') && (text.starts_with("[[") || text.contains(" = "))
+    };
+    let examples = TEMPLATE.lines().filter(is_example);
+    let examples: Vec<&str> = examples
+        .map(|line| line.trim_start_matches(['#', ' ']))
+        .collect();
+    let examples = examples.join("\n");
+    let mut parts = examples.split("[[channels]]\n");
+    for line in parts.next().unwrap().lines() {
+        let of_websocket = line.starts_with("subprotocols");
+        let section = if of_websocket { "[websocket]\n" } else { "" };
+        accepted(&format!("{section}{line}"));
+    }
+    for entry in parts {
+        accepted(&format!("[[channels]]\n{entry}"));
+    }
+}
+
+#[test]
+fn the_retention_without_entries_is_the_one_that_is_shown() {
+    let shown = "[[channels]]\npattern = \"**\"\nmax_events = 1000\nmax_bytes = \"16 MiB\"";
+    assert!(TEMPLATE.contains("pattern = \"**\"\n# max_events = 1000 "));
+    assert_eq!(accepted(shown).channels, [Retention::default()]);
+}
+
+#[test]
+fn values_are_read_with_their_units() {
+    let config = accepted(
+        "listen = \"[::]:0\"\n[limits]\nevent_bytes = \"1.5 MiB\"\nconnections = 1_000\n\
+         [timeouts]\nhead = \"1m 30s\"\nclose = \"500ms\"\n[fanout]\nshards = 3\ncatch_up = \"auto\"",
+    );
+    assert_eq!(config.listen, "[::]:0".parse().unwrap());
+    assert_eq!(config.limits.event_bytes, 1_572_864);
+    assert_eq!(config.limits.connections, 1_000);
+    assert_eq!(config.timeouts.head, Duration::from_secs(90));
+    assert_eq!(config.timeouts.close, Duration::from_millis(500));
+    assert_eq!(config.fanout.shards, NonZeroUsize::new(3));
+    assert_eq!(config.fanout.catch_up, None);
+}
+
+#[test]
+fn entries_keep_their_order_and_their_own_values() {
+    let config = accepted(
+        "[[channels]]\npattern = \"a/*\"\nmax_age = \"7d\"\n[[channels]]\npattern = \"**\"\nmax_events = 0",
+    );
+    let [first, second] = &config.channels[..] else {
+        panic!("{:?}", config.channels);
+    };
+    assert_eq!(first.pattern.as_str(), "a/*");
+    assert_eq!(first.max_age, Some(Duration::from_secs(7 * 24 * 3600)));
+    assert_eq!(first.max_events, Retention::default().max_events);
+    assert_eq!((second.max_events, second.max_age), (0, None));
+}
+
+#[test]
+fn hosts_and_origins_are_read_as_they_are_compared() {
+    let config = accepted(
+        "hosts = [\"Events.Example.COM.\", \"::1\", \"10.0.0.7\"]\n\
+         origins = [\"HTTPS://App.example.com:443/\", \"http://[FE80::0:1]:3000\", \"https://x.test:8443\"]",
+    );
+    assert_eq!(config.hosts, ["events.example.com", "[::1]", "10.0.0.7"]);
+    assert_eq!(
+        config.origins,
+        [
+            "https://app.example.com",
+            "http://[fe80::1]:3000",
+            "https://x.test:8443"
+        ]
+    );
+}
+
+#[test]
+fn an_origin_that_names_nobody_or_everybody_is_refused() {
+    for origin in [
+        "null",
+        "*",
+        "https://*.example.com",
+        "app.example.com",
+        "https://a.test/path",
+        "https://user@a.test",
+        "https://a.test:0x50",
+        "https://a.test:+80",
+        "https://a.test:65536",
+        "https://",
+        "https://é.test",
+        "",
+    ] {
+        let message = refused(&format!("origins = [\"https://ok.test\", {origin:?}]"));
+        assert_tells(
+            &message,
+            &["config.toml:1:31: origins[1]: found", "; expected"],
+        );
+    }
+}
+
+#[test]
+fn a_host_with_more_than_a_name_is_refused() {
+    for host in [
+        "https://a.test",
+        "a.test:80",
+        "a.test/x",
+        "*.a.test",
+        "",
+        "a..b",
+        "[::1",
+        "a b",
+    ] {
+        assert_tells(
+            &refused(&format!("hosts = [{host:?}]")),
+            &["config.toml:1:10: hosts[0]: found"],
+        );
+    }
+}
+
+#[test]
+fn an_unknown_key_is_told_with_its_place_and_the_key_that_was_meant() {
+    assert_eq!(
+        refused("[limits]\n  conections = 5"),
+        "config.toml:2:3: limits.conections: unknown key; did you mean \"connections\"?"
+    );
+}
+
+#[test]
+fn a_key_in_the_wrong_section_is_sent_home() {
+    assert_tells(
+        &refused("[limits]\nlisten = \"127.0.0.1:1\"\nlong_poll = \"3s\""),
+        &[
+            "config.toml:2:1: limits.listen: unknown here; it belongs at the top, before the first [section]",
+            "config.toml:3:1: limits.long_poll: unknown here; it belongs under [timeouts]",
+        ],
+    );
+}
+
+#[test]
+fn a_key_that_resembles_none_is_told_which_there_are() {
+    assert_tells(
+        &refused("[heartbeat]\nzzz = 1"),
+        &["heartbeat.zzz: unknown key; what may stand under [heartbeat]: interval, patience"],
+    );
+    assert_tells(
+        &refused("[qqq]\nzzz = 1"),
+        &[
+            "config.toml:1:2: qqq: unknown key",
+            "[section]: listen, hosts, origins, ",
+            "journal, limits, timeouts",
+        ],
+    );
+    assert_tells(
+        &refused("[[channels]]\npattern = \"a\"\nmax_evnts = 1"),
+        &["channels[0].max_evnts: unknown key; did you mean \"max_events\"?"],
+    );
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once_in_the_order_of_the_file() {
+    let message = refused(
+        "lisen = \"x\"\nlisten = \"8080\"\n[limits]\nconnections = 0\n[timeouts]\nhead = 10\nhead = \"1s\"\n\
+         [log]\nlevel = \"loud\"",
+    );
+    let lines: Vec<&str> = message.lines().collect();
+    let starts = [
+        "config.toml:1:1: lisen: unknown key; did you mean \"listen\"?",
+        "config.toml:2:10: listen: found \"8080\"; expected an IP address and a port",
+        "config.toml:4:15: limits.connections: found 0; expected a whole number from 1 to",
+        "config.toml:6:8: timeouts.head: found 10; expected a duration",
+        "config.toml:7:1: head: stands twice",
+        "config.toml:9:9: log.level: found \"loud\"; expected off, error, warn",
+    ];
+    assert_eq!(lines.len(), starts.len(), "{message}");
+    for (line, start) in lines.iter().zip(starts) {
+        assert!(
+            line.starts_with(start),
+            "{line}\nshould begin with\n{start}"
+        );
+    }
+}
+
+#[test]
+fn what_stood_there_and_what_may_stand_there_is_told() {
+    for (text, parts) in [
+        (
+            "[timeouts]\nhead = 10",
+            "found 10; expected a duration from 100ms to 1h, such as \"15s\", with its unit (ms, s, m, h, d)",
+        ),
+        (
+            "[timeouts]\nhead = \"10\"",
+            "found \"10\"; expected a duration from 100ms to 1h, such as \"15s\", with its unit",
+        ),
+        ("[timeouts]\nhead = 1.5", "found 1.5; expected a duration"),
+        (
+            "[timeouts]\nhead = \"ten\"",
+            "found \"ten\"; expected a duration from 100ms",
+        ),
+        (
+            "[timeouts]\nretry = \"0s\"",
+            "found \"0s\"; expected a duration from 100ms",
+        ),
+        (
+            "[timeouts]\nhead = \"99999999999999y\"",
+            "expected a duration",
+        ),
+        ("[heartbeat]\ninterval = \"0ms\"", "found \"0ms\"; expected"),
+        (
+            "[limits]\nhead_bytes = 16384",
+            "found 16384; expected a size from 1 KiB to 1 MiB, such as \"64 KiB\", with its unit (B, KiB, MiB, GiB)",
+        ),
+        (
+            "[limits]\nhead_bytes = \"16384\"",
+            "with its unit (B, KiB, MiB, GiB)",
+        ),
+        (
+            "[limits]\nhead_bytes = \"10 B\"",
+            "found \"10 B\"; expected a size from 1 KiB",
+        ),
+        ("[limits]\nhead_bytes = true", "found true; expected a size"),
+        (
+            "[limits]\nconnections = -1",
+            "found -1; expected a whole number from 1 to 1000000",
+        ),
+        (
+            "[limits]\nconnections = \"10\"",
+            "found \"10\"; expected a whole number",
+        ),
+        (
+            "[limits]\nconnections = 1.5",
+            "found 1.5; expected a whole number",
+        ),
+        (
+            "[limits]\nconnections = 99999999999999999999999",
+            "found 99999999999999999999999; expected",
+        ),
+        (
+            "[fanout]\nshards = 0",
+            "found 0; expected \"auto\" or a whole number from 1 to 1024",
+        ),
+        (
+            "[fanout]\nshards = \"many\"",
+            "found \"many\"; expected \"auto\" or",
+        ),
+        (
+            "[journal]\nkind = \"disk\"",
+            "found \"disk\"; expected \"memory\": this version keeps events in memory only",
+        ),
+        (
+            "[journal]\nkind = \"redis\"",
+            "found \"redis\"; expected \"memory\"",
+        ),
+        (
+            "[websocket]\nsubprotocols = [\"a b\"]",
+            "subprotocols[0]: found \"a b\"; expected a token",
+        ),
+        (
+            "[websocket]\nsubprotocols = \"chat\"",
+            "found \"chat\"; expected a list",
+        ),
+        (
+            "limits = 5",
+            "limits: found 5; expected a section: [limits]",
+        ),
+        (
+            "[channels]\npattern = \"a\"",
+            "found a table; expected entries, each under its own [[channels]]",
+        ),
+        (
+            "channels = [1]",
+            "channels[0]: found 1; expected a table under [[channels]]",
+        ),
+        (
+            "[[channels]]\nmax_events = 1",
+            "channels[0]: has no pattern",
+        ),
+        (
+            "[[channels]]\npattern = \"a/**/b\"",
+            "'**' may only be the last segment",
+        ),
+        (
+            "listen = \"localhost:8080\"",
+            "expected an IP address and a port: \"127.0.0.1:8080\"",
+        ),
+        ("listen = \"x", "config.toml:1:"),
+        ("listen", "not TOML:"),
+    ] {
+        assert_tells(&refused(text), &[parts]);
+    }
+}
+
+#[test]
+fn values_that_are_possible_alone_but_not_together_are_refused() {
+    for (text, key) in [
+        (
+            "[limits]\ntarget_bytes = \"16 KiB\"",
+            "config.toml:2:16: limits.target_bytes: ",
+        ),
+        (
+            "[limits]\nhead_bytes = \"8 KiB\"",
+            "config.toml:2:14: limits.head_bytes: ",
+        ),
+        ("[limits]\nbatch_bytes = \"1 KiB\"", "limits.batch_bytes: "),
+        ("[limits]\nevent_bytes = \"9 MiB\"", "limits.event_bytes: "),
+        (
+            "[limits]\nevent_bytes = \"300 MiB\"\nbatch_bytes = \"300 MiB\"",
+            "journal.max_bytes",
+        ),
+        (
+            "[limits]\nevent_bytes = \"65 MiB\"\nbatch_bytes = \"65 MiB\"",
+            "fanout.tail_bytes",
+        ),
+    ] {
+        assert_tells(&refused(text), &[key]);
+    }
+}
+
+#[test]
+fn an_entry_that_can_never_count_is_refused() {
+    for (first, second) in [("a/*", "a/*"), ("**", "a")] {
+        let text = format!("[[channels]]\npattern = {first:?}\n[[channels]]\npattern = {second:?}");
+        assert_tells(
+            &refused(&text),
+            &["config.toml:4:11: channels[1].pattern: ", "can never count"],
+        );
+    }
+}
+
+#[test]
+fn variables_override_keys() {
+    let variables = [
+        ("FOURCAST_LISTEN", "0.0.0.0:9000"),
+        ("FOURCAST_LIMITS__CONNECTIONS", "5_000"),
+        ("FOURCAST_LIMITS__SEND_BUFFER", "128 KiB"),
+        ("FOURCAST_JOURNAL__KIND", "memory"),
+        ("FOURCAST_ORIGINS", "https://a.test, https://b.test"),
+        ("FOURCAST_HOSTS", "[\"a.test\"]"),
+        ("FOURCAST_FANOUT__SHARDS", "auto"),
+        (
+            "FOURCAST_CHANNELS",
+            "[{ pattern = \"a/**\", max_age = \"1h\" }]",
+        ),
+        ("UNRELATED", "x"),
+    ]
+    .map(|(name, text)| (OsString::from(name), OsString::from(text)));
+    let written = "listen = \"127.0.0.1:1\"\n[limits]\nconnections = 7\nfields = 50";
+    let config = file::read("config.toml", written, variables).unwrap();
+    assert_eq!(config.listen, "0.0.0.0:9000".parse().unwrap());
+    assert_eq!(config.limits.connections, 5_000);
+    assert_eq!(config.limits.send_buffer, 128 * 1024);
+    assert_eq!(config.limits.fields, 50);
+    assert_eq!(config.origins, ["https://a.test", "https://b.test"]);
+    assert_eq!(config.hosts, ["a.test"]);
+    assert_eq!(config.channels[0].max_age, Some(Duration::from_secs(3600)));
+}
+
+#[test]
+fn a_variable_that_is_wrong_is_told_by_its_name() {
+    for (name, text, message) in [
+        (
+            "FOURCAST_LIMITS__CONECTIONS",
+            "5",
+            "FOURCAST_LIMITS__CONECTIONS: unknown variable; did you mean FOURCAST_LIMITS__CONNECTIONS?",
+        ),
+        (
+            "FOURCAST_LIMITS_CONNECTIONS",
+            "5",
+            "did you mean FOURCAST_LIMITS__CONNECTIONS?",
+        ),
+        (
+            "FOURCAST_LOGS__LEVEL",
+            "info",
+            "FOURCAST_LOGS__LEVEL: unknown variable; did you mean FOURCAST_LOG__LEVEL?",
+        ),
+        ("FOURCAST_QQQ", "5", "FOURCAST_QQQ: unknown variable"),
+        ("FOURCAST_", "5", "FOURCAST_: unknown variable"),
+        (
+            "FOURCAST_LIMITS__CONNECTIONS",
+            "0",
+            "FOURCAST_LIMITS__CONNECTIONS: limits.connections: found \"0\"; expected a whole number",
+        ),
+        (
+            "FOURCAST_TIMEOUTS__HEAD",
+            "10",
+            "FOURCAST_TIMEOUTS__HEAD: timeouts.head: found \"10\"; expected a duration",
+        ),
+        (
+            "FOURCAST_LIMITS",
+            "5",
+            "FOURCAST_LIMITS: limits: found \"5\"; expected a section",
+        ),
+        (
+            "FOURCAST_ORIGINS",
+            "[\"https://a.test\"",
+            "FOURCAST_ORIGINS: origins: found",
+        ),
+        (
+            "FOURCAST_ORIGINS",
+            "null",
+            "FOURCAST_ORIGINS: origins[0]: found \"null\"",
+        ),
+    ] {
+        let error = from_environment(&[(name, text)]).unwrap_err();
+        assert_eq!(error.problems.len(), 1, "{error}");
+        assert_tells(&error.to_string(), &[message]);
+    }
+}
+
+#[test]
+fn a_file_that_is_named_and_missing_is_an_error() {
+    let missing = Path::new("there-is-no-such-file.toml");
+    let error = Config::load(Some(missing), []).unwrap_err();
+    assert_tells(
+        &error.to_string(),
+        &[
+            "there-is-no-such-file.toml: there is no such file",
+            "fourcast print config",
+        ],
+    );
+}
+
+#[test]
+fn a_named_file_that_is_no_file_is_an_error() {
+    let error = Config::load(Some(Path::new("src")), []).unwrap_err();
+    assert_tells(&error.to_string(), &["src: it cannot be read"]);
+}
+
+#[test]
+fn without_a_name_the_working_directory_is_asked_first() {
+    // Tests run where Cargo.toml is, and so is the file that teaches.
+    let loaded = Config::load(None, []).unwrap();
+    assert_eq!(loaded.source.as_deref(), Some(Path::new("config.toml")));
+    assert_eq!(loaded.config, Config::default());
+}

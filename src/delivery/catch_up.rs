@@ -1,0 +1,293 @@
+//! A fixed number of threads that serve subscribers who are behind: a page each, whenever its socket has
+//! room. The history is the queue, so however many are behind, nothing piles up.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::control::Gap;
+use super::outbox::{Flushed, Outbox, Place};
+use crate::hub::fanout::{Offer, Run, Subscriber, or_abort};
+use crate::hub::tail::Page;
+use crate::journal::{GapReason, Limit};
+
+/// What one look after a subscriber came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// It is live: a shard feeds it.
+    Live,
+    /// It can take more at once.
+    More,
+    /// Its socket has no room.
+    Blocked,
+    /// It was told goodbye; its peer has to hang up.
+    Ending,
+    /// It is gone.
+    Over,
+}
+
+/// One page: what is offered to a subscriber at once.
+const PAGE: Limit = Limit {
+    rows: 4096,
+    events: Run::ENTRIES,
+    bytes: Run::BYTES,
+};
+
+/// Looks after a subscriber that is behind: sends what is queued, tells gaps, runs errands, offers one
+/// page, and hands it to its shard when nothing is left. Does not wait.
+pub fn step(outbox: &Arc<Outbox>) -> Step {
+    match outbox.flush() {
+        Flushed::Blocked => return Step::Blocked,
+        Flushed::Over => return Step::Over,
+        Flushed::Clear if outbox.is_ending() => return Step::Ending,
+        Flushed::Clear => {}
+    }
+    if let Some(gap) = outbox.take_gap() {
+        outbox.tell_gap(gap);
+        return Step::More;
+    }
+    if let Some((mut errand, selection, seq)) = outbox.take_errand() {
+        let place = Place {
+            context: outbox.context(),
+            selection: &selection,
+            seq,
+        };
+        let outcome = errand.advance(&place);
+        outbox.take_outcome(errand, outcome);
+        return Step::More;
+    }
+    feed(outbox)
+}
+
+fn feed(outbox: &Arc<Outbox>) -> Step {
+    let Some((mut selection, place)) = outbox.wants() else {
+        return Step::Over;
+    };
+    let hub = &outbox.context().hub;
+    let page = hub.read(&selection, place, PAGE);
+    if let Some(loss) = &page.loss {
+        loss.excuse(Arc::make_mut(&mut selection));
+        outbox.move_to(place, Some(selection));
+        outbox.tell_loss(gap_before(outbox, place, &page, loss.reason.into()));
+        return Step::More;
+    }
+    if !page.entries.is_empty() {
+        match outbox.offer(&Run {
+            entries: &page.entries,
+            joined: None,
+        }) {
+            Offer::Taken => {}
+            Offer::Behind(_) => return Step::Blocked,
+            Offer::Done => return Step::Over,
+        }
+    }
+    outbox.move_to(page.cursor, None);
+    if page.more {
+        return Step::More;
+    }
+    outbox.clone().go_live();
+    Step::Live
+}
+
+/// The gap between `place` and the first event that there still is.
+fn gap_before(outbox: &Outbox, place: u64, page: &Page, reason: GapReason) -> Gap {
+    let hub = &outbox.context().hub;
+    let next = page
+        .entries
+        .first()
+        .map_or(page.cursor, |entry| entry.seq() - 1);
+    Gap {
+        reason,
+        from: Some(hub.cursor(place)),
+        cursor: hub.cursor(next),
+    }
+}
+
+/// The threads, and where subscribers are handed to them.
+pub struct CatchUp {
+    inboxes: Box<[Inbox]>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct Inbox {
+    arrivals: Sender<Arc<Outbox>>,
+    /// A byte in here ends the thread's wait for sockets.
+    bell: UnixStream,
+}
+
+impl CatchUp {
+    /// Starts `threads` threads for at most `subscribers` subscribers.
+    ///
+    /// # Errors
+    /// When a thread or its bell cannot be had.
+    pub fn start(threads: usize, subscribers: usize) -> io::Result<Self> {
+        let mut inboxes = Vec::new();
+        let mut running = Vec::new();
+        for number in 0..threads.max(1) {
+            let (arrivals, incoming) = bounded(subscribers.saturating_mul(2).saturating_add(64));
+            let (bell, heard) = UnixStream::pair()?;
+            bell.set_nonblocking(true)?;
+            heard.set_nonblocking(true)?;
+            let worker = Worker {
+                incoming,
+                heard,
+                behind: Vec::new(),
+                stopped: false,
+            };
+            let thread = thread::Builder::new().name(format!("catch-up-{number}"));
+            running.push(
+                thread.spawn(move || or_abort("a catch-up thread panicked", || worker.run()))?,
+            );
+            inboxes.push(Inbox { arrivals, bell });
+        }
+        Ok(CatchUp {
+            inboxes: inboxes.into(),
+            threads: Mutex::new(running),
+        })
+    }
+
+    /// Takes a subscriber that is behind. Does not wait.
+    pub fn take(&self, outbox: Arc<Outbox>) {
+        let number = outbox.id().number() % self.inboxes.len();
+        let inbox = &self.inboxes[number];
+        // Each subscriber is here once at most, so there is room, unless the server ends.
+        match inbox.arrivals.try_send(outbox) {
+            Ok(()) => inbox.ring(),
+            Err(refused) => refused.into_inner().stream().shutdown(),
+        }
+    }
+
+    /// Ends the threads and waits for them; whoever is still behind is cut off.
+    pub fn stop(&self) {
+        for inbox in &self.inboxes {
+            let _ = inbox.bell.shutdown(std::net::Shutdown::Write);
+        }
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Inbox {
+    fn ring(&self) {
+        // A full bell has been rung already.
+        let _ = (&self.bell).write(&[1]);
+    }
+}
+
+struct Worker {
+    incoming: Receiver<Arc<Outbox>>,
+    heard: UnixStream,
+    behind: Vec<Behind>,
+    stopped: bool,
+}
+
+struct Behind {
+    outbox: Arc<Outbox>,
+    last: Step,
+}
+
+impl Worker {
+    fn run(mut self) {
+        while !self.stopped {
+            self.take_arrivals();
+            self.behind.retain_mut(Behind::look_after);
+            self.wait();
+        }
+        for behind in self.behind {
+            behind.outbox.close();
+        }
+    }
+
+    fn take_arrivals(&mut self) {
+        loop {
+            match self.incoming.try_recv() {
+                Ok(outbox) => self.behind.push(Behind {
+                    outbox,
+                    last: Step::More,
+                }),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => {
+                    self.stopped = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Waits until a socket has room, somebody arrives, or a deadline is near.
+    fn wait(&mut self) {
+        let mut patience = Duration::from_secs(3600);
+        let mut fds = vec![PollFd::new(&self.heard, PollFlags::IN)];
+        for behind in &self.behind {
+            patience = patience.min(behind.patience());
+            fds.push(PollFd::new(behind.outbox.stream(), behind.interest()));
+        }
+        let timeout = Timespec::try_from(patience).ok();
+        let ready = poll(&mut fds, timeout.as_ref()).unwrap_or(0);
+        let rung = fds.first().is_some_and(|bell| !bell.revents().is_empty());
+        let moved: Vec<bool> = fds
+            .iter()
+            .skip(1)
+            .map(|fd| !fd.revents().is_empty())
+            .collect();
+        drop(fds);
+        if rung {
+            self.silence();
+        }
+        if ready > 0 {
+            for (behind, moved) in self.behind.iter_mut().zip(moved) {
+                behind.last = if moved { Step::More } else { behind.last };
+            }
+        }
+    }
+
+    fn silence(&mut self) {
+        let mut scratch = [0; 64];
+        loop {
+            match (&self.heard).read(&mut scratch) {
+                Ok(0) => {
+                    self.stopped = true;
+                    return;
+                }
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+impl Behind {
+    /// One step, if there is one to be made; `false` when it is not behind any more.
+    fn look_after(&mut self) -> bool {
+        if self.last == Step::More {
+            self.last = step(&self.outbox);
+        }
+        match self.last {
+            Step::More => true,
+            Step::Blocked | Step::Ending => self.outbox.patience().is_some(),
+            Step::Live | Step::Over => false,
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        match self.last {
+            Step::More => Duration::ZERO,
+            _ => self.outbox.patience().unwrap_or(Duration::ZERO),
+        }
+    }
+
+    fn interest(&self) -> PollFlags {
+        match self.last {
+            Step::Blocked => PollFlags::OUT,
+            _ => PollFlags::empty(),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! 4: a subscriber's loop, one for each way: what it is owed, and how it gets it.
+
+pub mod catch_up;
+pub mod control;
+pub mod framing;
+pub mod long_poll;
+pub mod ndjson;
+pub mod outbox;
+pub mod poll;
+pub mod sse;
+pub mod stream;
+pub mod websocket;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::catch_up::CatchUp;
+use self::control::Gap;
+use crate::config::Config;
+use crate::event::Cursor;
+use crate::hub::selector::{Selection, Selector};
+use crate::hub::{Hub, random};
+use crate::journal::Start;
+use crate::shutdown::Shutdown;
+
+/// What every connection of a server shares.
+pub struct Context {
+    /// What the server was told at its start.
+    pub config: Config,
+    /// Where events come from.
+    pub hub: Hub,
+    /// Who serves subscribers that are behind.
+    pub catch_up: CatchUp,
+    /// How it all ends.
+    pub shutdown: Shutdown,
+}
+
+impl Context {
+    /// When a client is told to come back: anything from half to one and a half of `timeouts.retry`, so
+    /// that those who were cut off together do not come back together.
+    pub fn retry_after(&self) -> Duration {
+        let middle = self.config.timeouts.retry;
+        let spread = u128::from(random()) % (middle.as_millis() + 1);
+        middle / 2 + Duration::from_millis(u64::try_from(spread).unwrap_or(0))
+    }
+}
+
+/// What a subscriber asks for, whatever its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// The channels and patterns.
+    pub selectors: Vec<Selector>,
+    /// Where it wants to begin; `None`: where its way begins.
+    pub start: Option<Start>,
+    /// Whether it wants payloads alone.
+    pub raw: bool,
+    /// The most events of one answer.
+    pub limit: usize,
+    /// The place to page backwards from, on polls.
+    pub before: Option<Cursor>,
+    /// Whether nothing new may be answered with 304.
+    pub conditional: bool,
+}
+
+/// Where a subscriber begins.
+pub struct Opening {
+    /// What is examined.
+    pub selection: Selection,
+    /// The seq up to which it was examined.
+    pub place: u64,
+    /// The gap that it has to be told first.
+    pub gap: Option<Gap>,
+}
+
+impl Opening {
+    /// Finds the place that a query stands for; `otherwise` counts where it names none.
+    pub fn find(context: &Arc<Context>, query: &Query, otherwise: Start) -> Self {
+        let start = query.start.unwrap_or(otherwise);
+        let beginning = context.hub.begin(query.selectors.clone(), start);
+        let from = match start {
+            Start::After(cursor) => Some(cursor),
+            _ => None,
+        };
+        let cursor = context.hub.cursor(beginning.place);
+        let gap = beginning.gap.map(|reason| Gap {
+            reason,
+            from,
+            cursor,
+        });
+        Opening {
+            selection: beginning.selection,
+            place: beginning.place,
+            gap,
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Polling: one look, one answer, nothing kept.
+
+use std::sync::Arc;
+
+use super::control::Gap;
+use super::{Context, Opening, Query};
+use crate::event::Cursor;
+use crate::http::response::Response;
+use crate::hub::selector::Selection;
+use crate::hub::tail::{Entry, Form, Page};
+use crate::journal::{Limit, Start};
+
+/// An event as JSON, as it stands in the list of an answer.
+pub static JSON: Form = Form {
+    slot: 0,
+    render: |event, out| event.write_json(out),
+};
+
+/// The most bytes of an answer, unless its only event has more.
+const ANSWER_BYTES: usize = 1 << 20;
+/// What an answer has beside events.
+const ENVELOPE_BYTES: usize = 512;
+/// The most events examined for one answer; what is left is said by `more`.
+const ROWS: usize = 10_000;
+
+/// What one look found.
+pub struct Look {
+    /// What is asked for, from here on.
+    pub selection: Selection,
+    /// The seq up to which it was examined.
+    pub place: u64,
+    answer: Answer,
+}
+
+struct Answer {
+    entries: Vec<Arc<Entry>>,
+    gap: Option<Gap>,
+    cursor: Cursor,
+    more: bool,
+}
+
+/// Answers at once.
+pub fn answer(context: &Arc<Context>, query: &Query) -> Response {
+    match query.before {
+        Some(before) => answer_before(context, query, before),
+        None => Look::take(context, query).response(query),
+    }
+}
+
+fn answer_before(context: &Arc<Context>, query: &Query, before: Cursor) -> Response {
+    let selection = Selection::new(query.selectors.iter().cloned());
+    let page = context
+        .hub
+        .read_before(&selection, before.seq, limit(query));
+    let answer = Answer {
+        entries: page.entries,
+        gap: None,
+        cursor: context.hub.cursor(page.cursor),
+        more: page.more,
+    };
+    answer.response(&Query {
+        conditional: false,
+        ..query.clone()
+    })
+}
+
+impl Look {
+    /// Looks for what a query is owed.
+    pub fn take(context: &Arc<Context>, query: &Query) -> Self {
+        let opening = Opening::find(context, query, Start::Earliest);
+        let page = context
+            .hub
+            .read(&opening.selection, opening.place, limit(query));
+        let mut look = Look::from_page(context, opening.selection, opening.place, page);
+        if opening.gap.is_some() {
+            look.answer.gap = opening.gap;
+        }
+        look
+    }
+
+    /// Looks again, from where this look ended.
+    pub fn again(self, context: &Arc<Context>, query: &Query) -> Self {
+        let page = context.hub.read(&self.selection, self.place, limit(query));
+        Look::from_page(context, self.selection, self.place, page)
+    }
+
+    /// The same with events that came since.
+    pub fn with_events(mut self, context: &Arc<Context>, entries: Vec<Arc<Entry>>) -> Self {
+        if let Some(last) = entries.last() {
+            self.answer.cursor = context.hub.cursor(last.seq());
+        }
+        self.answer.entries = entries;
+        self
+    }
+
+    /// Whether there is something to say.
+    pub fn has_news(&self) -> bool {
+        !self.answer.entries.is_empty() || self.answer.gap.is_some() || self.answer.more
+    }
+
+    /// The answer.
+    pub fn response(self, query: &Query) -> Response {
+        self.answer.response(query)
+    }
+
+    fn from_page(context: &Arc<Context>, selection: Selection, place: u64, page: Page) -> Self {
+        let hub = &context.hub;
+        let gap = page.loss.as_ref().map(|loss| {
+            let next = page
+                .entries
+                .first()
+                .map_or(page.cursor, |entry| entry.seq() - 1);
+            Gap {
+                reason: loss.reason.into(),
+                from: Some(hub.cursor(place)),
+                cursor: hub.cursor(next),
+            }
+        });
+        let cursor = hub.cursor(page.cursor);
+        Look {
+            selection,
+            place: page.cursor,
+            answer: Answer {
+                entries: page.entries,
+                gap,
+                cursor,
+                more: page.more,
+            },
+        }
+    }
+}
+
+fn limit(query: &Query) -> Limit {
+    let events = if query.raw { 1 } else { query.limit };
+    Limit {
+        rows: ROWS,
+        events,
+        bytes: ANSWER_BYTES,
+    }
+}
+
+impl Answer {
+    fn response(mut self, query: &Query) -> Response {
+        let nothing_new = self.entries.is_empty() && self.gap.is_none() && !self.more;
+        if query.conditional && nothing_new {
+            return self.with_cursor(Response::new(304));
+        }
+        if query.raw {
+            return self.raw();
+        }
+        if query.before.is_none() {
+            self.cut();
+        }
+        let body = self.body();
+        self.with_cursor(Response::new(200))
+            .with_body("application/json", body)
+    }
+
+    fn with_cursor(&self, response: Response) -> Response {
+        response
+            .with("ETag", format!("\"{}\"", self.cursor))
+            .with("Last-Event-ID", self.cursor.to_string())
+    }
+
+    /// Keeps the answer within its bytes: base64 and escapes may make it larger than its payloads.
+    fn cut(&mut self) {
+        let mut room = ANSWER_BYTES - ENVELOPE_BYTES;
+        let fitting = self.entries.iter().take_while(|entry| {
+            let needed = entry.bytes(&JSON).len() + 1;
+            let fits = needed <= room;
+            room = room.saturating_sub(needed);
+            fits
+        });
+        let count = fitting.count().max(1);
+        if let Some(next) = self.entries.get(count) {
+            self.cursor.seq = next.seq() - 1;
+            self.more = true;
+            self.entries.truncate(count);
+        }
+    }
+
+    fn body(&self) -> Vec<u8> {
+        let size: usize = self
+            .entries
+            .iter()
+            .map(|entry| entry.bytes(&JSON).len() + 1)
+            .sum();
+        let mut body = Vec::with_capacity(size + ENVELOPE_BYTES);
+        body.extend_from_slice(
+            format!(r#"{{"cursor":"{}","more":{},"#, self.cursor, self.more).as_bytes(),
+        );
+        if let Some(gap) = &self.gap {
+            body.extend_from_slice(format!(r#""gap":{{{}}},"#, gap.members()).as_bytes());
+        }
+        body.extend_from_slice(br#""events":["#);
+        for (index, entry) in self.entries.iter().enumerate() {
+            if index > 0 {
+                body.push(b',');
+            }
+            body.extend_from_slice(entry.bytes(&JSON));
+        }
+        body.extend_from_slice(b"]}\n");
+        body
+    }
+
+    /// One event as it was published.
+    fn raw(mut self) -> Response {
+        let entry = self.entries.first().cloned();
+        if let Some(entry) = &entry {
+            self.cursor.seq = entry.seq();
+        }
+        let mut response = self.with_cursor(Response::new(if entry.is_some() { 200 } else { 204 }));
+        if let Some(gap) = &self.gap {
+            response = response.with("Fourcast-Gap", gap.reason.as_str());
+        }
+        let Some(entry) = entry else { return response };
+        let event = entry.event();
+        response
+            .with("Fourcast-Channel", event.channel.name().to_string())
+            .with("Fourcast-Type", event.kind.as_str().to_owned())
+            .with("Fourcast-Time", event.time.to_string())
+            .with_body(event.media_type().to_owned(), event.data.bytes().to_vec())
+    }
+}

@@ -1,0 +1,112 @@
+//! The loop of Server-Sent Events and NDJSON: head and replay, then the connection's thread only listens
+//! for the hang-up and keeps the heartbeat, while a shard writes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::catch_up::{Step, step};
+use super::control::Control;
+use super::framing::Framing;
+use super::outbox::Outbox;
+use super::{Context, Opening, Query};
+use crate::journal::Start;
+use crate::server::stream::{ReadError, Stream};
+use crate::shutdown::Berth;
+
+/// Streams events until either side ends it. The head of the answer has been written.
+pub fn serve(
+    context: &Arc<Context>,
+    stream: &Arc<Stream>,
+    berth: &Berth,
+    query: &Query,
+    framing: &'static dyn Framing,
+) {
+    let opening = Opening::find(context, query, Start::Now);
+    let outbox = Arc::new(open(context, stream, framing, opening));
+    berth.hold(outbox.clone());
+    replay(&outbox);
+    listen(&outbox, framing);
+    outbox.close();
+}
+
+/// The outbox of a stream that begins, with its welcome queued.
+pub fn open(
+    context: &Arc<Context>,
+    stream: &Arc<Stream>,
+    framing: &'static dyn Framing,
+    opening: Opening,
+) -> Outbox {
+    let welcome = Control::Welcome {
+        cursor: context.hub.cursor(opening.place),
+        heartbeat: context.config.heartbeat.interval,
+        retry: context.retry_after(),
+    };
+    let outbox = Outbox::new(
+        context.clone(),
+        stream.clone(),
+        framing,
+        opening.selection,
+        opening.place,
+    );
+    if let Some(frame) = framing.control(&welcome) {
+        outbox.send_control(frame);
+    }
+    if let Some(gap) = opening.gap {
+        outbox.begin_with(gap);
+    }
+    outbox
+}
+
+/// Writes what the subscriber missed, page by page, until it is live. Blocks while its socket is full.
+fn replay(outbox: &Arc<Outbox>) {
+    loop {
+        match step(outbox) {
+            Step::Live | Step::Over | Step::Ending => return,
+            Step::More => {}
+            Step::Blocked => match outbox.patience() {
+                Some(patience) => drop(outbox.stream().wait_writable(patience)),
+                None => return,
+            },
+        }
+    }
+}
+
+/// Waits for the client to hang up, saying now and then that the server is there.
+fn listen(outbox: &Outbox, framing: &dyn Framing) {
+    let config = &outbox.context().config;
+    let mut scratch = [0; 256];
+    let mut beat = Instant::now() + config.heartbeat.interval;
+    let mut end = None;
+    loop {
+        let ending = outbox.is_ending();
+        let deadline = match ending {
+            true => *end.get_or_insert_with(|| Instant::now() + config.timeouts.close),
+            false => beat,
+        };
+        match outbox.stream().read(&mut scratch, deadline) {
+            // An HTTP client has nothing to say here; what it says is dropped.
+            Ok(_) => {}
+            Err(ReadError::HungUp) => return,
+            Err(ReadError::TimedOut) if ending => return,
+            Err(ReadError::TimedOut) => {
+                keep_alive(outbox, framing);
+                beat = next_beat(beat, config.heartbeat.interval);
+            }
+        }
+    }
+}
+
+/// Says that the server is there, unless bytes are owed: those say it too, once they are read.
+fn keep_alive(outbox: &Outbox, framing: &dyn Framing) {
+    let cursor = outbox.context().hub.cursor(outbox.place());
+    if let Some(frame) = framing.control(&Control::Heartbeat { cursor })
+        && !outbox.owes_bytes()
+    {
+        outbox.send_control(frame);
+    }
+}
+
+/// The next beat after this one; a beat that was missed is not made up for.
+pub fn next_beat(beat: Instant, interval: Duration) -> Instant {
+    (beat + interval).max(Instant::now())
+}

@@ -1,0 +1,244 @@
+//! WebSocket (RFC 6455): the connection's thread reads frames and obeys operations; everything that goes
+//! out goes through the outbox.
+
+pub mod handshake;
+mod operations;
+mod pipe;
+mod subscription;
+pub mod wire;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tungstenite::error::Error;
+use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tungstenite::{Message, Utf8Bytes};
+
+use self::operations::Operations;
+use self::pipe::Pipe;
+use super::catch_up::{Step, step};
+use super::control::Control;
+use super::framing::Framing;
+use super::outbox::Outbox;
+use super::stream::{next_beat, open};
+use super::{Context, Opening, Query};
+use crate::hub::channel::ChannelName;
+use crate::hub::selector::Selector;
+use crate::journal::{Draft, Start};
+use crate::refusal::Kind;
+use crate::server::stream::{ReadError, Stream};
+use crate::shutdown::Berth;
+
+/// Bytes read, and handed to the parser, at once: a million empty fragments stay inside one call of it.
+const READ_BYTES: usize = 4096;
+/// What the parser keeps ready for a connection that says nothing.
+const PARSER_BYTES: usize = 1024;
+
+/// Serves an open WebSocket until either side ends it. The 101 has been written; `early` is what the
+/// client sent behind its request.
+pub fn serve(
+    context: &Arc<Context>,
+    stream: &Arc<Stream>,
+    berth: &Berth,
+    query: &Query,
+    early: &[u8],
+) {
+    let framing: &'static dyn Framing = if query.raw { &wire::RAW } else { &wire::EVENTS };
+    let opening = Opening::find(context, query, Start::Now);
+    let outbox = Arc::new(open(context, stream, framing, opening));
+    berth.hold(outbox.clone());
+    begin(&outbox);
+    Reader::new(outbox.clone(), framing, query).run(early);
+    outbox.close();
+}
+
+/// Goes live if nothing is owed; else catch-up serves the replay, since this thread must read on.
+fn begin(outbox: &Arc<Outbox>) {
+    if step(outbox) != Step::Live {
+        outbox.context().catch_up.take(outbox.clone());
+    }
+}
+
+struct Reader {
+    outbox: Arc<Outbox>,
+    framing: &'static dyn Framing,
+    parser: WebSocketContext,
+    pipe: Pipe,
+    operations: Operations,
+    raw_channel: Option<ChannelName>,
+}
+
+/// Whether the connection goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Read,
+    /// We said our last words; the peer may still say its own.
+    Drain,
+    End,
+}
+
+impl Reader {
+    fn new(outbox: Arc<Outbox>, framing: &'static dyn Framing, query: &Query) -> Self {
+        let most = Some(outbox.context().config.limits.event_bytes);
+        let config = WebSocketConfig::default()
+            .read_buffer_size(PARSER_BYTES)
+            .write_buffer_size(0)
+            .max_frame_size(most)
+            .max_message_size(most);
+        let only = match &query.selectors[..] {
+            [Selector::Channel(name)] => Some(name.clone()),
+            _ => None,
+        };
+        Reader {
+            parser: WebSocketContext::new(Role::Server, Some(config)),
+            pipe: Pipe::default(),
+            operations: Operations::new(outbox.clone(), only.clone()),
+            raw_channel: only.filter(|_| query.raw),
+            outbox,
+            framing,
+        }
+    }
+
+    /// Reads until the connection ends.
+    fn run(&mut self, early: &[u8]) {
+        let mut next = self.take(early);
+        let mut buffer = vec![0; READ_BYTES];
+        let interval = self.outbox.context().config.heartbeat.interval;
+        let mut beat = Instant::now() + interval;
+        let mut pinged: Option<Instant> = None;
+        while next == Next::Read {
+            match self
+                .outbox
+                .stream()
+                .read(&mut buffer, self.deadline(beat, pinged))
+            {
+                Ok(count) => {
+                    pinged = None;
+                    next = self.take(buffer.get(..count).unwrap_or_default());
+                }
+                Err(ReadError::HungUp) => return,
+                Err(ReadError::TimedOut) if self.has_given_up(pinged) => return self.part(),
+                Err(ReadError::TimedOut) if Instant::now() >= beat => {
+                    beat = next_beat(beat, interval);
+                    pinged = pinged.or(self.ping());
+                }
+                Err(ReadError::TimedOut) => {}
+            }
+        }
+        if next == Next::Drain {
+            let config = &self.outbox.context().config;
+            self.outbox
+                .stream()
+                .drain(config.timeouts.close, config.limits.event_bytes);
+        }
+    }
+
+    fn deadline(&self, beat: Instant, pinged: Option<Instant>) -> Instant {
+        let patience = self.outbox.context().config.heartbeat.patience;
+        pinged.map_or(beat, |at| (at + patience).min(beat))
+    }
+
+    /// Sends a ping; when. None while bytes are owed: then the write deadline runs instead.
+    fn ping(&self) -> Option<Instant> {
+        if self.outbox.owes_bytes() || self.outbox.is_ending() {
+            return None;
+        }
+        let cursor = self.outbox.context().hub.cursor(self.outbox.place());
+        self.outbox
+            .send_control(self.framing.control(&Control::Heartbeat { cursor })?);
+        Some(Instant::now())
+    }
+
+    fn has_given_up(&self, pinged: Option<Instant>) -> bool {
+        let patience = self.outbox.context().config.heartbeat.patience;
+        pinged.is_some_and(|at| at.elapsed() >= patience) && !self.outbox.owes_bytes()
+    }
+
+    /// The peer is dead, or its path is: whoever is at its end after all is told to come back.
+    fn part(&self) {
+        log::info!(
+            "{}: no answer to a ping, the connection is closed",
+            self.outbox.stream().peer()
+        );
+        self.outbox
+            .dismiss(Kind::Unresponsive, "no answer to a ping");
+    }
+
+    /// Takes bytes from the socket and obeys what they say.
+    fn take(&mut self, bytes: &[u8]) -> Next {
+        self.pipe.feed(bytes);
+        loop {
+            let message = self.parser.read(&mut self.pipe);
+            // After the peer's close the parser calls its own end an error; the reply is in the pipe.
+            let _ = self.parser.flush(&mut self.pipe);
+            let reply = self.pipe.take_output();
+            match message {
+                Ok(message) => match self.obey(message, reply) {
+                    Next::Read => {}
+                    end => return end,
+                },
+                Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    return Next::Read;
+                }
+                Err(error) => return self.fail(&error),
+            }
+        }
+    }
+
+    fn obey(&mut self, message: Message, reply: Vec<u8>) -> Next {
+        if self.outbox.is_ending() {
+            // After our close only the peer's counts (RFC 6455, section 5.5.1).
+            return if matches!(message, Message::Close(_)) {
+                Next::End
+            } else {
+                Next::Read
+            };
+        }
+        match message {
+            Message::Ping(_) => self.outbox.send_pong(reply),
+            Message::Pong(_) | Message::Frame(_) => {}
+            Message::Close(_) => {
+                self.outbox.end_with(reply);
+                return Next::Drain;
+            }
+            Message::Text(text) => self.say_text(&text),
+            Message::Binary(bytes) => match self.raw_channel.clone() {
+                Some(channel) => self.publish_raw(Draft::binary(channel, &bytes)),
+                None => self.operations.refuse_binary(),
+            },
+        }
+        Next::Read
+    }
+
+    fn say_text(&mut self, text: &Utf8Bytes) {
+        match self.raw_channel.clone() {
+            Some(channel) => self.publish_raw(Draft::text(channel, text.as_str())),
+            None => self.operations.obey(text.as_str()),
+        }
+    }
+
+    /// Publishes a message as it is; where that fails there is no word for it but a close code.
+    fn publish_raw(&self, draft: Draft) {
+        if let Err(error) = self.outbox.context().hub.publish(draft) {
+            let refusal = crate::refusal::Refusal::from(error);
+            self.outbox.dismiss(refusal.kind, &refusal.detail);
+        }
+    }
+
+    /// The peer broke the protocol: it is told how, and the connection ends without waiting for it.
+    fn fail(&self, error: &Error) -> Next {
+        let kind = match error {
+            Error::Utf8(_) => Kind::InvalidText,
+            Error::Capacity(_) => Kind::TooLarge,
+            Error::ConnectionClosed | Error::AlreadyClosed => return Next::End,
+            _ => Kind::ProtocolError,
+        };
+        log::info!(
+            "{}: closed with {}: {error}",
+            self.outbox.stream().peer(),
+            kind.row().close
+        );
+        self.outbox.dismiss(kind, &error.to_string());
+        Next::Drain
+    }
+}

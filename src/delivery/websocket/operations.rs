@@ -1,0 +1,150 @@
+//! What a client may ask on an open WebSocket, one method each; every operation is answered.
+
+use std::sync::Arc;
+
+use super::subscription::{Subscribe, Unsubscribe};
+use super::wire::{self, Operation};
+use crate::delivery::control::error_json;
+use crate::delivery::outbox::Outbox;
+use crate::event::Cursor;
+use crate::hub::channel::ChannelName;
+use crate::hub::selector::Selector;
+use crate::journal::{Batch, IdempotencyKey, Start};
+use crate::refusal::{Kind, Refusal};
+
+/// Obeys operations; the answers go to the outbox.
+pub(super) struct Operations {
+    outbox: Arc<Outbox>,
+    /// The channel of a publish that names none.
+    only: Option<ChannelName>,
+}
+
+impl Operations {
+    pub(super) fn new(outbox: Arc<Outbox>, only: Option<ChannelName>) -> Self {
+        Operations { outbox, only }
+    }
+
+    /// Obeys one text message.
+    pub(super) fn obey(&self, text: &str) {
+        let operation = match Operation::parse(text) {
+            Ok(operation) => operation,
+            Err(refusal) => return self.refuse(None, &refusal),
+        };
+        let obeyed = match &*operation.op {
+            "publish" => self.publish(&operation),
+            "subscribe" => self.subscribe(&operation),
+            "unsubscribe" => self.unsubscribe(&operation),
+            "ping" => {
+                self.outbox
+                    .send_control(wire::ack(operation.reference(), None));
+                Ok(())
+            }
+            "auth" => Err(Refusal::new(
+                Kind::NotImplemented,
+                "this server asks for no tokens",
+            )),
+            _ => Err(Refusal::new(
+                Kind::BadParameter,
+                "the operations are publish, subscribe, unsubscribe and ping, as in {\"op\":\"publish\",\"data\":…}; \
+                 ?format=raw publishes every message as it is",
+            )),
+        };
+        if let Err(refusal) = obeyed {
+            self.refuse(operation.reference(), &refusal);
+        }
+    }
+
+    /// Binary messages mean something on a raw socket only.
+    pub(super) fn refuse_binary(&self) {
+        let detail = "a binary message is no operation; publish with {\"op\":\"publish\",\"encoding\":\"base64\",…}, or \
+                      open the socket with ?format=raw";
+        self.refuse(None, &Refusal::new(Kind::UnsupportedData, detail));
+    }
+
+    fn refuse(&self, reference: Option<&str>, refusal: &Refusal) {
+        log::debug!(
+            "{}: an operation is refused: {refusal}",
+            self.outbox.stream().peer()
+        );
+        self.outbox
+            .send_control(wire::text_frame(&error_json(reference, refusal)));
+    }
+
+    fn publish(&self, operation: &Operation<'_>) -> Result<(), Refusal> {
+        let event = operation.event()?;
+        let only = self.only.as_ref().filter(|_| event.channel.is_none());
+        let draft = event.draft(only)?;
+        let parts = || {
+            [
+                event.kind.as_deref().unwrap_or_default().as_bytes(),
+                draft.data.bytes(),
+            ]
+        };
+        let key = operation
+            .key
+            .as_deref()
+            .map(|key| IdempotencyKey::new(draft.channel.as_str(), key, parts()));
+        let key = key.transpose()?;
+        let batch = Batch {
+            drafts: vec![draft],
+            key,
+        };
+        let appended = self.outbox.context().hub.publish(batch)?;
+        let id = appended.receipts.first().map(|receipt| ("id", receipt.id));
+        self.outbox
+            .send_control(wire::ack(operation.reference(), id));
+        Ok(())
+    }
+
+    fn subscribe(&self, operation: &Operation<'_>) -> Result<(), Refusal> {
+        let selectors = selectors(operation)?;
+        let start = operation.after.as_deref().map(start).transpose()?.flatten();
+        let reference = operation.reference().map(str::to_owned);
+        self.outbox.send_on(Box::new(Subscribe {
+            selectors,
+            start,
+            reference,
+            replay: None,
+        }));
+        Ok(())
+    }
+
+    fn unsubscribe(&self, operation: &Operation<'_>) -> Result<(), Refusal> {
+        let selectors = selectors(operation)?;
+        let reference = operation.reference().map(str::to_owned);
+        self.outbox.send_on(Box::new(Unsubscribe {
+            selectors,
+            reference,
+        }));
+        Ok(())
+    }
+}
+
+fn selectors(operation: &Operation<'_>) -> Result<Vec<Selector>, Refusal> {
+    let Some(channels) = &operation.channels else {
+        return Err(Refusal::new(
+            Kind::BadParameter,
+            "'channels' is missing, as in \"channels\":[\"rooms/*\",\"alerts\"]",
+        ));
+    };
+    let parse = |name: &str| {
+        name.parse::<Selector>()
+            .map_err(|error| Refusal::new(Kind::BadChannel, format!("'{name}': {error}")))
+    };
+    channels.names().map(parse).collect()
+}
+
+/// The start that `after` names; now is no replay.
+fn start(text: &str) -> Result<Option<Start>, Refusal> {
+    match text {
+        "now" => Ok(None),
+        "earliest" => Ok(Some(Start::Earliest)),
+        _ => match Cursor::parse(text) {
+            Some(cursor) => Ok(Some(Start::After(cursor))),
+            None => Err(Refusal::new(
+                Kind::BadCursor,
+                "'after' is a cursor, \"earliest\" or \"now\"",
+            )),
+        },
+    }
+}

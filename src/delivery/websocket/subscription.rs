@@ -1,0 +1,190 @@
+//! Subscribing and unsubscribing on an open WebSocket: errands that its feeder runs at an exact place.
+
+use std::sync::Arc;
+
+use super::wire;
+use crate::delivery::control::{Control, Gap, error_json};
+use crate::delivery::framing::Framing;
+use crate::delivery::outbox::{Errand, Outcome, Place};
+use crate::hub::fanout::Run;
+use crate::hub::selector::{Selection, Selector};
+use crate::journal::{Limit, Start};
+use crate::refusal::{Kind, Refusal};
+
+/// One page of a replay.
+const PAGE: Limit = Limit {
+    rows: 4096,
+    events: Run::ENTRIES,
+    bytes: Run::BYTES,
+};
+
+/// Adds selectors: from now on, or after a replay of what they missed.
+pub struct Subscribe {
+    /// What is added.
+    pub selectors: Vec<Selector>,
+    /// Where the replay begins; `None`: there is none.
+    pub start: Option<Start>,
+    /// The client's `ref`.
+    pub reference: Option<String>,
+    /// How far the replay is.
+    pub replay: Option<Replay>,
+}
+
+/// A replay under way.
+pub struct Replay {
+    selection: Selection,
+    place: u64,
+}
+
+/// Takes selectors away.
+pub struct Unsubscribe {
+    /// What is taken away.
+    pub selectors: Vec<Selector>,
+    /// The client's `ref`.
+    pub reference: Option<String>,
+}
+
+impl Errand for Subscribe {
+    fn advance(&mut self, place: &Place<'_>) -> Outcome {
+        match self.replay.take() {
+            Some(replay) => self.go_on(place, replay),
+            None => self.begin(place),
+        }
+    }
+}
+
+impl Subscribe {
+    fn begin(&mut self, place: &Place<'_>) -> Outcome {
+        if let Err(refusal) = self.check_room(place) {
+            return said(wire::text_frame(&error_json(self.reference(), &refusal)));
+        }
+        let hub = &place.context.hub;
+        let Some(start) = self.start else {
+            let head = hub.head();
+            let ack = wire::ack(self.reference(), Some(("cursor", head)));
+            return Outcome {
+                selection: Some(self.added(place, head.seq)),
+                ..said(ack)
+            };
+        };
+        let beginning = hub.begin(self.selectors.clone(), start);
+        let cursor = hub.cursor(beginning.place);
+        let mut frames = vec![wire::ack(self.reference(), Some(("cursor", cursor)))];
+        if let Some(reason) = beginning.gap {
+            let from = if let Start::After(cursor) = start {
+                Some(cursor)
+            } else {
+                None
+            };
+            frames.extend(gap(Gap {
+                reason,
+                from,
+                cursor,
+            }));
+        }
+        self.replay = Some(Replay {
+            selection: beginning.selection,
+            place: beginning.place,
+        });
+        Outcome {
+            frames,
+            selection: None,
+            more: true,
+        }
+    }
+
+    /// One page; after the last, the selectors count from where it ended.
+    fn go_on(&mut self, place: &Place<'_>, mut replay: Replay) -> Outcome {
+        let hub = &place.context.hub;
+        let page = hub.read(&replay.selection, replay.place, PAGE);
+        let mut frames = Vec::new();
+        if let Some(loss) = &page.loss {
+            let next = page
+                .entries
+                .first()
+                .map_or(page.cursor, |entry| entry.seq() - 1);
+            let from = Some(hub.cursor(replay.place));
+            frames.extend(gap(Gap {
+                reason: loss.reason.into(),
+                from,
+                cursor: hub.cursor(next),
+            }));
+            loss.excuse(&mut replay.selection);
+        }
+        let cursor = hub.cursor(page.cursor);
+        if !page.entries.is_empty() {
+            frames.push(wire::replay(self.reference(), &page.entries, cursor));
+        }
+        if page.more {
+            self.replay = Some(Replay {
+                place: page.cursor,
+                ..replay
+            });
+            return Outcome {
+                frames,
+                selection: None,
+                more: true,
+            };
+        }
+        frames.push(wire::live(self.reference(), cursor));
+        Outcome {
+            frames,
+            selection: Some(self.added(place, page.cursor)),
+            more: false,
+        }
+    }
+
+    fn check_room(&self, place: &Place<'_>) -> Result<(), Refusal> {
+        let bound = place.context.config.limits.subscriptions;
+        let new = self
+            .selectors
+            .iter()
+            .filter(|selector| !place.selection.contains(selector))
+            .count();
+        if place.selection.len() + new <= bound {
+            return Ok(());
+        }
+        let detail =
+            format!("a connection has {bound} subscriptions at most; unsubscribe from some");
+        Err(Refusal::new(Kind::TooManySubscriptions, detail))
+    }
+
+    fn added(&self, place: &Place<'_>, after: u64) -> Arc<Selection> {
+        let mut selection = (**place.selection).clone();
+        for selector in &self.selectors {
+            selection.add(selector.clone(), after);
+        }
+        Arc::new(selection)
+    }
+
+    fn reference(&self) -> Option<&str> {
+        self.reference.as_deref()
+    }
+}
+
+impl Errand for Unsubscribe {
+    fn advance(&mut self, place: &Place<'_>) -> Outcome {
+        let mut selection = (**place.selection).clone();
+        for selector in &self.selectors {
+            selection.remove(selector);
+        }
+        let cursor = place.context.hub.cursor(place.seq);
+        let ack = wire::ack(self.reference.as_deref(), Some(("cursor", cursor)));
+        Outcome {
+            selection: Some(Arc::new(selection)),
+            ..said(ack)
+        }
+    }
+}
+
+fn said(frame: Vec<u8>) -> Outcome {
+    Outcome {
+        frames: vec![frame],
+        selection: None,
+        more: false,
+    }
+}
+
+fn gap(gap: Gap) -> Option<Vec<u8>> {
+    wire::EVENTS.control(&Control::Gap(gap))
+}

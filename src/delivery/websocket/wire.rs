@@ -1,0 +1,264 @@
+//! The bytes and words of a WebSocket: frames out, operations in. No socket, no clock.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tungstenite::protocol::frame::FrameHeader;
+use tungstenite::protocol::frame::coding::{Control as ControlCode, Data as DataCode, OpCode};
+
+use crate::delivery::control::{Control, write_reference};
+use crate::delivery::framing::Framing;
+use crate::delivery::poll::JSON;
+use crate::event::{Cursor, Data, Event, Id};
+use crate::hub::draft::{Members, present};
+use crate::hub::tail::{Entry, Form};
+use crate::refusal::{Kind, Refusal};
+
+/// The longest `ref`, in bytes of JSON: it is held until its answer is read.
+const REFERENCE_BYTES: usize = 256;
+/// The longest reason of a close frame: a control frame has 125 bytes, two of them the code.
+const REASON_BYTES: usize = 123;
+
+/// A WebSocket that carries events as JSON, or bare payloads.
+pub struct WebSocket {
+    form: Form,
+    raw: bool,
+}
+
+/// Events and control objects as JSON in text messages.
+pub static EVENTS: WebSocket = WebSocket {
+    form: Form {
+        slot: 7,
+        render: event_frame,
+    },
+    raw: false,
+};
+/// Payloads alone: text as text, bytes as binary.
+pub static RAW: WebSocket = WebSocket {
+    form: Form {
+        slot: 8,
+        render: raw_frame,
+    },
+    raw: true,
+};
+
+impl Framing for WebSocket {
+    fn form(&'static self) -> &'static Form {
+        &self.form
+    }
+
+    fn control(&self, control: &Control) -> Option<Vec<u8>> {
+        match control {
+            Control::Heartbeat { .. } => Some(frame(OpCode::Control(ControlCode::Ping), &[])),
+            _ if self.raw => None,
+            _ => Some(text_frame(&control.json())),
+        }
+    }
+
+    fn farewell(&self, bye: &Control, detail: &str) -> Vec<u8> {
+        let mut last = self.control(bye).unwrap_or_default();
+        if let Control::Bye { code, .. } = bye {
+            last.extend(close_frame(*code, detail));
+        }
+        last
+    }
+}
+
+/// A text message in one frame.
+pub fn text_frame(text: &str) -> Vec<u8> {
+    frame(OpCode::Data(DataCode::Text), text.as_bytes())
+}
+
+/// A close frame (RFC 6455, section 5.5.1).
+pub fn close_frame(code: u16, reason: &str) -> Vec<u8> {
+    let mut end = reason.len().min(REASON_BYTES);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut payload = code.to_be_bytes().to_vec();
+    payload.extend_from_slice(&reason.as_bytes()[..end]);
+    frame(OpCode::Control(ControlCode::Close), &payload)
+}
+
+fn event_frame(event: &Event, out: &mut Vec<u8>) {
+    let mut json = Vec::with_capacity(event.data.bytes().len() + 256);
+    event.write_json(&mut json);
+    write_frame(OpCode::Data(DataCode::Text), &json, out);
+}
+
+fn raw_frame(event: &Event, out: &mut Vec<u8>) {
+    let opcode = match event.data {
+        Data::Binary(_) => DataCode::Binary,
+        Data::Json(_) | Data::Text(_) => DataCode::Text,
+    };
+    write_frame(OpCode::Data(opcode), event.data.bytes(), out);
+}
+
+fn frame(opcode: OpCode, payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(payload.len() + 10);
+    write_frame(opcode, payload, &mut out);
+    out
+}
+
+fn write_frame(opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {
+    let header = FrameHeader {
+        opcode,
+        ..FrameHeader::default()
+    };
+    // Writing into a Vec cannot fail.
+    let _ = header.format(payload.len() as u64, out);
+    out.extend_from_slice(payload);
+}
+
+/// The `ack` of an operation that took effect.
+pub fn ack(reference: Option<&str>, member: Option<(&str, Id)>) -> Vec<u8> {
+    let mut json = br#"{"op":"ack""#.to_vec();
+    write_reference(&mut json, reference);
+    if let Some((name, id)) = member {
+        json.extend_from_slice(format!(r#","{name}":"{id}""#).as_bytes());
+    }
+    json.push(b'}');
+    frame(OpCode::Data(DataCode::Text), &json)
+}
+
+/// One page of what a new subscription missed.
+pub fn replay(
+    reference: Option<&str>,
+    entries: &[std::sync::Arc<Entry>],
+    cursor: Cursor,
+) -> Vec<u8> {
+    let mut json = br#"{"op":"replay""#.to_vec();
+    write_reference(&mut json, reference);
+    json.extend_from_slice(br#","events":["#);
+    for (index, entry) in entries.iter().enumerate() {
+        if index > 0 {
+            json.push(b',');
+        }
+        json.extend_from_slice(entry.bytes(&JSON));
+    }
+    json.extend_from_slice(format!(r#"],"cursor":"{cursor}"}}"#).as_bytes());
+    frame(OpCode::Data(DataCode::Text), &json)
+}
+
+/// The word that a new subscription has caught up.
+pub fn live(reference: Option<&str>, cursor: Cursor) -> Vec<u8> {
+    let mut json = br#"{"op":"live""#.to_vec();
+    write_reference(&mut json, reference);
+    json.extend_from_slice(format!(r#","cursor":"{cursor}"}}"#).as_bytes());
+    frame(OpCode::Data(DataCode::Text), &json)
+}
+
+/// What a client sent in a text message.
+#[derive(Debug, Deserialize)]
+pub struct Operation<'a> {
+    /// Which operation.
+    #[serde(borrow)]
+    pub op: Cow<'a, str>,
+    /// What the answer is to carry, as the client wrote it.
+    #[serde(borrow, default, rename = "ref", deserialize_with = "present")]
+    pub reference: Option<&'a RawValue>,
+    /// The channels and patterns of a subscribe or unsubscribe.
+    #[serde(borrow)]
+    pub channels: Option<OneOrMany<'a>>,
+    /// The cursor, `earliest` or `now`, from which a subscription begins.
+    #[serde(borrow)]
+    pub after: Option<Cow<'a, str>>,
+    /// The idempotency key of a publish.
+    #[serde(borrow)]
+    pub key: Option<Cow<'a, str>>,
+    /// The message itself, in which a publish finds the members of its event.
+    #[serde(skip)]
+    pub text: &'a str,
+}
+
+/// A comma-separated list, or an array of such.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMany<'a> {
+    /// One string.
+    One(#[serde(borrow)] Cow<'a, str>),
+    /// An array.
+    Many(#[serde(borrow)] Vec<Cow<'a, str>>),
+}
+
+impl OneOrMany<'_> {
+    /// The single names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let parts: &[Cow<'_, str>] = match self {
+            OneOrMany::One(part) => std::slice::from_ref(part),
+            OneOrMany::Many(parts) => parts,
+        };
+        parts.iter().flat_map(|part| part.split(','))
+    }
+}
+
+impl<'a> Operation<'a> {
+    /// Reads a text message.
+    ///
+    /// # Errors
+    /// When it is no operation; the sentence names what would be.
+    pub fn parse(text: &'a str) -> Result<Self, Refusal> {
+        let operation: Operation<'a> = serde_json::from_str(text).map_err(no_operation)?;
+        match operation.reference() {
+            Some(reference) if reference.len() > REFERENCE_BYTES => {
+                let detail = format!("'ref' has {REFERENCE_BYTES} bytes at most");
+                Err(Refusal::new(Kind::BadParameter, detail))
+            }
+            _ => Ok(Operation { text, ..operation }),
+        }
+    }
+
+    /// The members of the event of a publish.
+    ///
+    /// # Errors
+    /// When one of them has another type than it should.
+    pub fn event(&self) -> Result<Members<'a>, Refusal> {
+        serde_json::from_str(self.text).map_err(no_operation)
+    }
+
+    /// The `ref`, as JSON.
+    pub fn reference(&self) -> Option<&'a str> {
+        self.reference.map(RawValue::get)
+    }
+}
+
+fn no_operation(error: serde_json::Error) -> Refusal {
+    let detail = format!(
+        "this is no operation ({error}); publish with {{\"op\":\"publish\",\"data\":…}}, or open the socket with \
+         ?format=raw to publish every message as it is"
+    );
+    Refusal::new(Kind::BadParameter, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_null_payload_is_a_payload_and_a_missing_one_is_none() {
+        let with = Operation::parse(r#"{"op":"publish","data":null}"#).unwrap();
+        assert_eq!(with.event().unwrap().data.map(RawValue::get), Some("null"));
+        let without = Operation::parse(r#"{"op":"publish"}"#).unwrap();
+        assert!(without.event().unwrap().data.is_none());
+    }
+
+    #[test]
+    fn what_is_no_operation_is_told_what_would_be() {
+        for text in ["hi", "[]", "{}", r#"{"op":1}"#, r#"{"channel":"a"}"#] {
+            let refusal = Operation::parse(text).unwrap_err();
+            assert!(
+                refusal.detail.contains(r#"{"op":"publish""#),
+                "{text}: {refusal}"
+            );
+            assert!(refusal.detail.contains("?format=raw"), "{text}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn a_close_reason_is_cut_between_characters() {
+        let bytes = close_frame(1008, &"é".repeat(100));
+        assert_eq!(bytes[0..2], [0x88, 124]);
+        assert!(std::str::from_utf8(&bytes[4..]).is_ok());
+    }
+}

@@ -1,0 +1,133 @@
+//! 3: a request finds its way. This is the table of contents: which method and which path lead where.
+
+pub mod negotiate;
+pub mod origin;
+pub mod publish;
+pub mod route;
+
+use std::time::Duration;
+
+use self::negotiate::{Parameters, Way, negotiate};
+use self::origin::Visitor;
+use self::publish::Publication;
+use self::route::Route;
+use crate::delivery::framing::Framing;
+use crate::delivery::websocket::handshake;
+use crate::delivery::{Context, Query, ndjson, sse};
+use crate::http::head::Head;
+use crate::http::response::Response;
+use crate::http::{Method, Version};
+use crate::hub::selector::Selector;
+use crate::refusal::{Kind, Refusal};
+
+/// Where a request leads.
+pub enum Plan {
+    /// To this answer.
+    Answer(Response),
+    /// To the hub, with its body.
+    Publish(Publication),
+    /// To an answer at once.
+    Poll(Query),
+    /// To an answer as soon as there is an event.
+    LongPoll(Query, Duration),
+    /// To a stream behind this head.
+    Stream(Query, &'static dyn Framing, Response),
+    /// To a WebSocket behind this head.
+    WebSocket(Query, Response),
+}
+
+/// Finds where a request leads.
+///
+/// # Errors
+/// The refusal that is its answer.
+pub fn plan(context: &Context, head: &Head, visitor: &Visitor) -> Result<Plan, Refusal> {
+    let route = Route::find(head.path(), context.config.limits.subscriptions)?;
+    let parameters = Parameters::parse(head.query());
+    match (route, head.method) {
+        (route, Method::Options) => Ok(Plan::Answer(visitor.preflight(route.methods()))),
+        (Route::Channels(selectors), Method::Get | Method::Head) => {
+            subscribe(context, head, &parameters, selectors)
+        }
+        (route @ Route::Channels(_), Method::Post | Method::Put) => {
+            Publication::plan(head, &parameters, Some(route.one_channel()?)).map(Plan::Publish)
+        }
+        (route @ Route::Channels(_), Method::Delete) => {
+            context.hub.forget(&route.one_channel()?);
+            Ok(Plan::Answer(Response::new(204)))
+        }
+        (Route::Publish, Method::Post | Method::Put) => {
+            Publication::plan(head, &parameters, None).map(Plan::Publish)
+        }
+        (Route::Socket, Method::Get) => {
+            let (_, query) = negotiate(head, &parameters, Vec::new(), &context.config.timeouts)?;
+            upgrade(context, head, query)
+        }
+        (Route::Healthy, Method::Get | Method::Head) => Ok(Plan::Answer(plain("ok\n"))),
+        (Route::Ready, Method::Get | Method::Head) => ready(context).map(Plan::Answer),
+        (route, method) => {
+            let refusal = Refusal::new(
+                Kind::MethodNotAllowed,
+                format!("{method} means nothing here"),
+            );
+            Err(refusal.with_field("Allow", route.methods()))
+        }
+    }
+}
+
+/// A GET of channels, by the way that it asks for.
+fn subscribe(
+    context: &Context,
+    head: &Head,
+    parameters: &Parameters<'_>,
+    selectors: Vec<Selector>,
+) -> Result<Plan, Refusal> {
+    let (way, query) = negotiate(head, parameters, selectors, &context.config.timeouts)?;
+    let chunked = head.version == Version::Http11;
+    Ok(match way {
+        Way::Poll => Plan::Poll(query),
+        // A HEAD never waits.
+        Way::LongPoll(_) if head.method == Method::Head => Plan::Poll(query),
+        Way::LongPoll(wait) => Plan::LongPoll(query, wait),
+        Way::WebSocket => return upgrade(context, head, query),
+        Way::Sse => {
+            let framing: &'static dyn Framing = match (query.raw, chunked) {
+                (false, true) => &sse::JSON,
+                (true, true) => &sse::RAW,
+                (false, false) => &sse::JSON_UNCHUNKED,
+                (true, false) => &sse::RAW_UNCHUNKED,
+            };
+            Plan::Stream(query, framing, stream_head("text/event-stream"))
+        }
+        Way::Ndjson => {
+            let framing = if chunked {
+                &ndjson::CHUNKED
+            } else {
+                &ndjson::UNCHUNKED
+            };
+            Plan::Stream(query, framing, stream_head("application/x-ndjson"))
+        }
+    })
+}
+
+fn upgrade(context: &Context, head: &Head, query: Query) -> Result<Plan, Refusal> {
+    let response = handshake::accept(head, &context.config.websocket.subprotocols)?;
+    Ok(Plan::WebSocket(query, response))
+}
+
+/// The head of a stream; nginx must not hold it back.
+pub fn stream_head(media_type: &'static str) -> Response {
+    Response::new(200)
+        .with_stream(media_type)
+        .with("X-Accel-Buffering", "no")
+}
+
+fn ready(context: &Context) -> Result<Response, Refusal> {
+    match context.shutdown.begun() {
+        None => Ok(plain("ready\n")),
+        Some(leaving) => Err(Refusal::new(leaving.kind(), "the server is stopping")),
+    }
+}
+
+fn plain(text: &'static str) -> Response {
+    Response::new(200).with_body("text/plain; charset=utf-8", text.as_bytes().to_vec())
+}

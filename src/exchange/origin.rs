@@ -1,0 +1,135 @@
+//! Who may ask: the `Host` that a request is for, the `Origin` that sent a browser here, and the fields
+//! that let a page of another origin read the answer (CORS, WHATWG Fetch, section 3.2).
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::config::Config;
+use crate::http::fields::Authority;
+use crate::http::head::Head;
+use crate::http::response::Response;
+use crate::refusal::{Kind, Refusal};
+
+/// The page that a request came from, if it came from one.
+pub struct Visitor {
+    origin: Option<String>,
+}
+
+/// Checks whom the request is for and who sent it. `local` is the address that it came in at.
+///
+/// # Errors
+/// 421 against DNS rebinding, 403 for a page of an origin that is not allowed.
+pub fn check(head: &Head, config: &Config, local: SocketAddr) -> Result<(), Refusal> {
+    check_host(head, config, local.ip())?;
+    check_origin(head, config)
+}
+
+fn check_host(head: &Head, config: &Config, local: IpAddr) -> Result<(), Refusal> {
+    let Some(authority) = &head.host else {
+        return Ok(());
+    };
+    let host = authority.host.trim_end_matches('.');
+    let configured = || match authority.ip() {
+        Some(IpAddr::V6(ip)) => config.hosts.contains(&format!("[{ip}]")),
+        _ => config.hosts.iter().any(|known| known == host),
+    };
+    let bound = |ip: IpAddr| ip.to_canonical() == local.to_canonical();
+    if is_loopback(authority) || authority.ip().is_some_and(bound) || configured() {
+        return Ok(());
+    }
+    log::warn!(
+        "refused: Host '{host}' is not served here; hosts = [\"{host}\"] in the config allows it"
+    );
+    let detail = format!(
+        "this server does not answer for '{host}'; 'hosts' in its configuration may name it"
+    );
+    Err(Refusal::new(Kind::Misdirected, detail))
+}
+
+fn check_origin(head: &Head, config: &Config) -> Result<(), Refusal> {
+    let mut origins = head.fields.get_all("Origin");
+    let Some(origin) = origins.next() else {
+        return Ok(());
+    };
+    if origins.next().is_none() && is_allowed(origin, head, config) {
+        return Ok(());
+    }
+    log::warn!(
+        "refused: a page of origin '{origin}'; origins = [\"{origin}\"] in the config allows it"
+    );
+    let detail =
+        "pages of this origin may not use this server; 'origins' in its configuration may name it";
+    Err(Refusal::new(Kind::ForbiddenOrigin, detail))
+}
+
+fn is_allowed(origin: &str, head: &Head, config: &Config) -> bool {
+    if config.origins.iter().any(|allowed| allowed == origin) {
+        return true;
+    }
+    let Some((scheme, rest)) = origin.split_once("://") else {
+        return false;
+    };
+    let Some(from) = Authority::parse(rest) else {
+        return false;
+    };
+    let default = match scheme {
+        "http" => 80,
+        "https" => 443,
+        _ => return false,
+    };
+    // The scheme may differ: behind a proxy that ends TLS the page is https and this is http.
+    let port = |authority: &Authority| authority.port.unwrap_or(default);
+    let same_as = |host: &Authority| host.host == from.host && port(host) == port(&from);
+    is_loopback(&from) || head.host.as_ref().is_some_and(same_as)
+}
+
+fn is_loopback(authority: &Authority) -> bool {
+    let name = authority.host.trim_end_matches('.');
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || authority
+            .ip()
+            .is_some_and(|ip| ip.to_canonical().is_loopback())
+}
+
+impl Visitor {
+    /// Where a request came from. Even whom the check refuses may read why.
+    pub fn of(head: &Head) -> Self {
+        Visitor {
+            origin: head.fields.get("Origin").map(str::to_owned),
+        }
+    }
+
+    /// Whoever sent a head that could not be read.
+    pub const fn unknown() -> Self {
+        Visitor { origin: None }
+    }
+
+    /// Adds what every answer carries: that no cache may keep or change it, and who may read it.
+    pub fn decorate(&self, response: Response) -> Response {
+        let response = response.with("Cache-Control", "no-store, no-transform");
+        match &self.origin {
+            None => response,
+            Some(origin) => response
+                .with("Access-Control-Allow-Origin", origin.clone())
+                .with("Access-Control-Expose-Headers", EXPOSED)
+                .with("Vary", "Origin"),
+        }
+    }
+
+    /// Answers a preflight, or an OPTIONS of somebody who is curious.
+    pub fn preflight(&self, allow: &'static str) -> Response {
+        let response = Response::new(204).with("Allow", allow);
+        match &self.origin {
+            None => response,
+            Some(_) => response
+                .with("Access-Control-Allow-Methods", allow)
+                .with("Access-Control-Allow-Headers", ALLOWED)
+                .with("Access-Control-Max-Age", "7200"),
+        }
+    }
+}
+
+const EXPOSED: &str = "Last-Event-ID, ETag, Retry-After, Location, Preference-Applied, Fourcast-Channel, \
+                       Fourcast-Type, Fourcast-Time, Fourcast-Gap";
+const ALLOWED: &str =
+    "Accept, Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer";

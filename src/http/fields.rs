@@ -1,0 +1,396 @@
+//! The values of single header fields, read by their own grammars. Pure: a text goes in, its meaning comes
+//! out, and what means nothing is left out or `None`.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+/// The elements of a comma-separated list, trimmed, empty ones left out (RFC 9110, section 5.6.1). A comma in
+/// a quoted string separates nothing.
+pub fn list(value: &str) -> impl Iterator<Item = &str> {
+    split(value, ',').filter(|element| !element.is_empty())
+}
+
+/// Whether `token` is an element of one of the lists, in any case: `Connection`, `Upgrade`.
+pub fn has_token<'a>(values: impl IntoIterator<Item = &'a str>, token: &str) -> bool {
+    values
+        .into_iter()
+        .flat_map(list)
+        .any(|element| element.eq_ignore_ascii_case(token))
+}
+
+/// Whether an `Accept` names exactly `essence` with a weight above 0 (RFC 9110, section 12.5.1). `*/*` and
+/// `type/*` name nothing: every client sends them.
+pub fn accepts<'a>(values: impl IntoIterator<Item = &'a str>, essence: &str) -> bool {
+    values.into_iter().flat_map(list).any(|range| {
+        let mut parts = split(range, ';');
+        let named = parts
+            .next()
+            .is_some_and(|r| r.eq_ignore_ascii_case(essence));
+        named && !parts.any(is_zero_weight)
+    })
+}
+
+/// The seconds of the first `wait` preference in a `Prefer` (RFC 7240, section 4.3); `None` when there is none
+/// or it is not a number. A number beyond 64 bits is the largest one.
+pub fn prefer_wait<'a>(values: impl IntoIterator<Item = &'a str>) -> Option<Duration> {
+    let wait = values
+        .into_iter()
+        .flat_map(list)
+        .filter_map(|preference| split(preference, ';').next())
+        .map(parameter)
+        .find(|(name, _)| name.eq_ignore_ascii_case("wait"))?;
+    seconds(wait.1)
+}
+
+/// What an `If-None-Match` asks for (RFC 9110, section 13.1.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoneMatch<'a> {
+    /// `*`: any representation.
+    Any,
+    /// The opaque tags in their order, without quotes and `W/`: the comparison is the weak one. A tag that
+    /// came without quotes, as scripts send it, is taken as it stands.
+    Tags(Vec<&'a str>),
+}
+
+/// Reads the values of `If-None-Match`; `None` when they name nothing.
+pub fn if_none_match<'a>(values: impl IntoIterator<Item = &'a str>) -> Option<NoneMatch<'a>> {
+    let mut tags = Vec::new();
+    for element in values.into_iter().flat_map(entity_tags) {
+        match element {
+            "*" => return Some(NoneMatch::Any),
+            tag => tags.push(opaque(tag)),
+        }
+    }
+    (!tags.is_empty()).then_some(NoneMatch::Tags(tags))
+}
+
+/// A media type as `Content-Type` gives it (RFC 9110, section 8.3.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaType {
+    essence: String,
+    charset: Option<String>,
+}
+
+impl MediaType {
+    /// Reads a media type; `None` unless it begins with `type/subtype`. Of its parameters only the first
+    /// `charset` is kept.
+    pub fn parse(value: &str) -> Option<MediaType> {
+        let mut parts = split(value, ';');
+        let essence = parts.next()?.to_ascii_lowercase();
+        let (family, subtype) = essence.split_once('/')?;
+        if !is_token(family) || !is_token(subtype) {
+            return None;
+        }
+        let charset = parts
+            .map(parameter)
+            .find(|(name, _)| name.eq_ignore_ascii_case("charset"))
+            .map(|(_, charset)| charset.to_ascii_lowercase());
+        Some(MediaType { essence, charset })
+    }
+
+    /// `type/subtype` in lower case, without parameters.
+    pub fn essence(&self) -> &str {
+        &self.essence
+    }
+
+    /// The charset in lower case.
+    pub fn charset(&self) -> Option<&str> {
+        self.charset.as_deref()
+    }
+
+    /// Whether the payload is one JSON value: `application/json` or a `+json` (RFC 6839).
+    pub fn is_json(&self) -> bool {
+        self.essence == "application/json" || self.essence.ends_with("+json")
+    }
+
+    /// Whether the payload is several in one, as forms with files send it.
+    pub fn is_multipart(&self) -> bool {
+        self.family() == "multipart"
+    }
+
+    /// Whether the payload is octets whatever they look like: `application/octet-stream`, images, sound,
+    /// video. All else is text as long as it is UTF-8.
+    pub fn is_binary(&self) -> bool {
+        self.essence == "application/octet-stream"
+            || matches!(self.family(), "image" | "audio" | "video")
+    }
+
+    fn family(&self) -> &str {
+        self.essence.split('/').next().unwrap_or_default()
+    }
+}
+
+/// A host and perhaps a port, as `Host`, an absolute target and an `Origin` have it (RFC 3986, section 3.2).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Authority {
+    /// A name or IPv4 address in lower case, or an IPv6 address in its canonical form without brackets.
+    pub host: String,
+    /// The port; `None` when it was left out or empty.
+    pub port: Option<u16>,
+}
+
+impl Authority {
+    /// Reads `host`, `host:port`, `[IPv6]` or `[IPv6]:port`. `None` for anything else, user information,
+    /// percent-encoding and an empty host included.
+    pub fn parse(text: &str) -> Option<Authority> {
+        let (host, rest) = match text.strip_prefix('[') {
+            Some(literal) => {
+                let (address, rest) = literal.split_once(']')?;
+                (address.parse::<Ipv6Addr>().ok()?.to_string(), rest)
+            }
+            None => {
+                let (name, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
+                is_host_name(name).then(|| (name.to_ascii_lowercase(), rest))?
+            }
+        };
+        let port = port(rest)?;
+        Some(Authority { host, port })
+    }
+
+    /// The host as an address, when it is one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.host.parse().ok()
+    }
+}
+
+impl std::fmt::Display for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]", self.host)?,
+            false => f.write_str(&self.host)?,
+        }
+        match self.port {
+            Some(port) => write!(f, ":{port}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether `text` is a token (RFC 9110, section 5.6.2).
+pub fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(super::is_token_byte)
+}
+
+/// `:port`, `:` or nothing; the outer `None` when it is something else.
+fn port(rest: &str) -> Option<Option<u16>> {
+    let Some(digits) = rest.strip_prefix(':').filter(|digits| !digits.is_empty()) else {
+        return matches!(rest, "" | ":").then_some(None);
+    };
+    let sound = digits.len() <= 5 && digits.bytes().all(|b| b.is_ascii_digit());
+    sound.then(|| digits.parse().ok().map(Some))?
+}
+
+fn is_host_name(name: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+    !name.is_empty() && name.bytes().all(fits)
+}
+
+/// `q=0`, `q=0.`, `q=0.000`: not acceptable (RFC 9110, section 12.4.2).
+fn is_zero_weight(part: &str) -> bool {
+    let (name, weight) = parameter(part);
+    name.eq_ignore_ascii_case("q")
+        && weight.starts_with('0')
+        && weight.bytes().all(|b| matches!(b, b'0' | b'.'))
+}
+
+/// `name=value`, the value without its quotes; an empty value when there is none.
+fn parameter(part: &str) -> (&str, &str) {
+    let (name, value) = part.split_once('=').unwrap_or((part, ""));
+    let value = value.trim();
+    let unquoted = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
+    (name.trim(), unquoted.unwrap_or(value))
+}
+
+fn seconds(digits: &str) -> Option<Duration> {
+    let sound = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    sound.then(|| Duration::from_secs(digits.parse().unwrap_or(u64::MAX)))
+}
+
+fn opaque(tag: &str) -> &str {
+    let tag = tag.strip_prefix("W/").unwrap_or(tag);
+    let unquoted = tag.strip_prefix('"').and_then(|t| t.strip_suffix('"'));
+    unquoted.unwrap_or(tag)
+}
+
+/// Splits at `separator` outside of quoted strings, in which a backslash escapes; parts are trimmed.
+fn split(value: &str, separator: char) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    separate(value, move |c| {
+        let separates = c == separator && !quoted;
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+        separates
+    })
+}
+
+/// Splits a list of entity-tags. They have no escapes: `"\"` is a whole one (RFC 9110, section 8.8.3).
+fn entity_tags(value: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    let elements = separate(value, move |c| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    });
+    elements.filter(|element| !element.is_empty())
+}
+
+fn separate(value: &str, separates: impl FnMut(char) -> bool) -> impl Iterator<Item = &str> {
+    value
+        .split(separates)
+        .map(|part| part.trim_matches([' ', '\t']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_found_in_any_case_and_never_as_a_part_of_another() {
+        assert!(has_token(["keep-alive, Upgrade"], "upgrade"));
+        assert!(has_token(["keep-alive", "UPGRADE"], "upgrade"));
+        assert!(has_token([",, upgrade ,"], "upgrade"));
+        assert!(!has_token(["upgrade-insecure, xupgrade"], "upgrade"));
+        assert!(!has_token(["\"a, upgrade, b\""], "upgrade"));
+        assert!(!has_token([""], ""));
+    }
+
+    #[test]
+    fn accept_counts_only_when_it_names_the_type_and_wants_it() {
+        let sse = "text/event-stream";
+        for (value, expected) in [
+            ("text/event-stream", true),
+            ("Text/Event-Stream", true),
+            ("text/html, text/event-stream;q=0.5", true),
+            ("text/event-stream; charset=utf-8", true),
+            ("text/event-stream;q=0", false),
+            ("text/event-stream ; Q=0.000", false),
+            ("*/*", false),
+            ("text/*", false),
+            ("text/event-streams", false),
+            ("text/plain;note=\"a, text/event-stream\"", false),
+            ("", false),
+        ] {
+            assert_eq!(accepts([value], sse), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn the_first_wait_preference_wins_among_others() {
+        for (value, expected) in [
+            ("wait=10", Some(10)),
+            ("respond-async, WAIT=\"25\"; foo=bar, wait=3", Some(25)),
+            ("wait = 7", Some(7)),
+            ("wait=0", Some(0)),
+            ("wait=99999999999999999999999", Some(u64::MAX)),
+            ("wait=soon, wait=3", None),
+            ("wait=-1", None),
+            ("wait", None),
+            ("waiting=3", None),
+            ("note=\"x, wait=3\"", None),
+        ] {
+            let expected = expected.map(Duration::from_secs);
+            assert_eq!(prefer_wait([value]), expected, "{value}");
+        }
+        let lines = ["respond-async", "wait=4", "wait=5"];
+        assert_eq!(prefer_wait(lines), Some(Duration::from_secs(4)));
+    }
+
+    #[test]
+    fn entity_tags_lose_quotes_and_weakness() {
+        let tags = |value| if_none_match([value]);
+        assert_eq!(tags("\"a-1\""), Some(NoneMatch::Tags(vec!["a-1"])));
+        let several = Some(NoneMatch::Tags(vec!["a,b", "c\\", "d-4"]));
+        assert_eq!(tags("W/\"a,b\" , \"c\\\", d-4"), several);
+        assert_eq!(tags("*"), Some(NoneMatch::Any));
+        assert_eq!(tags("\"*\""), Some(NoneMatch::Tags(vec!["*"])));
+        assert_eq!(tags(" , "), None);
+        assert_eq!(tags("\"\""), Some(NoneMatch::Tags(vec![""])));
+    }
+
+    #[test]
+    fn a_media_type_knows_its_family() {
+        let parse = |value| MediaType::parse(value).unwrap();
+        let html = parse("Text/HTML; boundary=x; Charset=\"UTF-8\"");
+        assert_eq!(
+            (html.essence(), html.charset()),
+            ("text/html", Some("utf-8"))
+        );
+        assert!(!html.is_binary() && !html.is_json() && !html.is_multipart());
+        assert!(parse("application/json").is_json());
+        assert!(parse("application/problem+JSON;q=1").is_json());
+        assert!(!parse("application/jsonl").is_json());
+        assert!(parse("multipart/form-data; boundary=\";,\"").is_multipart());
+        for binary in [
+            "application/octet-stream",
+            "image/svg+xml",
+            "audio/ogg",
+            "video/mp4",
+        ] {
+            assert!(parse(binary).is_binary(), "{binary}");
+        }
+        for broken in [
+            "",
+            "text",
+            "/",
+            "text/",
+            "te xt/plain",
+            "text/pl@in",
+            "a/b/c",
+        ] {
+            assert_eq!(MediaType::parse(broken), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn an_authority_is_a_host_and_perhaps_a_port() {
+        for (text, host, port) in [
+            ("LocalHost:8080", "localhost", Some(8080)),
+            ("example.com", "example.com", None),
+            ("example.com:", "example.com", None),
+            ("127.0.0.1:1", "127.0.0.1", Some(1)),
+            ("[::1]:8080", "::1", Some(8080)),
+            ("[0:0::1]", "::1", None),
+        ] {
+            let authority = Authority::parse(text).unwrap();
+            assert_eq!(
+                (authority.host.as_str(), authority.port),
+                (host, port),
+                "{text}"
+            );
+        }
+        assert_eq!(
+            Authority::parse("[::1]:80").unwrap().to_string(),
+            "[::1]:80"
+        );
+        assert!(Authority::parse("127.0.0.1").unwrap().ip().is_some());
+    }
+
+    #[test]
+    fn what_is_no_authority_is_none() {
+        for text in [
+            "",
+            ":80",
+            "a b",
+            "a,b",
+            "user@host",
+            "a:80:80",
+            "a:80x",
+            "a:65536",
+            "a:+80",
+            "a:000080",
+            "::1",
+            "[::1",
+            "[::1]80",
+            "[a]",
+            "[]",
+            "a/b",
+            "a%41",
+            "é",
+        ] {
+            assert_eq!(Authority::parse(text), None, "{text}");
+        }
+    }
+}

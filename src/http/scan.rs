@@ -1,0 +1,280 @@
+//! Finds the end of a request head, looking at each byte once, and refuses at the first byte that no
+//! well-formed head could have there.
+
+use super::head::Ceilings;
+use super::{Method, is_token_byte};
+use crate::refusal::{Kind, Refusal};
+
+/// Longer than any method that is known, short enough that a stream of letters ends early.
+const METHOD_BYTES: usize = 32;
+
+/// How far a head was looked at. Calls pass the same bytes again, with more behind them.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    place: Place,
+    /// The first byte that was not looked at.
+    at: usize,
+    /// Where the request line begins, after the empty line that may precede it.
+    begin: usize,
+    /// Where the current line, or the current word of the request line, begins.
+    word: usize,
+    /// Complete field lines.
+    fields: usize,
+}
+
+/// Where in a head the next byte stands.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    #[default]
+    First,
+    Method,
+    Target,
+    Version,
+    Name,
+    Value,
+}
+
+/// A complete head.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Complete {
+    /// Where its request line begins.
+    pub begin: usize,
+    /// The first byte after its final CRLF.
+    pub end: usize,
+    /// How many field lines it has.
+    pub fields: usize,
+}
+
+impl Scan {
+    /// Looks at what is new in `input`; `None` when the head is not complete yet.
+    pub fn advance(
+        &mut self,
+        input: &[u8],
+        ceilings: &Ceilings,
+    ) -> Result<Option<Complete>, Refusal> {
+        let window = input.get(..ceilings.head_bytes).unwrap_or(input);
+        while let Some(&byte) = window.get(self.at) {
+            if byte != b'\r' {
+                self.byte(byte, ceilings)?;
+                self.at += 1;
+                continue;
+            }
+            match window.get(self.at + 1) {
+                None => break,
+                Some(b'\n') => {}
+                Some(_) => {
+                    return Err(malformed(
+                        "A CR stands alone in the head; lines end with CRLF.",
+                    ));
+                }
+            }
+            if self.line_end(window, ceilings)? {
+                return Ok(Some(self.complete()));
+            }
+        }
+        if input.len() >= ceilings.head_bytes {
+            return Err(head_too_large(ceilings));
+        }
+        Ok(None)
+    }
+
+    fn complete(&self) -> Complete {
+        Complete {
+            begin: self.begin,
+            end: self.at,
+            fields: self.fields,
+        }
+    }
+
+    fn byte(&mut self, byte: u8, ceilings: &Ceilings) -> Result<(), Refusal> {
+        if byte == b'\n' {
+            // Read as a line end by some and as a byte by others, it smuggles a field or a request.
+            return Err(malformed(
+                "An LF stands alone in the head; lines end with CRLF.",
+            ));
+        }
+        match self.place {
+            Place::First => {
+                refuse_tls(byte)?;
+                self.place = Place::Method;
+                self.method(byte)
+            }
+            Place::Method => self.method(byte),
+            Place::Target => self.target(byte, ceilings),
+            Place::Version => self.version(byte),
+            Place::Name => self.name(byte),
+            Place::Value => value(byte),
+        }
+    }
+
+    fn method(&mut self, byte: u8) -> Result<(), Refusal> {
+        match byte {
+            b' ' if self.length() > 0 => self.next_word(Place::Target),
+            byte if !is_token_byte(byte) => {
+                return Err(malformed("The request line does not begin with a method."));
+            }
+            _ if self.length() >= METHOD_BYTES => return Err(unknown_method()),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn target(&mut self, byte: u8, ceilings: &Ceilings) -> Result<(), Refusal> {
+        match byte {
+            b' ' if self.length() > 0 => self.next_word(Place::Version),
+            b'#' => {
+                return Err(malformed(
+                    "The request target has a fragment; leave it out.",
+                ));
+            }
+            0x21..=0x7e if self.length() < ceilings.target_bytes => {}
+            0x21..=0x7e => return Err(target_too_long(ceilings)),
+            _ => {
+                return Err(malformed(
+                    "The request target is empty, or has a byte that must be percent-encoded.",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn version(&mut self, byte: u8) -> Result<(), Refusal> {
+        let fits = match self.length() {
+            index @ 0..=4 => b"HTTP/".get(index) == Some(&byte),
+            5 | 7 => byte.is_ascii_digit(),
+            6 => byte == b'.',
+            _ => false,
+        };
+        if fits { Ok(()) } else { Err(no_version()) }
+    }
+
+    fn name(&mut self, byte: u8) -> Result<(), Refusal> {
+        let first = self.length() == 0;
+        match byte {
+            b':' if !first => self.place = Place::Value,
+            b' ' | b'\t' if first => {
+                return Err(malformed(
+                    "A field line is folded; put each field on one line.",
+                ));
+            }
+            // A proxy that drops this field and a server that reads it would disagree on the framing.
+            b' ' | b'\t' => return Err(malformed("White space stands before a field's colon.")),
+            byte if !is_token_byte(byte) => {
+                return Err(malformed("A field line does not begin with a field name."));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Ends the current line at its CRLF; true when it was the empty line that ends the head.
+    fn line_end(&mut self, window: &[u8], ceilings: &Ceilings) -> Result<bool, Refusal> {
+        let line_end = self.at;
+        match self.place {
+            // One empty line before the request line is ignored (RFC 9112, section 2.2).
+            Place::First => self.begin = line_end + 2,
+            Place::Method => return Err(malformed("The request line has no target.")),
+            Place::Target => return Err(no_version()),
+            Place::Version => {
+                let line = window.get(self.begin..line_end).unwrap_or_default();
+                let version = window.get(self.word..line_end).unwrap_or_default();
+                check_request_line(line, version)?;
+            }
+            Place::Name if self.length() > 0 => {
+                return Err(malformed("A field line has no colon."));
+            }
+            Place::Name => {}
+            Place::Value => self.fields += 1,
+        }
+        if self.fields > ceilings.fields {
+            return Err(too_many_fields(ceilings));
+        }
+        let ends_head = self.place == Place::Name;
+        self.place = match self.place {
+            Place::First => Place::Method,
+            _ => Place::Name,
+        };
+        self.at = line_end + 2;
+        self.word = self.at;
+        Ok(ends_head)
+    }
+
+    fn length(&self) -> usize {
+        self.at.saturating_sub(self.word)
+    }
+
+    fn next_word(&mut self, place: Place) {
+        self.place = place;
+        self.word = self.at + 1;
+    }
+}
+
+fn value(byte: u8) -> Result<(), Refusal> {
+    match byte {
+        b'\t' | 0x20..=0x7e | 0x80.. => Ok(()),
+        _ => Err(malformed("A field value has a control character.")),
+    }
+}
+
+/// The version is judged before the method, so that the preface of HTTP/2 hears of its version.
+fn check_request_line(line: &[u8], version: &[u8]) -> Result<(), Refusal> {
+    match version {
+        b"HTTP/1.1" | b"HTTP/1.0" => {}
+        version if version.len() < b"HTTP/1.1".len() => return Err(no_version()),
+        _ => {
+            return Err(Refusal::new(
+                Kind::VersionNotSupported,
+                "This server speaks HTTP/1.1 and HTTP/1.0.",
+            ));
+        }
+    }
+    let method = line.split(|&byte| byte == b' ').next().unwrap_or_default();
+    let known = std::str::from_utf8(method).is_ok_and(|m| Method::from_token(m).is_some());
+    if known { Ok(()) } else { Err(unknown_method()) }
+}
+
+/// The first byte of a TLS record with a ClientHello; no method begins with it.
+fn refuse_tls(byte: u8) -> Result<(), Refusal> {
+    match byte {
+        0x16 => Err(malformed(
+            "This looks like TLS, and this port speaks plain HTTP: use http:// instead of https://.",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn malformed(detail: &'static str) -> Refusal {
+    Refusal::new(Kind::BadRequest, detail)
+}
+
+fn no_version() -> Refusal {
+    malformed("The request line does not end with an HTTP version, such as HTTP/1.1.")
+}
+
+pub(super) fn unknown_method() -> Refusal {
+    Refusal::new(Kind::NotImplemented, "The method is not known here.")
+}
+
+fn target_too_long(ceilings: &Ceilings) -> Refusal {
+    let most = ceilings.target_bytes;
+    Refusal::new(
+        Kind::UriTooLong,
+        format!("The request target may have {most} bytes."),
+    )
+}
+
+fn head_too_large(ceilings: &Ceilings) -> Refusal {
+    let most = ceilings.head_bytes;
+    Refusal::new(
+        Kind::HeadTooLarge,
+        format!("The request head may have {most} bytes."),
+    )
+}
+
+fn too_many_fields(ceilings: &Ceilings) -> Refusal {
+    let most = ceilings.fields;
+    Refusal::new(
+        Kind::HeadTooLarge,
+        format!("The request head may have {most} fields."),
+    )
+}

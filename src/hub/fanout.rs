@@ -1,0 +1,196 @@
+//! Live events go out here: each shard is one thread that owns a part of the subscribers and offers
+//! them, without ever waiting, what has piled up since it last looked.
+
+mod room;
+mod shard;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::{Sender, TrySendError, bounded};
+
+use self::shard::Shard;
+use super::selector::Selection;
+use super::tail::{Entry, Form, Tail};
+use crate::shutdown::abort;
+
+/// Names a subscriber among all of a hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SubscriberId(pub(super) u64);
+
+impl SubscriberId {
+    /// A number by which subscribers are spread over threads.
+    pub fn number(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+/// One who listens. Called by one feeder at a time; no call may block.
+pub trait Subscriber: Send + Sync {
+    /// Its name in the hub.
+    fn id(&self) -> SubscriberId;
+
+    /// The form in which it wants events.
+    fn form(&self) -> &'static Form;
+
+    /// Takes as much of a run as it can without waiting.
+    fn offer(&self, run: &Run<'_>) -> Offer;
+
+    /// Is no longer fed by the shard: it was examined up to `place` and goes on from there by itself.
+    fn fall_behind(self: Arc<Self>, place: u64);
+}
+
+/// Consecutive events for one subscriber, all of which it asked for.
+pub struct Run<'a> {
+    /// The events; at least one, at most [`Run::ENTRIES`].
+    pub entries: &'a [Arc<Entry>],
+    /// All of them in the subscriber's form, one behind the other, when that was made for several.
+    pub joined: Option<&'a [u8]>,
+}
+
+impl Run<'_> {
+    /// The most events of one run, which is the most slices that one send takes (`IOV_MAX`).
+    pub const ENTRIES: usize = 1024;
+    /// The payload bytes after which a run ends, unless its only event has more.
+    pub const BYTES: usize = 64 * 1024;
+}
+
+/// What became of an offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offer {
+    /// All of it was taken.
+    Taken,
+    /// Events up to this seq were taken, the last perhaps in part; the subscriber is behind now.
+    Behind(u64),
+    /// The subscriber wants nothing more.
+    Done,
+}
+
+/// What a shard is asked to do. Each subscriber has few orders under way at once, and there is room for
+/// those of all connections, so that whoever gives one does not wait.
+enum Order {
+    /// There are new events in the tail.
+    News,
+    /// This subscriber is to be live from `place` on.
+    Join {
+        subscriber: Arc<dyn Subscriber>,
+        selection: Arc<Selection>,
+        place: u64,
+    },
+    /// This subscriber has to do something that only it can: let it fall behind.
+    Recall(SubscriberId),
+    /// This subscriber is gone.
+    Leave(SubscriberId),
+    /// The hub ends.
+    Stop,
+}
+
+/// All shards.
+pub struct Fanout {
+    shards: Box<[Handle]>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct Handle {
+    orders: Sender<Order>,
+    /// Whether the shard was told of news that it has not looked at.
+    told: Arc<AtomicBool>,
+}
+
+impl Fanout {
+    /// Starts `shards` threads for at most `subscribers` subscribers.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn start(
+        shards: NonZeroUsize,
+        subscribers: usize,
+        tail: &Arc<Tail>,
+    ) -> std::io::Result<Self> {
+        let mut threads = Vec::new();
+        let mut handles = Vec::new();
+        for number in 0..shards.get() {
+            let (sender, orders) = bounded(subscribers.saturating_mul(4).saturating_add(64));
+            let told = Arc::new(AtomicBool::new(false));
+            let shard = Shard::new(tail.clone(), orders, told.clone());
+            let thread = thread::Builder::new().name(format!("shard-{number}"));
+            threads.push(thread.spawn(move || or_abort("a shard panicked", || shard.run()))?);
+            handles.push(Handle {
+                orders: sender,
+                told,
+            });
+        }
+        Ok(Fanout {
+            shards: handles.into(),
+            threads: Mutex::new(threads),
+        })
+    }
+
+    /// Tells every shard that the tail has grown. Never waits: a shard that has much to do looks at the
+    /// tail before it sleeps.
+    pub fn announce(&self) {
+        for shard in &self.shards {
+            if !shard.told.swap(true, Ordering::AcqRel)
+                && let Err(TrySendError::Full(_)) = shard.orders.try_send(Order::News)
+            {
+                shard.told.store(false, Ordering::Release);
+            }
+        }
+    }
+
+    /// Makes a subscriber that was examined up to `place` live.
+    pub fn join(&self, subscriber: Arc<dyn Subscriber>, selection: Arc<Selection>, place: u64) {
+        let id = subscriber.id();
+        self.order(
+            id,
+            Order::Join {
+                subscriber,
+                selection,
+                place,
+            },
+        );
+    }
+
+    /// Lets a subscriber that is live fall behind; nothing happens if it is not.
+    pub fn recall(&self, id: SubscriberId) {
+        self.order(id, Order::Recall(id));
+    }
+
+    /// Lets go of a subscriber.
+    pub fn leave(&self, id: SubscriberId) {
+        self.order(id, Order::Leave(id));
+    }
+
+    /// Ends all shards and waits for their threads.
+    pub fn stop(&self) {
+        for shard in &self.shards {
+            let _ = shard.orders.send(Order::Stop);
+        }
+        let threads = std::mem::take(
+            &mut *self
+                .threads
+                .lock()
+                .unwrap_or_else(|_| abort("stopping twice")),
+        );
+        for thread in threads {
+            let _ = thread.join();
+        }
+    }
+
+    fn order(&self, id: SubscriberId, order: Order) {
+        let shard = id.number() % self.shards.len();
+        // Fails only when the shard has ended, and then nobody is live any more.
+        let _ = self.shards[shard].orders.send(order);
+    }
+}
+
+/// Runs a thread on which everyone relies; its panic ends the process (a bug of ours), since nobody
+/// would be served any more without anybody noticing.
+pub fn or_abort(what: &str, body: impl FnOnce()) {
+    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).is_err() {
+        abort(what);
+    }
+}

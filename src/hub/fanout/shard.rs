@@ -1,0 +1,233 @@
+//! One shard: the loop that takes orders, and offers what has piled up to those who are live.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_channel::Receiver;
+
+use super::room::{Rooms, Row, Seat};
+use super::{Offer, Order, Run};
+use crate::hub::channel::ChannelName;
+use crate::hub::tail::{Entry, Form, Tail};
+
+pub(super) struct Shard {
+    tail: Arc<Tail>,
+    orders: Receiver<Order>,
+    told: Arc<AtomicBool>,
+    /// The seq up to which the live subscribers were given everything.
+    place: u64,
+    rooms: Rooms,
+}
+
+/// The bytes of one run in each form that somebody wants.
+type Joined = [Option<Vec<u8>>; Form::COUNT];
+
+impl Shard {
+    pub(super) fn new(tail: Arc<Tail>, orders: Receiver<Order>, told: Arc<AtomicBool>) -> Self {
+        let place = tail.head();
+        Shard {
+            tail,
+            orders,
+            told,
+            place,
+            rooms: Rooms::default(),
+        }
+    }
+
+    /// Serves until it is told to stop, or nobody can tell it anything any more.
+    pub(super) fn run(mut self) {
+        while let Ok(order) = self.orders.recv() {
+            if self.obey(order).is_none() {
+                return;
+            }
+            while let Ok(order) = self.orders.try_recv() {
+                if self.obey(order).is_none() {
+                    return;
+                }
+            }
+            self.advance();
+        }
+    }
+
+    fn obey(&mut self, order: Order) -> Option<()> {
+        match order {
+            // Cleared before the tail is looked at, so that news which come meanwhile are told again.
+            Order::News => self.told.store(false, Ordering::Release),
+            Order::Join {
+                subscriber,
+                selection,
+                place,
+            } => {
+                self.join(Seat {
+                    subscriber,
+                    selection,
+                    after: place,
+                });
+            }
+            Order::Recall(id) => {
+                if let Some(seat) = self.rooms.remove(id) {
+                    seat.fall_behind(self.place);
+                }
+            }
+            Order::Leave(id) => drop(self.rooms.remove(id)),
+            Order::Stop => return None,
+        }
+        Some(())
+    }
+
+    /// Goes live at the exact place: what the newcomer lacks up to here it gets now, if that is one run
+    /// out of the tail; else it catches up first.
+    fn join(&mut self, mut seat: Seat) {
+        if seat.after < self.place {
+            let place = seat.after;
+            let Some(missed) = self.missed(place) else {
+                return seat.fall_behind(place);
+            };
+            match seat.offer_wide(&missed) {
+                Offer::Taken => seat.after = self.place,
+                Offer::Behind(place) => return seat.fall_behind(place),
+                Offer::Done => return,
+            }
+        }
+        self.rooms.seat(seat);
+    }
+
+    /// Every event between `place` and the shard's own, if they are few and none was deleted.
+    fn missed(&self, place: u64) -> Option<Vec<Arc<Entry>>> {
+        let entries = self.tail.stretch(place, Run::ENTRIES, Run::BYTES)?;
+        let whole = entries.last().is_some_and(|last| last.seq() >= self.place);
+        let mut missed = entries;
+        missed.retain(|entry| entry.seq() <= self.place);
+        (whole && !missed.iter().any(|entry| entry.is_deleted())).then_some(missed)
+    }
+
+    /// Offers everything new to everyone, run by run.
+    fn advance(&mut self) {
+        loop {
+            let Some(entries) = self.tail.stretch(self.place, Run::ENTRIES, Run::BYTES) else {
+                self.lose_sight();
+                continue;
+            };
+            let Some(last) = entries.last() else { return };
+            let last = last.seq();
+            self.spread(entries);
+            self.place = last;
+        }
+    }
+
+    /// The tail has left this shard behind: everyone catches up from where they are.
+    fn lose_sight(&mut self) {
+        log::debug!(
+            "a shard was overrun at seq {}; its subscribers catch up",
+            self.place
+        );
+        for seat in self.rooms.clear() {
+            seat.fall_behind(self.place);
+        }
+        self.place = self.tail.head();
+    }
+
+    fn spread(&mut self, entries: Vec<Arc<Entry>>) {
+        self.spread_wide(&entries);
+        if let [entry] = &entries[..] {
+            return self.spread_channel(entry.event().channel.name().clone(), &entries);
+        }
+        let mut channels: HashMap<ChannelName, Vec<Arc<Entry>>> = HashMap::new();
+        for entry in entries {
+            let name = entry.event().channel.name();
+            match channels.get_mut(name) {
+                Some(run) => run.push(entry),
+                None => drop(channels.insert(name.clone(), vec![entry])),
+            }
+        }
+        for (name, run) in channels {
+            self.spread_channel(name, &run);
+        }
+    }
+
+    /// To those who ask for this channel alone: the same bytes for all.
+    fn spread_channel(&mut self, name: ChannelName, entries: &[Arc<Entry>]) {
+        let deleted = entries.iter().any(|entry| entry.is_deleted());
+        let mut joined: Joined = Default::default();
+        let row = Row::Channel(name);
+        for index in (0..self.rooms.row(&row).len()).rev() {
+            let seat = &self.rooms.row(&row)[index];
+            let offer = match deleted {
+                true => Offer::Behind(self.place),
+                false => seat.offer_joined(entries, &mut joined),
+            };
+            self.settle(&row, index, offer);
+        }
+    }
+
+    /// To those who ask for several channels: each its own, in the order of ids.
+    fn spread_wide(&mut self, entries: &[Arc<Entry>]) {
+        for index in (0..self.rooms.row(&Row::Wide).len()).rev() {
+            let offer = self.rooms.row(&Row::Wide)[index].offer_wide(entries);
+            self.settle(&Row::Wide, index, offer);
+        }
+    }
+
+    /// Lets the subscriber at `index` stay, fall behind or go. Rows are walked from the end, so that
+    /// the one who takes an emptied seat was served before.
+    fn settle(&mut self, row: &Row, index: usize, offer: Offer) {
+        match offer {
+            Offer::Taken => {}
+            Offer::Behind(place) => self.rooms.remove_at(row, index).fall_behind(place),
+            Offer::Done => drop(self.rooms.remove_at(row, index)),
+        }
+    }
+}
+
+impl Seat {
+    fn fall_behind(self, place: u64) {
+        let place = place.max(self.after);
+        self.subscriber.fall_behind(place);
+    }
+
+    /// Offers a run of the one channel that it asks for.
+    fn offer_joined(&self, entries: &[Arc<Entry>], joined: &mut Joined) -> Offer {
+        match entries.first() {
+            Some(first) if self.is_for(first) => {}
+            _ => return self.offer_wide(entries),
+        }
+        let form = self.subscriber.form();
+        let joined = match entries {
+            [only] => &only.bytes(form)[..],
+            _ => joined[form.slot].get_or_insert_with(|| join(entries, form)),
+        };
+        self.subscriber.offer(&Run {
+            entries,
+            joined: Some(joined),
+        })
+    }
+
+    /// Offers those of `entries` that it asks for.
+    fn offer_wide(&self, entries: &[Arc<Entry>]) -> Offer {
+        let wanted: Vec<_> = entries
+            .iter()
+            .filter(|entry| self.is_for(entry))
+            .cloned()
+            .collect();
+        match wanted.first() {
+            None => Offer::Taken,
+            Some(first) if wanted.iter().any(|entry| entry.is_deleted()) => {
+                Offer::Behind(first.seq() - 1)
+            }
+            Some(_) => self.subscriber.offer(&Run {
+                entries: &wanted,
+                joined: None,
+            }),
+        }
+    }
+
+    fn is_for(&self, entry: &Entry) -> bool {
+        entry.seq() > self.after && self.selection.matches(entry.event())
+    }
+}
+
+fn join(entries: &[Arc<Entry>], form: &Form) -> Vec<u8> {
+    let parts: Vec<&[u8]> = entries.iter().map(|entry| &entry.bytes(form)[..]).collect();
+    parts.concat()
+}

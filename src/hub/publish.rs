@@ -1,0 +1,42 @@
+//! Publishing: from drafts to numbered events on their way to everyone.
+
+use std::sync::Arc;
+
+use super::Hub;
+use super::fanout::Fanout;
+use super::tail::Tail;
+use crate::event::Event;
+use crate::hub::channel::ChannelName;
+use crate::journal::{AppendError, Appended, Batch, Sink};
+
+/// Where the journal hands over what it committed: into the tail, in order; then the shards are told.
+pub(super) struct Delivery {
+    pub(super) tail: Arc<Tail>,
+    pub(super) fanout: Arc<Fanout>,
+}
+
+impl Sink for Delivery {
+    fn committed(&self, events: &[Arc<Event>]) {
+        self.tail.push(events);
+    }
+
+    fn announce(&self) {
+        self.fanout.announce();
+    }
+}
+
+impl Hub {
+    /// Keeps a batch and sends it on its way. Returns when the journal has kept it; waits for no subscriber.
+    ///
+    /// # Errors
+    /// Nothing of the batch was kept.
+    pub fn publish(&self, batch: impl Into<Batch>) -> Result<Appended, AppendError> {
+        self.journal.append(batch.into())
+    }
+
+    /// Forgets every event of a channel, which its subscribers are told as a gap. Says whether there was
+    /// such a channel.
+    pub fn forget(&self, channel: &ChannelName) -> bool {
+        self.journal.forget(channel)
+    }
+}

@@ -1,0 +1,250 @@
+//! The last events, in memory, in front of every journal: each rendered once per framing, however many
+//! subscribers it goes to.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::channel::ChannelName;
+use super::selector::Selection;
+use crate::event::Event;
+use crate::journal::{Limit, Loss};
+use crate::shutdown::abort;
+
+/// One way to put an event into bytes, and the slot in which its result is kept.
+pub struct Form {
+    /// Which of the [`Form::COUNT`] slots.
+    pub slot: usize,
+    /// Appends the event as it goes over the wire, whole frames only.
+    pub render: fn(&Event, &mut Vec<u8>),
+}
+
+impl Form {
+    /// How many forms there may be.
+    pub const COUNT: usize = 9;
+}
+
+/// An event with what it was rendered to so far.
+pub struct Entry {
+    event: Arc<Event>,
+    forms: [OnceLock<Arc<[u8]>>; Form::COUNT],
+}
+
+impl Entry {
+    /// An event that was not rendered yet.
+    pub fn new(event: Arc<Event>) -> Self {
+        Entry {
+            event,
+            forms: Default::default(),
+        }
+    }
+
+    /// The event itself.
+    pub fn event(&self) -> &Arc<Event> {
+        &self.event
+    }
+
+    /// Its place in the sequence.
+    pub fn seq(&self) -> u64 {
+        self.event.id.seq
+    }
+
+    /// The event in this form; rendered by whoever asks first.
+    pub fn bytes(&self, form: &Form) -> &Arc<[u8]> {
+        self.forms[form.slot].get_or_init(|| {
+            let mut out = Vec::with_capacity(self.event.data.bytes().len() + 256);
+            (form.render)(&self.event, &mut out);
+            out.into()
+        })
+    }
+
+    /// Whether somebody deleted it since.
+    pub fn is_deleted(&self) -> bool {
+        self.event.channel.deleted_through() >= self.seq()
+    }
+
+    fn is_lost(&self) -> bool {
+        self.event.channel.lost_through() >= self.seq()
+    }
+}
+
+/// What a subscriber gets from one look at the past.
+#[derive(Default)]
+pub struct Page {
+    /// The events that match, in the order of their ids.
+    pub entries: Vec<Arc<Entry>>,
+    /// What is missing before or among them.
+    pub loss: Option<Loss>,
+    /// The seq up to which everything was examined.
+    pub cursor: u64,
+    /// Whether there is more to examine.
+    pub more: bool,
+}
+
+/// The last events: consecutive seqs, bounded in number and bytes.
+pub struct Tail {
+    head: AtomicU64,
+    ring: RwLock<Ring>,
+    max_events: usize,
+    max_bytes: usize,
+}
+
+#[derive(Default)]
+struct Ring {
+    entries: VecDeque<Arc<Entry>>,
+    bytes: usize,
+}
+
+impl Tail {
+    /// An empty tail that begins after `head`. It keeps one event at least.
+    pub fn new(head: u64, max_events: usize, max_bytes: usize) -> Self {
+        Tail {
+            head: AtomicU64::new(head),
+            ring: RwLock::default(),
+            max_events: max_events.max(1),
+            max_bytes,
+        }
+    }
+
+    /// The newest seq; what is up to here can be read.
+    pub fn head(&self) -> u64 {
+        self.head.load(Ordering::Acquire)
+    }
+
+    /// Takes the next events of the sequence.
+    pub fn push(&self, events: &[Arc<Event>]) {
+        let Some(last) = events.last() else { return };
+        let mut ring = self.writing();
+        for event in events {
+            ring.bytes += event.weight();
+            ring.entries.push_back(Arc::new(Entry::new(event.clone())));
+        }
+        while ring.entries.len() > self.max_events
+            || (ring.bytes > self.max_bytes && ring.entries.len() > 1)
+        {
+            let Some(oldest) = ring.entries.pop_front() else {
+                break;
+            };
+            ring.bytes -= oldest.event.weight();
+        }
+        self.head.store(last.id.seq, Ordering::Release);
+    }
+
+    /// Every event after `place`, at most `rows` and about `bytes` of payload, as it came, whatever was
+    /// lost since. `None` when some have left the tail.
+    pub fn stretch(&self, place: u64, rows: usize, bytes: usize) -> Option<Vec<Arc<Entry>>> {
+        if place >= self.head() {
+            return Some(Vec::new());
+        }
+        let ring = self.reading();
+        let mut room = bytes;
+        let fits = |entry: &&Arc<Entry>| {
+            let fits = room > 0;
+            room = room.saturating_sub(entry.event.weight());
+            fits
+        };
+        Some(
+            ring.after(place)?
+                .take(rows)
+                .take_while(fits)
+                .cloned()
+                .collect(),
+        )
+    }
+
+    /// What a subscriber at `place` is owed. `None` when some of it has left the tail.
+    pub fn read(&self, selection: &Selection, place: u64, limit: Limit, now: u64) -> Option<Page> {
+        let head = self.head();
+        if place >= head {
+            return Some(Page {
+                cursor: place,
+                ..Page::default()
+            });
+        }
+        let ring = self.reading();
+        let mut reader = Reader {
+            selection,
+            limit,
+            now,
+            page: Page::default(),
+            bytes: 0,
+        };
+        reader.page.cursor = place;
+        for (row, entry) in ring.after(place)?.enumerate() {
+            if row == limit.rows || !reader.take(entry) {
+                reader.page.more = true;
+                break;
+            }
+            reader.page.cursor = entry.seq();
+        }
+        Some(reader.page)
+    }
+
+    fn reading(&self) -> RwLockReadGuard<'_, Ring> {
+        self.ring
+            .read()
+            .unwrap_or_else(|_| abort("a thread panicked inside the tail"))
+    }
+
+    fn writing(&self) -> RwLockWriteGuard<'_, Ring> {
+        self.ring
+            .write()
+            .unwrap_or_else(|_| abort("a thread panicked inside the tail"))
+    }
+}
+
+impl Ring {
+    /// The entries after `place`; `None` when there were others between.
+    fn after(&self, place: u64) -> Option<impl Iterator<Item = &Arc<Entry>>> {
+        let first = self.entries.front()?.seq();
+        if place + 1 < first {
+            return None;
+        }
+        let skipped = usize::try_from(place + 1 - first).unwrap_or(usize::MAX);
+        Some(self.entries.range(skipped.min(self.entries.len())..))
+    }
+}
+
+struct Reader<'a> {
+    selection: &'a Selection,
+    limit: Limit,
+    now: u64,
+    page: Page,
+    bytes: usize,
+}
+
+impl Reader<'_> {
+    /// Examines one entry; `false` when the page has no room for it.
+    fn take(&mut self, entry: &Arc<Entry>) -> bool {
+        let event = entry.event();
+        if !self.selection.matches(event) || !self.selection.is_owed(event, self.now) {
+            return true;
+        }
+        if entry.is_lost() && !event.expired(self.now) {
+            self.lose(event.channel.name(), entry);
+            return true;
+        }
+        let over = self.bytes + event.weight() > self.limit.bytes && !self.page.entries.is_empty();
+        if over || self.page.entries.len() == self.limit.events {
+            return false;
+        }
+        self.bytes += event.weight();
+        self.page.entries.push(entry.clone());
+        true
+    }
+
+    fn lose(&mut self, name: &ChannelName, entry: &Entry) {
+        let channel = &entry.event().channel;
+        let Some(reason) = channel.lost_after(entry.seq() - 1) else {
+            return;
+        };
+        let loss = self.page.loss.get_or_insert(Loss {
+            reason,
+            channels: Vec::new(),
+            folded: 0,
+        });
+        if !loss.channels.iter().any(|(known, _)| known == name) {
+            loss.channels.push((name.clone(), channel.lost_through()));
+        }
+    }
+}

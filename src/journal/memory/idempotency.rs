@@ -1,0 +1,96 @@
+//! The idempotency keys that were used lately, bounded by age and number.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::journal::{AppendError, IdempotencyKey, Receipt};
+
+/// Remembers what was answered under each key.
+pub(super) struct Keys {
+    memory: u64,
+    capacity: usize,
+    used: HashMap<Name, Use>,
+    oldest_first: VecDeque<(u64, Name)>,
+}
+
+type Name = (Box<str>, Box<str>);
+
+struct Use {
+    digest: [u8; 20],
+    receipts: Arc<[Receipt]>,
+    at: u64,
+}
+
+impl Keys {
+    /// Keys are forgotten after `memory`, or when there are more than `capacity`, oldest first.
+    pub(super) fn new(memory: Duration, capacity: usize) -> Self {
+        let memory = u64::try_from(memory.as_millis()).unwrap_or(u64::MAX);
+        Keys {
+            memory,
+            capacity,
+            used: HashMap::new(),
+            oldest_first: VecDeque::new(),
+        }
+    }
+
+    /// The receipts of the first use of `key`, if it was used with the same payload.
+    pub(super) fn recall(
+        &self,
+        key: &IdempotencyKey,
+        now: u64,
+    ) -> Result<Option<Arc<[Receipt]>>, AppendError> {
+        match self.used.get(&name(key)) {
+            Some(first) if self.is_over(first.at, now) => Ok(None),
+            Some(first) if first.digest != key.digest => Err(AppendError::KeyReused),
+            Some(first) => Ok(Some(first.receipts.clone())),
+            None => Ok(None),
+        }
+    }
+
+    /// Keeps what was answered under `key`.
+    pub(super) fn remember(&mut self, key: IdempotencyKey, receipts: Arc<[Receipt]>, now: u64) {
+        let name = name(&key);
+        self.oldest_first.push_back((now, name.clone()));
+        self.used.insert(
+            name,
+            Use {
+                digest: key.digest,
+                receipts,
+                at: now,
+            },
+        );
+        while self.oldest_first.len() > self.capacity {
+            self.forget_oldest();
+        }
+    }
+
+    /// Forgets what is too old.
+    pub(super) fn expire(&mut self, now: u64) {
+        while self
+            .oldest_first
+            .front()
+            .is_some_and(|(at, _)| self.is_over(*at, now))
+        {
+            self.forget_oldest();
+        }
+    }
+
+    fn is_over(&self, at: u64, now: u64) -> bool {
+        at.saturating_add(self.memory) <= now
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some((at, name)) = self.oldest_first.pop_front() else {
+            return;
+        };
+        // A key used again after it was over stands in the queue twice; only its own turn ends it.
+        if self.used.get(&name).is_some_and(|last| last.at == at) {
+            self.used.remove(&name);
+        }
+    }
+}
+
+fn name(key: &IdempotencyKey) -> Name {
+    (key.scope.clone(), key.key.clone())
+}

@@ -1,0 +1,348 @@
+//! 6: where an event gets its number and keeps its past. The contract that every journal keeps stands
+//! on [`Journal`]; the ones there are stand in files of their own.
+
+pub mod memory;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use sha1_smol::Sha1;
+
+use crate::event::{Cursor, Data, Epoch, Event, EventType, Id};
+use crate::hub::channel::{ChannelName, LossReason};
+use crate::hub::selector::{Selection, Selector};
+use crate::refusal::{Kind, Refusal};
+
+/// Keeps events, in one sequence over all channels.
+///
+/// **Numbers.** [`append`](Journal::append) gives consecutive seqs, from one place, beginning with 1 and
+/// going on over restarts. Times never decrease along the sequence. A batch is kept whole or not at all.
+///
+/// **Order.** The [`Sink`] that the journal was opened with hears of every event once, in the order of
+/// seq, after it was committed and before `append` returns; a reader sees an event no earlier than the sink.
+///
+/// **Snapshots.** What one call returns (events, gap and cursor) was true at one moment.
+///
+/// **Losses.** Before an event that is still owed goes, its channel's mark
+/// ([`Channel::lose`](crate::hub::channel::Channel::lose)) is raised over it. An event that outlived its
+/// own time to live is not owed. When a channel's record goes, its mark is folded into one for all
+/// channels without a record, which counts for patterns too.
+///
+/// **Blocking.** Every call may block for as long as the store takes; none waits for a subscriber. All
+/// may be called from any thread.
+pub trait Journal: Send + Sync {
+    /// Numbers and keeps a batch, or finds that its idempotency key was used and returns the first
+    /// answer again.
+    ///
+    /// # Errors
+    /// Nothing of the batch was kept.
+    fn append(&self, batch: Batch) -> Result<Appended, AppendError>;
+
+    /// The newest seq; 0 before the first event.
+    fn head(&self) -> u64;
+
+    /// The epoch of the life that began when this journal was opened.
+    fn epoch(&self) -> Epoch;
+
+    /// Finds the place that `start` stands for, for these selectors.
+    fn begin(&self, selectors: Vec<Selector>, start: Start) -> Beginning;
+
+    /// Events after `place`, oldest first. Examines [`Limit::rows`] events at most, so that the page may be
+    /// empty with an advanced cursor and `more` set.
+    fn read(&self, selection: &Selection, place: u64, limit: Limit) -> Page;
+
+    /// The newest events before `place`, oldest first; `more` says that there are older ones.
+    fn read_before(&self, selection: &Selection, place: u64, limit: Limit) -> Page;
+
+    /// Takes every event of a channel, raising its mark first. Says whether there was such a channel.
+    fn forget(&self, channel: &ChannelName) -> bool;
+
+    /// Lets go of what retention no longer keeps by age or time to live. Called about once a second.
+    fn retain(&self);
+
+    /// Ends this life: what was acknowledged is safe when it returns. Nothing is appended afterwards.
+    fn close(&self);
+}
+
+/// Hears what was committed.
+pub trait Sink: Send + Sync {
+    /// Takes the next events of the sequence. Called in order, one call at a time, perhaps with the
+    /// journal's lock held: it must not block and must not call the journal.
+    fn committed(&self, events: &[Arc<Event>]);
+
+    /// Says that [`committed`](Sink::committed) was called, with no lock held.
+    fn announce(&self);
+}
+
+/// An event before it has a number.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// Where it is published.
+    pub channel: ChannelName,
+    /// Its type.
+    pub kind: EventType,
+    /// How long it is owed to those who come back; zero: delivered live and never kept.
+    pub ttl: Option<Duration>,
+    /// The media type, where it says more than the form of `data` does.
+    pub content_type: Option<Box<str>>,
+    /// Its payload.
+    pub data: Data,
+}
+
+impl Draft {
+    /// An event of type `message` that is kept as long as retention allows.
+    pub fn new(channel: ChannelName, data: Data) -> Self {
+        Draft {
+            channel,
+            kind: EventType::message(),
+            ttl: None,
+            content_type: None,
+            data,
+        }
+    }
+
+    /// The same with another type.
+    pub fn with_type(mut self, kind: EventType) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// The same with a time to live.
+    pub fn with_ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+}
+
+/// Events that are kept together or not at all.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// The events, in the order of their numbers to be.
+    pub drafts: Vec<Draft>,
+    /// Makes a repetition of this batch harmless.
+    pub key: Option<IdempotencyKey>,
+}
+
+impl From<Draft> for Batch {
+    fn from(draft: Draft) -> Self {
+        Batch {
+            drafts: vec![draft],
+            key: None,
+        }
+    }
+}
+
+/// What a publisher names a batch, so that it can be sent again without harm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// Where the name is valid.
+    pub scope: Box<str>,
+    /// The name.
+    pub key: Box<str>,
+    /// What was published under it; another payload under the same name is refused.
+    pub digest: [u8; 20],
+}
+
+impl IdempotencyKey {
+    /// The longest name, in bytes.
+    pub const MAX: usize = 255;
+
+    /// The name `key` within `scope`, for the payload made of `parts`.
+    ///
+    /// # Errors
+    /// When it is empty or too long.
+    pub fn new<'a>(
+        scope: &str,
+        key: &str,
+        parts: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Self, Refusal> {
+        if key.is_empty() || key.len() > Self::MAX {
+            let detail = format!("an idempotency key has 1 to {} bytes", Self::MAX);
+            return Err(Refusal::new(Kind::BadParameter, detail));
+        }
+        let mut hash = Sha1::new();
+        for part in parts {
+            // The length keeps two parts from passing for one.
+            hash.update(&(part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        Ok(IdempotencyKey {
+            scope: scope.into(),
+            key: key.into(),
+            digest: hash.digest().bytes(),
+        })
+    }
+}
+
+/// The proof that an event was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its id.
+    pub id: Id,
+    /// Its channel.
+    pub channel: ChannelName,
+    /// Its time, in milliseconds since 1970-01-01 UTC.
+    pub time: u64,
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone)]
+pub struct Appended {
+    /// One receipt for each draft, in their order.
+    pub receipts: Arc<[Receipt]>,
+    /// Whether this answers a repetition, so that nothing was kept anew.
+    pub repeated: bool,
+}
+
+/// Why a batch was not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppendError {
+    /// The peer's fault: its idempotency key was used with another payload.
+    KeyReused,
+    /// The operator's bound on channels is reached.
+    TooManyChannels,
+    /// The journal was closed.
+    Closed,
+}
+
+impl fmt::Display for AppendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::KeyReused => "this Idempotency-Key was used with another payload; use a new key",
+            Self::TooManyChannels => "there are as many channels as limits.channels allows",
+            Self::Closed => "the journal is closed; the server is stopping",
+        })
+    }
+}
+
+impl std::error::Error for AppendError {}
+
+impl From<AppendError> for Refusal {
+    fn from(error: AppendError) -> Self {
+        let kind = match error {
+            AppendError::KeyReused => Kind::KeyReused,
+            AppendError::TooManyChannels => Kind::TooManyChannels,
+            AppendError::Closed => Kind::Leaving,
+        };
+        Refusal::new(kind, error.to_string())
+    }
+}
+
+/// Where a subscriber wants to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// After this cursor, which may turn out to be unknown here.
+    After(Cursor),
+    /// After a cursor that nobody can read; a gap, since what was missed is unknown.
+    Unreadable,
+    /// With everything retained.
+    Earliest,
+    /// With what comes from now on.
+    Now,
+    /// This many events back in each channel.
+    Last(u64),
+    /// With the first event at or after this time, in milliseconds since 1970-01-01 UTC.
+    Since(u64),
+}
+
+/// A start, found.
+#[derive(Debug, Clone)]
+pub struct Beginning {
+    /// What is examined from here on.
+    pub selection: Selection,
+    /// The seq up to which it counts as examined.
+    pub place: u64,
+    /// Set when the start was a cursor that this journal does not know.
+    pub gap: Option<GapReason>,
+}
+
+/// Why events are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GapReason {
+    /// Retention took them.
+    Retention,
+    /// Somebody asked for it with DELETE.
+    Deleted,
+    /// The cursor is from a life that this journal does not know, or from beyond that life's end.
+    Epoch,
+    /// The subscriber was too slow, and retention was faster.
+    Overtaken,
+    /// The cursor could not be read.
+    Unknown,
+}
+
+impl GapReason {
+    /// Its name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            GapReason::Retention => "retention",
+            GapReason::Deleted => "deleted",
+            GapReason::Epoch => "epoch",
+            GapReason::Overtaken => "overtaken",
+            GapReason::Unknown => "unknown",
+        }
+    }
+}
+
+impl From<LossReason> for GapReason {
+    fn from(reason: LossReason) -> Self {
+        match reason {
+            LossReason::Retention => GapReason::Retention,
+            LossReason::Deleted => GapReason::Deleted,
+        }
+    }
+}
+
+/// What is missing behind a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// Why: DELETE counts more than retention, since somebody wanted it.
+    pub reason: LossReason,
+    /// The channels that lost something, each with its mark, so that it need not be told again.
+    pub channels: Vec<(ChannelName, u64)>,
+    /// The mark of the channels without a record, if that is what lies beyond the place; else 0.
+    pub folded: u64,
+}
+
+impl Loss {
+    /// Lets this loss not be told again to whoever has `selection`.
+    pub fn excuse(&self, selection: &mut Selection) {
+        for (channel, mark) in &self.channels {
+            selection.excuse(channel, *mark);
+        }
+        selection.excuse_folded(self.folded);
+    }
+}
+
+/// The bounds of one read.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    /// Events examined.
+    pub rows: usize,
+    /// Events returned.
+    pub events: usize,
+    /// Payload bytes returned, unless the first event alone has more.
+    pub bytes: usize,
+}
+
+/// One read's result.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The events that match, in the order of their ids.
+    pub events: Vec<Arc<Event>>,
+    /// What was lost beyond the place that was read from.
+    pub loss: Option<Loss>,
+    /// The seq up to which everything was examined (reading backwards: the place to read before next).
+    pub cursor: u64,
+    /// Whether there is more to examine behind `cursor`.
+    pub more: bool,
+}
+
+/// Milliseconds since 1970-01-01 UTC, by the system's clock.
+pub fn unix_millis() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,341 @@
+//! The main loop of a connection: a head, a way, an answer, and again, until it becomes a stream or ends.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use super::stream::{ReadError, Stream};
+use crate::delivery::{Context, long_poll, poll, stream as streaming, websocket};
+use crate::exchange::origin::{self, Visitor};
+use crate::exchange::publish::Publication;
+use crate::exchange::{Plan, plan};
+use crate::http::body::Decoder;
+use crate::http::head::{BodyFraming, Ceilings, Head, HeadParser};
+use crate::http::response::{Answering, CONTINUE, Response};
+use crate::http::{Method, Version};
+use crate::refusal::{Kind, Refusal};
+use crate::shutdown::Berth;
+
+/// Bytes read at once.
+const READ_BYTES: usize = 8 * 1024;
+/// The most of an unwanted body that is read so that the connection can go on.
+const SKIPPED_BODY: u64 = 64 * 1024;
+/// The most that is read after a refusal, so that its sender has a chance to read it.
+const DRAINED: usize = 16 * 1024 * 1024;
+
+/// One connection and what it has sent so far.
+pub(super) struct Connection {
+    context: Arc<Context>,
+    stream: Arc<Stream>,
+    berth: Berth,
+    /// Bytes that came and belong to no request yet.
+    buffer: Vec<u8>,
+    /// Whether a request was answered already.
+    seasoned: bool,
+}
+
+/// What comes after a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// The next one.
+    Keep,
+    /// The end.
+    Close,
+    /// The end, after what the peer may still be sending was read, so that it can read its answer.
+    Drain,
+}
+
+/// A request under way.
+struct Request {
+    head: Head,
+    visitor: Visitor,
+    /// Whether its body was read to its end.
+    body_read: bool,
+}
+
+impl Connection {
+    pub(super) fn new(context: Arc<Context>, stream: Arc<Stream>) -> Self {
+        let berth = context.shutdown.berth(stream.clone());
+        Connection {
+            context,
+            stream,
+            berth,
+            buffer: Vec::new(),
+            seasoned: false,
+        }
+    }
+
+    pub(super) fn stream(&self) -> &Arc<Stream> {
+        &self.stream
+    }
+
+    /// Serves requests until either side ends the connection.
+    pub(super) fn serve(mut self) {
+        let mut after = After::Keep;
+        while after == After::Keep {
+            after = self.exchange();
+            self.seasoned = true;
+        }
+        if after == After::Drain {
+            self.stream.shutdown_write();
+            self.stream
+                .drain(self.context.config.timeouts.close, DRAINED);
+        }
+        self.stream.shutdown();
+    }
+
+    /// One request and its answer.
+    fn exchange(&mut self) -> After {
+        let head = match self.read_head() {
+            Ok(Some(head)) => head,
+            Ok(None) => return After::Close,
+            Err(refusal) => return self.refuse(None, refusal),
+        };
+        let mut request = Request {
+            visitor: Visitor::of(&head),
+            body_read: head.body == BodyFraming::None,
+            head,
+        };
+        let planned = origin::check(&request.head, &self.context.config, self.stream.local())
+            .and_then(|()| plan(&self.context, &request.head, &request.visitor));
+        match planned {
+            Ok(plan) => self.follow(plan, &mut request),
+            Err(refusal) => self.refuse(Some(&mut request), refusal),
+        }
+    }
+
+    /// Goes where the request leads.
+    fn follow(&mut self, plan: Plan, request: &mut Request) -> After {
+        if let Plan::Publish(publication) = plan {
+            return match self.publish(publication, request) {
+                Ok(response) => self.answer(request, response),
+                Err(refusal) => self.refuse(Some(request), refusal),
+            };
+        }
+        if let Err(refusal) = self.skip_body(request) {
+            return self.refuse(Some(request), refusal);
+        }
+        match plan {
+            Plan::Answer(response) => self.answer(request, response),
+            Plan::Poll(query) => self.answer(request, poll::answer(&self.context, &query)),
+            Plan::LongPoll(query, wait) => {
+                match long_poll::answer(&self.context, &self.stream, &self.berth, &query, wait) {
+                    Some(response) => self.answer(request, response),
+                    None => After::Close,
+                }
+            }
+            Plan::Stream(query, framing, head) => {
+                let begun = self.write(request, &request.visitor.decorate(head), false);
+                if begun && request.head.method != Method::Head {
+                    self.buffer = Vec::new();
+                    streaming::serve(&self.context, &self.stream, &self.berth, &query, framing);
+                }
+                After::Close
+            }
+            Plan::WebSocket(query, response) => {
+                if self.write(request, &response, false) {
+                    let early = std::mem::take(&mut self.buffer);
+                    websocket::serve(&self.context, &self.stream, &self.berth, &query, &early);
+                }
+                After::Close
+            }
+            Plan::Publish(_) => After::Close,
+        }
+    }
+
+    fn publish(
+        &mut self,
+        publication: Publication,
+        request: &mut Request,
+    ) -> Result<Response, Refusal> {
+        let limits = &self.context.config.limits;
+        let most = u64::try_from(publication.most_bytes(limits)).unwrap_or(u64::MAX);
+        let body = self.read_body(request, most)?;
+        publication.commit(&self.context.hub, &self.context.config.limits, body)
+    }
+}
+
+/// Reading.
+impl Connection {
+    /// The next head; `None` when there is none to come.
+    fn read_head(&mut self) -> Result<Option<Head>, Refusal> {
+        let limits = &self.context.config.limits;
+        let ceilings = Ceilings {
+            head_bytes: limits.head_bytes,
+            target_bytes: limits.target_bytes,
+            fields: limits.fields,
+        };
+        let mut parser = HeadParser::default();
+        let mut deadline = None;
+        loop {
+            if !self.buffer.is_empty() {
+                if let Some((head, length)) = parser.parse(&self.buffer, &ceilings)? {
+                    self.buffer.drain(..length);
+                    return Ok(Some(head));
+                }
+                // One deadline from the first byte, so that a byte now and then (Slowloris) wins nothing.
+                deadline.get_or_insert_with(|| Instant::now() + self.context.config.timeouts.head);
+            }
+            match self.read_more(deadline) {
+                Ok(()) => {}
+                Err(ReadError::TimedOut) if !self.buffer.is_empty() => {
+                    let detail = "the head of the request did not arrive in time";
+                    return Err(Refusal::new(Kind::RequestTimeout, detail));
+                }
+                Err(_) => return Ok(None),
+            }
+        }
+    }
+
+    /// Reads into the buffer. Without a deadline the connection is idle, and may be cut by a stopping server.
+    fn read_more(&mut self, deadline: Option<Instant>) -> Result<(), ReadError> {
+        let timeouts = &self.context.config.timeouts;
+        let idle = if self.seasoned {
+            timeouts.idle
+        } else {
+            timeouts.head
+        };
+        if deadline.is_none() {
+            self.berth.hold(self.stream.clone());
+        }
+        let mut bytes = [0; READ_BYTES];
+        let read = self.stream.read(
+            &mut bytes,
+            deadline.unwrap_or_else(|| Instant::now() + idle),
+        );
+        if deadline.is_none() {
+            self.berth.release();
+        }
+        self.buffer
+            .extend_from_slice(bytes.get(..read?).unwrap_or_default());
+        Ok(())
+    }
+
+    /// The body of a request, `most` bytes at most.
+    fn read_body(&mut self, request: &mut Request, most: u64) -> Result<Vec<u8>, Refusal> {
+        let mut decoder = Decoder::new(request.head.body, most)?;
+        if request.head.expects_continue() && self.buffer.is_empty() {
+            // A client that does not wait for it is not refused because it did not arrive.
+            let _ = self
+                .stream
+                .write_all(CONTINUE, self.context.config.timeouts.write);
+        }
+        let deadline = Instant::now() + self.context.config.timeouts.body;
+        let mut body = Vec::new();
+        loop {
+            let progress = decoder.decode(&self.buffer, &mut body)?;
+            self.buffer.drain(..progress.consumed);
+            if progress.done {
+                request.body_read = true;
+                return Ok(body);
+            }
+            self.read_more(Some(deadline))
+                .map_err(|error| match error {
+                    ReadError::TimedOut => Refusal::new(
+                        Kind::RequestTimeout,
+                        "the body of the request did not arrive in time",
+                    ),
+                    ReadError::HungUp => {
+                        Refusal::new(Kind::BadRequest, "the body of the request is incomplete")
+                    }
+                })?;
+        }
+    }
+
+    /// Reads a body that nobody asked for, so that the next request can be found behind it.
+    fn skip_body(&mut self, request: &mut Request) -> Result<(), Refusal> {
+        if !request.body_read {
+            self.read_body(request, SKIPPED_BODY)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writing.
+impl Connection {
+    fn answer(&mut self, request: &Request, response: Response) -> After {
+        let keep = request.head.keeps_alive() && self.context.shutdown.begun().is_none();
+        let written = self.write(request, &request.visitor.decorate(response), keep);
+        match written && keep {
+            true => After::Keep,
+            false => After::Drain,
+        }
+    }
+
+    /// Answers with a refusal. The connection goes on when the request was whole and understood.
+    fn refuse(&mut self, request: Option<&mut Request>, refusal: Refusal) -> After {
+        log::info!("{}: refused: {refusal}", self.stream.peer());
+        let response = Response::refusal(&refusal, Some(self.context.retry_after()));
+        let Some(request) = request else {
+            let answering = answering(Version::Http11, false);
+            self.send(&Visitor::unknown().decorate(response), &answering);
+            return After::Drain;
+        };
+        // What waits for a 100 sends no body after a final answer, or sends it all the same: nobody knows.
+        let whole = request.body_read
+            || (!request.head.expects_continue() && self.skip_small_body(request));
+        if whole && !breaks_framing(refusal.kind) {
+            return self.answer(request, response);
+        }
+        self.write(request, &request.visitor.decorate(response), false);
+        After::Drain
+    }
+
+    /// Reads what is left of the body if it has come already.
+    fn skip_small_body(&mut self, request: &mut Request) -> bool {
+        let BodyFraming::Sized(length) = request.head.body else {
+            return false;
+        };
+        let Ok(length) = usize::try_from(length) else {
+            return false;
+        };
+        if length > self.buffer.len() {
+            return false;
+        }
+        self.buffer.drain(..length);
+        request.body_read = true;
+        true
+    }
+
+    fn write(&self, request: &Request, response: &Response, keep: bool) -> bool {
+        let idle = self.context.config.timeouts.idle;
+        let answering = Answering {
+            version: request.head.version,
+            keep_alive: keep.then_some(idle),
+            head_only: request.head.method == Method::Head,
+            date: SystemTime::now(),
+        };
+        log::debug!(
+            "{}: {} {} {}",
+            self.stream.peer(),
+            request.head.method,
+            request.head.path(),
+            response.status()
+        );
+        self.send(response, &answering)
+    }
+
+    fn send(&self, response: &Response, answering: &Answering) -> bool {
+        let mut bytes = Vec::with_capacity(512);
+        response.encode(answering, &mut bytes);
+        self.stream
+            .write_all(&bytes, self.context.config.timeouts.write)
+            .is_ok()
+    }
+}
+
+fn answering(version: Version, head_only: bool) -> Answering {
+    Answering {
+        version,
+        keep_alive: None,
+        head_only,
+        date: SystemTime::now(),
+    }
+}
+
+/// After these nobody knows where the next request begins (RFC 9112, section 11.2).
+fn breaks_framing(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::BadRequest | Kind::RequestTimeout | Kind::Internal
+    )
+}

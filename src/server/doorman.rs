@@ -1,0 +1,166 @@
+//! Refuses those for whom there is no permit: a few threads read the head, briefly, and say no in the
+//! way that was asked for. Beyond them the socket is closed without a byte.
+
+use std::io;
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::stream::Stream;
+use crate::delivery::control::Control;
+use crate::delivery::framing::Framing as _;
+use crate::delivery::{Context, sse};
+use crate::exchange::origin::Visitor;
+use crate::exchange::stream_head;
+use crate::http::Version;
+use crate::http::fields::accepts;
+use crate::http::head::{Ceilings, Head, HeadParser};
+use crate::http::response::{Answering, Response};
+use crate::hub::fanout::or_abort;
+use crate::refusal::{Kind, Refusal};
+
+/// How many threads say no.
+const DOORMEN: usize = 2;
+/// How many sockets may wait for one of them.
+const WAITING: usize = 64;
+/// How long a head may take here, and a peer to read its refusal.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The most that is read after the refusal.
+const DRAINED: usize = 64 * 1024;
+
+/// The threads that say no.
+pub(super) struct Doormen {
+    door: Mutex<Option<Sender<TcpStream>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Doormen {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// When there are none to be had.
+    pub(super) fn start(context: &Arc<Context>) -> io::Result<Self> {
+        let (door, queue) = bounded(WAITING);
+        let mut threads = Vec::new();
+        for number in 0..DOORMEN {
+            let (context, queue) = (context.clone(), queue.clone());
+            let thread = thread::Builder::new().name(format!("doorman-{number}"));
+            threads.push(
+                thread.spawn(move || or_abort("a doorman panicked", || serve(&context, &queue)))?,
+            );
+        }
+        Ok(Doormen {
+            door: Mutex::new(Some(door)),
+            threads: Mutex::new(threads),
+        })
+    }
+
+    /// Has a socket refused, or closes it when too many wait already. Does not wait.
+    pub(super) fn refuse(&self, socket: TcpStream) {
+        log::warn!("limits.connections is reached; a connection is refused");
+        if let Some(door) = &*self.door.lock().unwrap_or_else(PoisonError::into_inner) {
+            // Whoever is turned away here is closed without a byte, from which EventSource comes back.
+            let _ = door.try_send(socket);
+        }
+    }
+
+    /// Ends the threads and waits for them.
+    pub(super) fn stop(&self) {
+        drop(
+            self.door
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(context: &Context, queue: &Receiver<TcpStream>) {
+    for socket in queue {
+        if let Ok(stream) = Stream::new(socket, None) {
+            refuse(context, &stream);
+        }
+    }
+}
+
+fn refuse(context: &Context, stream: &Stream) {
+    let Some(head) = read_head(context, stream) else {
+        return;
+    };
+    let answering = Answering {
+        version: head.version,
+        keep_alive: None,
+        head_only: false,
+        date: SystemTime::now(),
+    };
+    let asks_for_sse = accepts(head.fields.get_all("Accept"), "text/event-stream");
+    let mut bytes = Vec::new();
+    match asks_for_sse {
+        true => turn_away_event_source(context, &head, &answering, &mut bytes),
+        false => {
+            let refusal = Refusal::new(
+                Kind::Overloaded,
+                "every connection is taken; come back later",
+            );
+            let response = Response::refusal(&refusal, Some(context.retry_after()));
+            Visitor::of(&head)
+                .decorate(response)
+                .encode(&answering, &mut bytes);
+        }
+    }
+    if stream.write_all(&bytes, PATIENCE).is_ok() {
+        stream.shutdown_write();
+        stream.drain(PATIENCE, DRAINED);
+    }
+}
+
+/// Any status but 200 would stop a browser's EventSource for good.
+fn turn_away_event_source(
+    context: &Context,
+    head: &Head,
+    answering: &Answering,
+    out: &mut Vec<u8>,
+) {
+    let framing = if head.version == Version::Http11 {
+        &sse::JSON
+    } else {
+        &sse::JSON_UNCHUNKED
+    };
+    let code = Kind::Overloaded.row().close;
+    let bye = Control::Bye {
+        code,
+        retry: context.retry_after(),
+    };
+    Visitor::of(head)
+        .decorate(stream_head("text/event-stream"))
+        .encode(answering, out);
+    out.extend(framing.farewell(&bye, ""));
+}
+
+fn read_head(context: &Context, stream: &Stream) -> Option<Head> {
+    let limits = &context.config.limits;
+    let ceilings = Ceilings {
+        head_bytes: limits.head_bytes,
+        target_bytes: limits.target_bytes,
+        fields: limits.fields,
+    };
+    let deadline = Instant::now() + PATIENCE;
+    let mut parser = HeadParser::default();
+    let mut buffer = Vec::new();
+    let mut bytes = [0; 4096];
+    loop {
+        let count = stream.read(&mut bytes, deadline).ok()?;
+        buffer.extend_from_slice(bytes.get(..count)?);
+        if let Some((head, _)) = parser.parse(&buffer, &ceilings).ok()? {
+            return Some(head);
+        }
+    }
+}

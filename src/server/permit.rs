@@ -1,0 +1,70 @@
+//! Permits: how many connections may be open at once. One lives as long as its socket.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// A bounded number of permits.
+#[derive(Clone)]
+pub struct Permits {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    limit: usize,
+    taken: Mutex<usize>,
+    given_back: Condvar,
+}
+
+/// The right to one open connection; given back when it is dropped.
+pub struct Permit {
+    shared: Arc<Shared>,
+}
+
+impl Permits {
+    /// As many as `limit`.
+    pub fn new(limit: usize) -> Self {
+        Permits {
+            shared: Arc::new(Shared {
+                limit,
+                taken: Mutex::new(0),
+                given_back: Condvar::new(),
+            }),
+        }
+    }
+
+    /// A permit, if there is one left.
+    pub fn try_take(&self) -> Option<Permit> {
+        let mut taken = self.shared.taken();
+        if *taken >= self.shared.limit {
+            return None;
+        }
+        *taken += 1;
+        Some(Permit {
+            shared: self.shared.clone(),
+        })
+    }
+
+    /// Waits until all permits are back, until `deadline` at most; says how many are not.
+    pub fn wait_for_all(&self, deadline: Instant) -> usize {
+        let patience = deadline.saturating_duration_since(Instant::now());
+        let waited =
+            self.shared
+                .given_back
+                .wait_timeout_while(self.shared.taken(), patience, |taken| *taken > 0);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+impl Shared {
+    fn taken(&self) -> MutexGuard<'_, usize> {
+        // A number is whole whatever happened to those who held the lock.
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        *self.shared.taken() -= 1;
+        self.shared.given_back.notify_all();
+    }
+}

@@ -1,0 +1,223 @@
+//! One connection's socket: blocking reads for its own thread, sends that never wait for everyone else.
+
+use std::io::{self, IoSlice, Read};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
+
+use super::permit::Permit;
+use crate::shutdown::{Leave, Leaving};
+
+/// A socket and the permit that it holds; both go together, when the last of those who share it lets
+/// go. Until then it is ended by shutdown only, so that nobody writes to a number that was given away.
+pub struct Stream {
+    socket: TcpStream,
+    peer: SocketAddr,
+    local: SocketAddr,
+    read_timeout: AtomicU64,
+    _permit: Option<Permit>,
+}
+
+/// How a read ended without bytes.
+#[derive(Debug)]
+pub enum ReadError {
+    /// The deadline came first.
+    TimedOut,
+    /// The peer will send nothing more, or the connection broke.
+    HungUp,
+}
+
+/// How a send that does not wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// So many bytes left; perhaps not all.
+    Some(usize),
+    /// There is no room at the moment.
+    Full,
+    /// The connection is broken.
+    Broken,
+}
+
+impl Stream {
+    /// Takes over an accepted socket.
+    ///
+    /// # Errors
+    /// When the socket has already gone.
+    pub fn new(socket: TcpStream, permit: Option<Permit>) -> io::Result<Self> {
+        socket.set_nodelay(true)?;
+        let (peer, local) = (socket.peer_addr()?, socket.local_addr()?);
+        Ok(Stream {
+            socket,
+            peer,
+            local,
+            read_timeout: AtomicU64::new(0),
+            _permit: permit,
+        })
+    }
+
+    /// The address of the other end.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// The address of this end.
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Reads what there is, waiting for it until `deadline`. For the connection's own thread only.
+    ///
+    /// # Errors
+    /// When there is nothing to be had any more, or not in time.
+    pub fn read(&self, buffer: &mut [u8], deadline: Instant) -> Result<usize, ReadError> {
+        loop {
+            self.limit_read(deadline)?;
+            match (&self.socket).read(buffer) {
+                Ok(0) => return Err(ReadError::HungUp),
+                Ok(count) => return Ok(count),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                        return Err(ReadError::TimedOut);
+                    }
+                    _ => return Err(ReadError::HungUp),
+                },
+            }
+        }
+    }
+
+    /// Sets the socket's read timeout to what is left; whole milliseconds, so that the same patience
+    /// twice in a row costs no system call.
+    fn limit_read(&self, deadline: Instant) -> Result<(), ReadError> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ReadError::TimedOut);
+        }
+        let millis = u64::try_from(left.as_millis())
+            .unwrap_or(u64::MAX)
+            .saturating_add(1);
+        if self.read_timeout.swap(millis, Ordering::Relaxed) != millis {
+            let timeout = Some(Duration::from_millis(millis));
+            self.socket
+                .set_read_timeout(timeout)
+                .map_err(|_| ReadError::HungUp)?;
+        }
+        Ok(())
+    }
+
+    /// Writes all of `bytes`, giving up when nothing moves for `patience`.
+    ///
+    /// # Errors
+    /// When the connection broke, or the peer does not read.
+    pub fn write_all(&self, mut bytes: &[u8], patience: Duration) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.try_send(bytes) {
+                Sent::Some(count) => bytes = bytes.get(count..).unwrap_or_default(),
+                Sent::Full if self.wait_writable(patience) => {}
+                Sent::Full => return Err(io::ErrorKind::TimedOut.into()),
+                Sent::Broken => return Err(io::ErrorKind::BrokenPipe.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what fits without waiting.
+    pub fn try_send(&self, bytes: &[u8]) -> Sent {
+        retrying(|| send(&self.socket, bytes, SEND))
+    }
+
+    /// Sends what fits of several slices, 1,024 at most, without waiting.
+    pub fn try_send_slices(&self, slices: &[IoSlice<'_>]) -> Sent {
+        retrying(|| {
+            sendmsg(
+                &self.socket,
+                slices,
+                &mut SendAncillaryBuffer::default(),
+                SEND,
+            )
+        })
+    }
+
+    /// Waits until something can be sent, or the connection broke; `false` when neither came in time.
+    pub fn wait_writable(&self, patience: Duration) -> bool {
+        let mut fds = [PollFd::new(&self.socket, PollFlags::OUT)];
+        let timeout = Timespec::try_from(patience).ok();
+        loop {
+            match poll(&mut fds, timeout.as_ref()) {
+                Ok(ready) => return ready > 0,
+                Err(Errno::INTR) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// Whether the peer has closed its side, seen without reading.
+    pub fn has_hung_up(&self) -> bool {
+        let mut fds = [PollFd::new(&self.socket, HANGUP)];
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().intersects(HANGUP | ENDED)
+    }
+
+    /// Sends the end of the stream; reading goes on.
+    pub fn shutdown_write(&self) {
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
+    /// Ends both directions; whoever is blocked in a read returns.
+    pub fn shutdown(&self) {
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+
+    /// Reads and drops what the peer still sends, until it ends, `patience` is over or it sent `most`
+    /// bytes: a close with unread bytes would reset the connection and take our last words with it.
+    pub fn drain(&self, patience: Duration, most: usize) {
+        let deadline = Instant::now() + patience;
+        let mut scratch = [0; 4096];
+        let mut left = most;
+        while left > 0 {
+            let Ok(count) = self.read(&mut scratch, deadline) else {
+                return;
+            };
+            left = left.saturating_sub(count);
+        }
+    }
+}
+
+/// An idle connection is simply cut.
+impl Leave for Stream {
+    fn leave(&self, _: Leaving) {
+        self.shutdown();
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+const SEND: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+const ENDED: PollFlags = PollFlags::HUP.union(PollFlags::ERR);
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+const HANGUP: PollFlags = PollFlags::RDHUP;
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+const HANGUP: PollFlags = PollFlags::HUP;
+
+fn retrying(mut send: impl FnMut() -> rustix::io::Result<usize>) -> Sent {
+    loop {
+        match send() {
+            Ok(count) => return Sent::Some(count),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN | Errno::NOBUFS) => return Sent::Full,
+            Err(_) => return Sent::Broken,
+        }
+    }
+}
