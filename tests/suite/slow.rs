@@ -153,17 +153,29 @@ fn publish_on(wire: &mut Wire, number: usize) -> String {
     answer.json()["id"].as_str().expect("an id").to_owned()
 }
 
+/// Connections that are kept, so that each holds its place.
+fn occupy(server: &Fixture, places: usize) -> Vec<Wire> {
+    let mut wires: Vec<Wire> = (0..places).map(|_| server.connect()).collect();
+    for wire in &mut wires {
+        wire.send(request("GET", "/quiet", &[], b""));
+        assert_eq!(Response::read(wire, "GET").status(), 200);
+    }
+    wires
+}
+
 fn is_closed_and_resumes(way: Way) {
+    const PLACES: usize = 12;
     let server = Fixture::start(|config| {
         narrow(config);
         config.timeouts.write = Duration::from_millis(300);
-        config.limits.connections = 2;
+        config.limits.connections = PLACES;
     });
     let mut slow = Listener::open_slow(way, &server, "/chat");
-    let mut publisher = server.connect();
-    let published: Vec<String> = (0..60).map(|n| publish_on(&mut publisher, n)).collect();
-    // Both places are taken, so a third is served only once the slow one has lost its own.
+    let mut others = occupy(&server, PLACES - 1);
+    let published: Vec<String> = (0..60).map(|n| publish_on(&mut others[0], n)).collect();
+    // Every place is taken, so another is served only once the slow one has lost its own.
     server.wait_for_status("/quiet", 200);
+    drop(others);
     let mut seen = Vec::new();
     for told in slow.rest() {
         match told {
@@ -177,8 +189,7 @@ fn is_closed_and_resumes(way: Way) {
         seen.len() < published.len(),
         "it was closed before it had all"
     );
-    drop(publisher);
-    slow.reconnect_over(server.admitted(), way, way.resume());
+    slow.reconnect(way);
     seen.extend(take_ids(&mut slow, published.len() - seen.len()));
     assert_eq!(seen, published);
 }

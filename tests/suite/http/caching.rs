@@ -34,7 +34,7 @@ fn the_validator_of_a_poll_is_its_cursor_compared_weakly() {
     let weak = format!("W/{}", etag.trim_start_matches("W/"));
     for validator in [&etag, &weak, &format!("\"other\", {etag}")] {
         let answer = server.get("/chat", &[("If-None-Match", validator)]);
-        assert_eq!(answer.status(), 304, "{validator}");
+        assert_eq!(answer.status(), 304, "{validator}: {}", answer.text());
         assert!(answer.body.is_empty());
         assert!(answer.head.must("ETag").trim_start_matches("W/") == etag.trim_start_matches("W/"));
     }

@@ -43,10 +43,11 @@ impl Wire {
         }
     }
 
-    /// Makes the receive buffer as small as the system allows, so that a few kilobytes unread fill it.
+    /// Keeps the receive buffer small, so that what nobody reads soon fills it; much smaller, and
+    /// reading late would take minutes by way of zero-window probes.
     pub fn with_small_receive_buffer(self) -> Self {
-        rustix::net::sockopt::set_socket_recv_buffer_size(&self.stream, 32 * 1024)
-            .expect("a buffer");
+        const BYTES: usize = 32 * 1024;
+        rustix::net::sockopt::set_socket_recv_buffer_size(&self.stream, BYTES).expect("a buffer");
         self
     }
 
