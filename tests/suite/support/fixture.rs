@@ -174,18 +174,4 @@ impl Fixture {
             wire.pause();
         }
     }
-
-    /// A connection that has its place: a request on it was answered, and it is kept.
-    pub fn admitted(&self) -> Wire {
-        let end = deadline();
-        loop {
-            let mut wire = self.connect();
-            wire.send(request("GET", "/-/healthy", &[], b""));
-            match Response::try_read(&mut wire, "GET") {
-                Some(response) if response.status() == 200 => return wire,
-                other => assert!(Instant::now() < end, "a place was due, not {other:?}"),
-            }
-            wire.pause();
-        }
-    }
 }

@@ -51,7 +51,7 @@ impl Way {
     }
 
     /// How a client of this kind says where it was.
-    pub fn resume(self) -> Resume {
+    fn resume(self) -> Resume {
         match self {
             Way::Sse | Way::Ndjson => Resume::Header,
             Way::Poll | Way::LongPoll | Way::WebSocket => Resume::Url,
@@ -156,16 +156,11 @@ impl Listener {
     /// The same, with the cursor in the place named.
     pub fn reconnect_by(&mut self, way: Way, resume: Resume) {
         assert!(!self.cursor.is_empty(), "no cursor to come back with");
-        let wire = Wire::connect(self.address);
-        self.reconnect_over(wire, way, resume);
-    }
-
-    /// The same, on a connection that is there already.
-    pub fn reconnect_over(&mut self, wire: Wire, way: Way, resume: Resume) {
         self.way = way;
         self.told.clear();
         self.line = Line::Closed;
         let cursor = self.cursor.clone();
+        let wire = Wire::connect(self.address);
         match resume {
             Resume::Url => self.begin(wire, &self.target_after(&cursor), &[]),
             Resume::Header => self.begin(wire, &self.target(), &[("Last-Event-ID", &cursor)]),

@@ -51,10 +51,10 @@ fn json_arrives_with_its_digits_and_without_its_white_space(way: Way) {
         "application/vnd.api+json",
     ] {
         let fields = [("Content-Type", content_type)];
-        let body = "{ \"z\" : 1.10,\r\n\t\"a b\": [1e300, 0.1e-7, 12345678901234567890123, \"\\u00e9 \\\" x\"],\n\"z\": null }\n";
+        let body = "{ \"z\" : 1.10,\r\n\t\"a b\": [1e400, 0.1e-7, 12345678901234567890123, \"\\u00e9 \\\" x\"],\n\"z\": null }\n";
         server.publish_as("/chat", &fields, body);
         let expected =
-            r#"{"z":1.10,"a b":[1e300,0.1e-7,12345678901234567890123,"\u00e9 \" x"],"z":null}"#;
+            r#"{"z":1.10,"a b":[1e400,0.1e-7,12345678901234567890123,"\u00e9 \" x"],"z":null}"#;
         assert_eq!(listener.next_event().data, expected, "{content_type}");
     }
     for body in ["null", "0", "\"text\"", "[]"] {
