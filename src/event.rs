@@ -173,6 +173,8 @@ impl fmt::Display for NotJson {
     }
 }
 
+impl std::error::Error for NotJson {}
+
 impl Data {
     /// Checks JSON and takes the white space outside strings away; numbers keep their digits.
     pub fn json(text: &str) -> Result<Self, NotJson> {
