@@ -206,6 +206,29 @@ mod tests {
         }
     }
 
+    /// Whoever writes a client reads the table there.
+    #[test]
+    fn the_wire_page_has_every_refusal_as_it_is() {
+        let told: Vec<&str> = include_str!("wire.md")
+            .lines()
+            .skip_while(|line| !line.starts_with("| status | close code |"))
+            .skip(2)
+            .take_while(|line| line.starts_with('|'))
+            .collect();
+        let rows = Kind::ALL.iter().map(|kind| {
+            let row = kind.row();
+            format!(
+                "| {} | {} | `{}` | {} | {} |",
+                row.status,
+                row.close,
+                row.code,
+                row.title,
+                row.retry == Retry::Later
+            )
+        });
+        assert_eq!(told, rows.collect::<Vec<_>>());
+    }
+
     #[test]
     fn a_problem_is_json_whatever_its_detail() {
         let refusal = Refusal::new(Kind::BadRequest, "a \"quote\"\nand a line");
