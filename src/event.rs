@@ -152,6 +152,8 @@ impl fmt::Display for EventTypeError {
     }
 }
 
+impl std::error::Error for EventTypeError {}
+
 /// A payload in one of the three forms that an event's JSON knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Data {
