@@ -5,6 +5,9 @@
 
 Every case must be OK, NON-STRICT or INFORMATIONAL; those of compression (12.*, 13.*), which Fourcast declines,
 UNIMPLEMENTED. The same holds for how the connection was closed.
+
+An echo goes through the hub and the close after a fault does not, so that in 3.*, 4.* and 5.15 either may win: OK or
+NON-STRICT, from run to run.
 """
 
 import collections
