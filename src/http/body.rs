@@ -152,7 +152,7 @@ impl Decoder {
             (State::TrailerLf, b'\n') => Ok(State::TrailerStart),
             (State::LastLf, b'\n') => Ok(State::Done),
             _ => Err(malformed(
-                "A chunk does not end with CRLF where its size says.",
+                "a chunk does not end with CRLF where its size says",
             )),
         }
     }
@@ -173,7 +173,7 @@ impl Decoder {
         check_text(byte)?;
         self.extensions += 1;
         if bytes >= EXTENSION_BYTES || self.extensions > ALL_EXTENSION_BYTES {
-            return Err(malformed("The chunk extensions are too long."));
+            return Err(malformed("the chunk extensions are too long"));
         }
         Ok(State::Extension {
             size,
@@ -187,7 +187,7 @@ impl Decoder {
         if self.trailers > TRAILER_BYTES {
             return Err(Refusal::new(
                 Kind::HeadTooLarge,
-                "The trailers are too long.",
+                "the trailers are too long",
             ));
         }
         Ok(State::Trailer)
@@ -211,7 +211,7 @@ fn size_byte(size: u64, digits: u32, byte: u8) -> Result<State, Refusal> {
         (None, b'\r') if digits > 0 => Ok(State::SizeLf { size }),
         (None, b';') if digits > 0 => Ok(State::Extension { size, bytes: 0 }),
         _ => Err(malformed(
-            "A chunk size is not 1 to 8 hexadecimal digits and CRLF.",
+            "a chunk size is not 1 to 8 hexadecimal digits and CRLF",
         )),
     }
 }
@@ -220,13 +220,13 @@ fn check_text(byte: u8) -> Result<(), Refusal> {
     match byte {
         b'\t' | 0x20..=0x7e | 0x80.. => Ok(()),
         _ => Err(malformed(
-            "A chunk extension or a trailer has a control character.",
+            "a chunk extension or a trailer has a control character",
         )),
     }
 }
 
 fn too_large(limit: u64) -> Refusal {
-    Refusal::new(Kind::TooLarge, format!("The body may have {limit} bytes."))
+    Refusal::new(Kind::TooLarge, format!("the body may have {limit} bytes"))
 }
 
 fn malformed(detail: &'static str) -> Refusal {

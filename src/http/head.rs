@@ -9,7 +9,7 @@ use super::scan::{Scan, unknown_method};
 use super::{Method, Version};
 use crate::refusal::{Kind, Refusal};
 
-const NOT_READ: &str = "The request head is malformed.";
+const NOT_READ: &str = "the request head is malformed";
 
 /// The bounds of a request head. Beyond them: 431, for the target 414.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,7 +177,7 @@ impl Fields {
             None => Ok(first),
             Some(_) => Err(Refusal::new(
                 Kind::BadRequest,
-                format!("The field {name} may be given only once."),
+                format!("the field {name} may be given only once"),
             )),
         }
     }
@@ -255,7 +255,7 @@ impl<'a> Target<'a> {
                 (Some(authority), rest)
             }
             None if method == Method::Connect => (Some(text), ""),
-            None => return Err(malformed("The request target does not begin with a slash.")),
+            None => return Err(malformed("the request target does not begin with a slash")),
         };
         let (path, query) = match rest.split_once('?') {
             Some((path, query)) => (path, Some(query)),
@@ -283,15 +283,13 @@ fn host(fields: &Fields, version: Version) -> Result<Option<Authority>, Refusal>
     match fields.get_one("Host")? {
         Some(value) => authority(value).map(Some),
         None if version == Version::Http10 => Ok(None),
-        None => Err(malformed(
-            "The field Host is missing; HTTP/1.1 requires it.",
-        )),
+        None => Err(malformed("the field Host is missing; HTTP/1.1 requires it")),
     }
 }
 
 fn authority(text: &str) -> Result<Authority, Refusal> {
     Authority::parse(text).ok_or_else(|| {
-        malformed("The host is malformed; it is a name or an address, perhaps with a port.")
+        malformed("the host is malformed; it is a name or an address, perhaps with a port")
     })
 }
 
@@ -305,15 +303,15 @@ fn framing(fields: &Fields, version: Version) -> Result<BodyFraming, Refusal> {
         (None, None) => Ok(BodyFraming::None),
         (Some(length), None) => content_length(length).map(BodyFraming::Sized),
         (Some(_), Some(_)) => Err(malformed(
-            "Content-Length and Transfer-Encoding exclude each other; send one of them.",
+            "Content-Length and Transfer-Encoding exclude each other; send one of them",
         )),
         (None, Some(_)) if version == Version::Http10 => Err(malformed(
-            "HTTP/1.0 has no Transfer-Encoding; send a Content-Length.",
+            "HTTP/1.0 has no Transfer-Encoding; send a Content-Length",
         )),
         (None, Some(coding)) if coding.eq_ignore_ascii_case("chunked") => Ok(BodyFraming::Chunked),
         (None, Some(_)) => Err(Refusal::new(
             Kind::NotImplemented,
-            "The only transfer coding understood here is chunked, alone.",
+            "the only transfer coding understood here is chunked, alone",
         )),
     }
 }
@@ -321,7 +319,7 @@ fn framing(fields: &Fields, version: Version) -> Result<BodyFraming, Refusal> {
 fn content_length(value: &str) -> Result<u64, Refusal> {
     let sound = matches!(value.len(), 1..=10) && value.bytes().all(|b| b.is_ascii_digit());
     let length = sound.then(|| value.parse().ok()).flatten();
-    length.ok_or_else(|| malformed("Content-Length is not a number of 1 to 10 digits."))
+    length.ok_or_else(|| malformed("Content-Length is not a number of 1 to 10 digits"))
 }
 
 fn check_expectation(fields: &Fields) -> Result<(), Refusal> {
@@ -330,7 +328,7 @@ fn check_expectation(fields: &Fields) -> Result<(), Refusal> {
         true => Ok(()),
         false => Err(Refusal::new(
             Kind::ExpectationFailed,
-            "The only expectation understood here is 100-continue.",
+            "the only expectation understood here is 100-continue",
         )),
     }
 }

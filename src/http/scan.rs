@@ -64,7 +64,7 @@ impl Scan {
                 Some(b'\n') => {}
                 Some(_) => {
                     return Err(malformed(
-                        "A CR stands alone in the head; lines end with CRLF.",
+                        "a CR stands alone in the head; lines end with CRLF",
                     ));
                 }
             }
@@ -90,7 +90,7 @@ impl Scan {
         if byte == b'\n' {
             // Read as a line end by some and as a byte by others, it smuggles a field or a request.
             return Err(malformed(
-                "An LF stands alone in the head; lines end with CRLF.",
+                "an LF stands alone in the head; lines end with CRLF",
             ));
         }
         match self.place {
@@ -111,7 +111,7 @@ impl Scan {
         match byte {
             b' ' if self.length() > 0 => self.next_word(Place::Target),
             byte if !is_token_byte(byte) => {
-                return Err(malformed("The request line does not begin with a method."));
+                return Err(malformed("the request line does not begin with a method"));
             }
             _ if self.length() >= METHOD_BYTES => return Err(unknown_method()),
             _ => {}
@@ -123,15 +123,13 @@ impl Scan {
         match byte {
             b' ' if self.length() > 0 => self.next_word(Place::Version),
             b'#' => {
-                return Err(malformed(
-                    "The request target has a fragment; leave it out.",
-                ));
+                return Err(malformed("the request target has a fragment; leave it out"));
             }
             0x21..=0x7e if self.length() < ceilings.target_bytes => {}
             0x21..=0x7e => return Err(target_too_long(ceilings)),
             _ => {
                 return Err(malformed(
-                    "The request target is empty, or has a byte that must be percent-encoded.",
+                    "the request target is empty, or has a byte that must be percent-encoded",
                 ));
             }
         }
@@ -154,13 +152,13 @@ impl Scan {
             b':' if !first => self.place = Place::Value,
             b' ' | b'\t' if first => {
                 return Err(malformed(
-                    "A field line is folded; put each field on one line.",
+                    "a field line is folded; put each field on one line",
                 ));
             }
             // A proxy that drops this field and a server that reads it would disagree on the framing.
-            b' ' | b'\t' => return Err(malformed("White space stands before a field's colon.")),
+            b' ' | b'\t' => return Err(malformed("white space stands before a field's colon")),
             byte if !is_token_byte(byte) => {
-                return Err(malformed("A field line does not begin with a field name."));
+                return Err(malformed("a field line does not begin with a field name"));
             }
             _ => {}
         }
@@ -173,7 +171,7 @@ impl Scan {
         match self.place {
             // One empty line before the request line is ignored (RFC 9112, section 2.2).
             Place::First => self.begin = line_end + 2,
-            Place::Method => return Err(malformed("The request line has no target.")),
+            Place::Method => return Err(malformed("the request line has no target")),
             Place::Target => return Err(no_version()),
             Place::Version => {
                 let line = window.get(self.begin..line_end).unwrap_or_default();
@@ -181,7 +179,7 @@ impl Scan {
                 check_request_line(line, version)?;
             }
             Place::Name if self.length() > 0 => {
-                return Err(malformed("A field line has no colon."));
+                return Err(malformed("a field line has no colon"));
             }
             Place::Name => {}
             Place::Value => self.fields += 1,
@@ -212,7 +210,7 @@ impl Scan {
 fn value(byte: u8) -> Result<(), Refusal> {
     match byte {
         b'\t' | 0x20..=0x7e | 0x80.. => Ok(()),
-        _ => Err(malformed("A field value has a control character.")),
+        _ => Err(malformed("a field value has a control character")),
     }
 }
 
@@ -224,7 +222,7 @@ fn check_request_line(line: &[u8], version: &[u8]) -> Result<(), Refusal> {
         _ => {
             return Err(Refusal::new(
                 Kind::VersionNotSupported,
-                "This server speaks HTTP/1.1 and HTTP/1.0.",
+                "this server speaks HTTP/1.1 and HTTP/1.0",
             ));
         }
     }
@@ -237,7 +235,7 @@ fn check_request_line(line: &[u8], version: &[u8]) -> Result<(), Refusal> {
 fn refuse_tls(byte: u8) -> Result<(), Refusal> {
     match byte {
         0x16 => Err(malformed(
-            "This looks like TLS, and this port speaks plain HTTP: use http:// instead of https://.",
+            "this looks like TLS, and this port speaks plain HTTP: use http:// instead of https://",
         )),
         _ => Ok(()),
     }
@@ -248,18 +246,18 @@ fn malformed(detail: &'static str) -> Refusal {
 }
 
 fn no_version() -> Refusal {
-    malformed("The request line does not end with an HTTP version, such as HTTP/1.1.")
+    malformed("the request line does not end with an HTTP version, such as HTTP/1.1")
 }
 
 pub(super) fn unknown_method() -> Refusal {
-    Refusal::new(Kind::NotImplemented, "The method is not known here.")
+    Refusal::new(Kind::NotImplemented, "the method is not known here")
 }
 
 fn target_too_long(ceilings: &Ceilings) -> Refusal {
     let most = ceilings.target_bytes;
     Refusal::new(
         Kind::UriTooLong,
-        format!("The request target may have {most} bytes."),
+        format!("the request target may have {most} bytes"),
     )
 }
 
@@ -267,7 +265,7 @@ fn head_too_large(ceilings: &Ceilings) -> Refusal {
     let most = ceilings.head_bytes;
     Refusal::new(
         Kind::HeadTooLarge,
-        format!("The request head may have {most} bytes."),
+        format!("the request head may have {most} bytes"),
     )
 }
 
@@ -275,6 +273,6 @@ fn too_many_fields(ceilings: &Ceilings) -> Refusal {
     let most = ceilings.fields;
     Refusal::new(
         Kind::HeadTooLarge,
-        format!("The request head may have {most} fields."),
+        format!("the request head may have {most} fields"),
     )
 }
