@@ -165,23 +165,35 @@ pub enum Data {
     Binary(Box<[u8]>),
 }
 
-/// The text is not JSON (RFC 8259).
+/// Why a text cannot be published as JSON.
 #[derive(Debug)]
-pub struct NotJson(serde_json::Error);
+pub enum NotJson {
+    /// It is none (RFC 8259).
+    Malformed(serde_json::Error),
+    /// It is nested deeper than [`Data::MAX_DEPTH`], beyond which parsers of clients give up.
+    TooDeep,
+}
 
 impl fmt::Display for NotJson {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match self {
+            NotJson::Malformed(error) => error.fmt(f),
+            NotJson::TooDeep => write!(f, "it is nested more than {} deep", Data::MAX_DEPTH),
+        }
     }
 }
 
 impl std::error::Error for NotJson {}
 
 impl Data {
+    /// How deep JSON may be nested: one event that a client's parser gives up on would keep it from all
+    /// that come after.
+    pub const MAX_DEPTH: usize = 100;
+
     /// Checks JSON and takes the white space outside strings away; numbers keep their digits.
     pub fn json(text: &str) -> Result<Self, NotJson> {
-        serde_json::from_str::<&serde_json::value::RawValue>(text).map_err(NotJson)?;
-        Ok(Data::Json(minified(text).into()))
+        serde_json::from_str::<&serde_json::value::RawValue>(text).map_err(NotJson::Malformed)?;
+        minified(text).map(|json| Data::Json(json.into()))
     }
 
     /// The bytes as they were published (JSON: without its white space).
@@ -203,20 +215,24 @@ impl Data {
 }
 
 /// Valid JSON without the white space outside its strings.
-fn minified(json: &str) -> String {
+fn minified(json: &str) -> Result<String, NotJson> {
     let mut out = String::with_capacity(json.len());
-    let (mut in_string, mut escaped) = (false, false);
+    let (mut in_string, mut escaped, mut depth) = (false, false, 0usize);
     for c in json.chars() {
-        if !in_string && matches!(c, ' ' | '\t' | '\r' | '\n') {
-            continue;
+        match c {
+            ' ' | '\t' | '\r' | '\n' if !in_string => continue,
+            '[' | '{' if !in_string => depth += 1,
+            ']' | '}' if !in_string => depth = depth.saturating_sub(1),
+            '"' if !escaped => in_string = !in_string,
+            _ => {}
         }
-        if c == '"' && !escaped {
-            in_string = !in_string;
+        if depth > Data::MAX_DEPTH {
+            return Err(NotJson::TooDeep);
         }
         escaped = in_string && c == '\\' && !escaped;
         out.push(c);
     }
-    out
+    Ok(out)
 }
 
 /// One event, as the journal numbered it. Shared, never changed.

@@ -61,6 +61,7 @@ pub mod http;
 pub mod hub;
 pub mod journal;
 pub mod refusal;
+mod seldom;
 pub mod server;
 pub mod shutdown;
 #[doc = include_str!("wire.md")]

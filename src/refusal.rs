@@ -113,7 +113,7 @@ refusals! {
     /// A subscriber that does not read what it is owed.
     TooSlow = 408 4408 "too_slow" "Subscriber too slow" Later;
     /// A peer that no longer answers pings.
-    Unresponsive = 408 1001 "unresponsive" "No answer to pings" Later;
+    Unresponsive = 408 4408 "unresponsive" "No answer to pings" Later;
 }
 
 /// One refusal: its kind, and a sentence that says what to do about it.

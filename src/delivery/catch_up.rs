@@ -11,8 +11,9 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::control::Gap;
-use super::outbox::{Flushed, Outbox, Place};
-use crate::hub::fanout::{Offer, Run, Subscriber, or_abort};
+use super::outbox::errand::Place;
+use super::outbox::{Flushed, Outbox};
+use crate::hub::fanout::{Offer, Run, Subscriber, SubscriberId, or_abort};
 use crate::hub::tail::Page;
 use crate::journal::{GapReason, Limit};
 
@@ -72,9 +73,8 @@ fn feed(outbox: &Arc<Outbox>) -> Step {
     let page = hub.read(&selection, place, PAGE);
     if let Some(loss) = &page.loss {
         loss.excuse(Arc::make_mut(&mut selection));
-        outbox.move_to(place, Some(selection));
         outbox.tell_loss(gap_before(outbox, place, &page, loss.reason.into()));
-        return Step::More;
+        outbox.move_to(place, Some(selection));
     }
     if !page.entries.is_empty() {
         match outbox.offer(&Run {
@@ -105,6 +105,12 @@ fn gap_before(outbox: &Outbox, place: u64, page: &Page, reason: GapReason) -> Ga
         reason,
         from: Some(hub.cursor(place)),
         cursor: hub.cursor(next),
+    }
+}
+
+impl Drop for CatchUp {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
@@ -160,6 +166,11 @@ impl CatchUp {
             Ok(()) => inbox.ring(),
             Err(refused) => refused.into_inner().stream().shutdown(),
         }
+    }
+
+    /// Has the deadlines of a subscriber looked at anew, if it is behind. Does not wait.
+    pub fn ring(&self, id: SubscriberId) {
+        self.inboxes[id.number() % self.inboxes.len()].ring();
     }
 
     /// Ends the threads and waits for them; whoever is still behind is cut off.

@@ -25,8 +25,8 @@ pub enum Control {
     Bye {
         /// The code of WebSocket's closing handshake, on every way.
         code: u16,
-        /// When to come back.
-        retry: Duration,
+        /// When to come back, where that helps.
+        retry: Option<Duration>,
     },
     /// Nothing happened up to `cursor`.
     Heartbeat {
@@ -61,10 +61,11 @@ impl Control {
             ),
             Control::Gap(gap) => write!(out, r#"{{"op":"gap",{}}}"#, gap.members()),
             Control::Bye { code, retry } => {
+                let hint = retry.map(|retry| format!(r#","retry_ms":{}"#, retry.as_millis()));
                 write!(
                     out,
-                    r#"{{"op":"bye","code":{code},"retry_ms":{}}}"#,
-                    retry.as_millis()
+                    r#"{{"op":"bye","code":{code}{}}}"#,
+                    hint.unwrap_or_default()
                 )
             }
             Control::Heartbeat { cursor } => {

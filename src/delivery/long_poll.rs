@@ -31,7 +31,7 @@ pub fn answer(
         context.hub.leave(waiting.id);
         match filled {
             Filled::Events(entries) => {
-                look = look.with_events(context, entries);
+                look = look.with_events(context, query, entries);
                 break;
             }
             Filled::Behind => look = look.again(context, query),
@@ -43,10 +43,12 @@ pub fn answer(
         }
     }
     berth.release();
-    Some(
-        look.response(query)
-            .with("Preference-Applied", format!("wait={}", wait.as_secs())),
-    )
+    Some(look.response(query))
+}
+
+/// Says in an answer which wait was granted (RFC 7240, section 3).
+pub fn granting(response: Response, wait: Duration) -> Response {
+    response.with("Preference-Applied", format!("wait={}", wait.as_secs()))
 }
 
 /// One waiting client.
@@ -132,6 +134,10 @@ impl Subscriber for Waiting {
     }
 
     fn beat(&self, _: u64) -> Offer {
+        Offer::Taken
+    }
+
+    fn answer(&self, _: u64) -> Offer {
         Offer::Taken
     }
 

@@ -70,6 +70,9 @@ pub struct Opening {
     pub place: u64,
     /// The gap that it has to be told first.
     pub gap: Option<Gap>,
+    /// Whether it came without a cursor, so that what was lost until it is first looked after was never
+    /// owed to it.
+    pub is_bare: bool,
 }
 
 impl Opening {
@@ -82,6 +85,7 @@ impl Opening {
             _ => None,
         };
         let cursor = context.hub.cursor(beginning.place);
+        let is_bare = !matches!(start, Start::After(_) | Start::Unreadable);
         let gap = beginning.gap.map(|reason| Gap {
             reason,
             from,
@@ -91,6 +95,7 @@ impl Opening {
             selection: beginning.selection,
             place: beginning.place,
             gap,
+            is_bare,
         }
     }
 }

@@ -47,21 +47,32 @@ pub fn answer(context: &Arc<Context>, query: &Query) -> Response {
     }
 }
 
+/// Pages backwards: from the place named, or from the head where nobody knows it, which is a gap.
 fn answer_before(context: &Arc<Context>, query: &Query, before: Cursor) -> Response {
+    let hub = &context.hub;
+    let beginning = hub.begin(query.selectors.clone(), Start::After(before));
+    let head = hub.head();
+    let gap = beginning.gap.map(|reason| Gap {
+        reason,
+        from: Some(before),
+        cursor: head,
+    });
+    let from = if gap.is_some() {
+        head.seq.saturating_add(1)
+    } else {
+        before.seq
+    };
     let selection = Selection::new(query.selectors.iter().cloned());
-    let page = context
-        .hub
-        .read_before(&selection, before.seq, limit(query));
-    let answer = Answer {
+    let page = hub.read_before(&selection, from, limit(query));
+    let mut answer = Answer {
         entries: page.entries,
-        gap: None,
-        cursor: context.hub.cursor(page.cursor),
+        gap,
+        cursor: hub.cursor(page.cursor),
         more: page.more,
     };
-    answer.response(&Query {
-        conditional: false,
-        ..query.clone()
-    })
+    answer.cut_oldest();
+    // No fields with a cursor: whoever followed them forwards would get events twice.
+    Response::new(200).with_body("application/json", answer.body())
 }
 
 impl Look {
@@ -72,7 +83,7 @@ impl Look {
             .hub
             .read(&opening.selection, opening.place, limit(query));
         let mut look = Look::from_page(context, opening.selection, opening.place, page);
-        if opening.gap.is_some() {
+        if opening.gap.is_some() || opening.is_bare {
             look.answer.gap = opening.gap;
         }
         look
@@ -84,8 +95,16 @@ impl Look {
         Look::from_page(context, self.selection, self.place, page)
     }
 
-    /// The same with events that came since.
-    pub fn with_events(mut self, context: &Arc<Context>, entries: Vec<Arc<Entry>>) -> Self {
+    /// The same with events that came since, as many as are asked for.
+    pub fn with_events(
+        mut self,
+        context: &Arc<Context>,
+        query: &Query,
+        mut entries: Vec<Arc<Entry>>,
+    ) -> Self {
+        let most = limit(query).events;
+        self.answer.more = entries.len() > most;
+        entries.truncate(most);
         if let Some(last) = entries.last() {
             self.answer.cursor = context.hub.cursor(last.seq());
         }
@@ -139,6 +158,18 @@ fn limit(query: &Query) -> Limit {
     }
 }
 
+/// How many of these fit into one answer; one at least.
+fn fitting<'a>(entries: impl Iterator<Item = &'a Arc<Entry>>) -> usize {
+    let mut room = ANSWER_BYTES - ENVELOPE_BYTES;
+    let fits = |entry: &&Arc<Entry>| {
+        let needed = entry.bytes(&JSON).len() + 1;
+        let fits = needed <= room;
+        room = room.saturating_sub(needed);
+        fits
+    };
+    entries.take_while(fits).count().max(1)
+}
+
 impl Answer {
     fn response(mut self, query: &Query) -> Response {
         let nothing_new = self.entries.is_empty() && self.gap.is_none() && !self.more;
@@ -164,18 +195,25 @@ impl Answer {
 
     /// Keeps the answer within its bytes: base64 and escapes may make it larger than its payloads.
     fn cut(&mut self) {
-        let mut room = ANSWER_BYTES - ENVELOPE_BYTES;
-        let fitting = self.entries.iter().take_while(|entry| {
-            let needed = entry.bytes(&JSON).len() + 1;
-            let fits = needed <= room;
-            room = room.saturating_sub(needed);
-            fits
-        });
-        let count = fitting.count().max(1);
+        let count = fitting(self.entries.iter());
         if let Some(next) = self.entries.get(count) {
             self.cursor.seq = next.seq() - 1;
             self.more = true;
             self.entries.truncate(count);
+        }
+    }
+
+    /// The same for a page that is read backwards, whose oldest events can come with the next one.
+    fn cut_oldest(&mut self) {
+        let count = fitting(self.entries.iter().rev());
+        let cut = self.entries.len().saturating_sub(count);
+        if cut > 0 {
+            self.entries.drain(..cut);
+            self.cursor.seq = self
+                .entries
+                .first()
+                .map_or(self.cursor.seq, |first| first.seq());
+            self.more = true;
         }
     }
 

@@ -89,7 +89,8 @@ fn control_block(control: &Control) -> String {
         }
         Control::Gap(gap) => format!("event: gap\nid: {}\ndata: {json}\n\n", gap.cursor),
         Control::Bye { retry, .. } => {
-            format!("event: bye\nretry: {}\ndata: {json}\n\n", retry.as_millis())
+            let hint = retry.map(|retry| format!("retry: {}\n", retry.as_millis()));
+            format!("event: bye\n{}data: {json}\n\n", hint.unwrap_or_default())
         }
         // A comment, so that no script sees it.
         Control::Heartbeat { .. } => ":\n\n".to_owned(),

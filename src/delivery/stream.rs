@@ -13,6 +13,9 @@ use crate::journal::Start;
 use crate::server::stream::{ReadError, Stream};
 use crate::shutdown::Berth;
 
+/// How often a replay that waits for its reader looks whether it is to end.
+const LOOK_FOR_END: Duration = Duration::from_secs(1);
+
 /// Streams events until either side ends it. The head of the answer has been written.
 pub fn serve(
     context: &Arc<Context>,
@@ -41,18 +44,9 @@ pub fn open(
         heartbeat: context.config.heartbeat.interval,
         retry: context.retry_after(),
     };
-    let outbox = Outbox::new(
-        context.clone(),
-        stream.clone(),
-        framing,
-        opening.selection,
-        opening.place,
-    );
+    let outbox = Outbox::new(context.clone(), stream.clone(), framing, opening);
     if let Some(frame) = framing.control(&welcome) {
         outbox.send_control(frame);
-    }
-    if let Some(gap) = opening.gap {
-        outbox.begin_with(gap);
     }
     outbox
 }
@@ -64,7 +58,7 @@ fn replay(outbox: &Arc<Outbox>) {
             Step::Live | Step::Over | Step::Ending => return,
             Step::More => {}
             Step::Blocked => match outbox.patience() {
-                Some(patience) => drop(outbox.stream().wait_writable(patience)),
+                Some(patience) => drop(outbox.stream().wait_writable(patience.min(LOOK_FOR_END))),
                 None => return,
             },
         }

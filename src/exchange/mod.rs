@@ -17,6 +17,7 @@ use crate::delivery::{Context, Query, ndjson, sse};
 use crate::http::head::Head;
 use crate::http::response::Response;
 use crate::http::{Method, Version};
+use crate::hub::channel::ChannelName;
 use crate::hub::selector::Selector;
 use crate::refusal::{Kind, Refusal};
 
@@ -26,6 +27,8 @@ pub enum Plan {
     Answer(Response),
     /// To the hub, with its body.
     Publish(Publication),
+    /// To the end of a channel's events.
+    Forget(ChannelName),
     /// To an answer at once.
     Poll(Query),
     /// To an answer as soon as there is an event.
@@ -55,18 +58,15 @@ pub fn plan(context: &Context, head: &Head, visitor: &Visitor) -> Result<Plan, R
         (route @ Route::Channels(_), Method::Post | Method::Put) => {
             Publication::plan(head, &parameters, Some(route.one_channel()?)).map(Plan::Publish)
         }
-        (route @ Route::Channels(_), Method::Delete) => {
-            context.hub.forget(&route.one_channel()?);
-            Ok(Plan::Answer(Response::new(204)))
-        }
+        (route @ Route::Channels(_), Method::Delete) => route.one_channel().map(Plan::Forget),
         (Route::Publish, Method::Post | Method::Put) => {
             Publication::plan(head, &parameters, None).map(Plan::Publish)
         }
-        (Route::Socket, Method::Get) => {
+        (Route::Socket, Method::Get | Method::Head) => {
             let (_, query) = negotiate(head, &parameters, Vec::new(), &context.config.timeouts)?;
             upgrade(context, head, query)
         }
-        (Route::Healthy, Method::Get | Method::Head) => Ok(Plan::Answer(plain("ok\n"))),
+        (Route::Healthy, Method::Get | Method::Head) => Ok(Plan::Answer(healthy())),
         (Route::Ready, Method::Get | Method::Head) => ready(context).map(Plan::Answer),
         (route, method) => {
             let refusal = Refusal::new(
@@ -89,8 +89,6 @@ fn subscribe(
     let chunked = head.version == Version::Http11;
     Ok(match way {
         Way::Poll => Plan::Poll(query),
-        // A HEAD never waits.
-        Way::LongPoll(_) if head.method == Method::Head => Plan::Poll(query),
         Way::LongPoll(wait) => Plan::LongPoll(query, wait),
         Way::WebSocket => return upgrade(context, head, query),
         Way::Sse => {
@@ -123,6 +121,11 @@ pub fn stream_head(media_type: &'static str) -> Response {
     Response::new(200)
         .with_stream(media_type)
         .with("X-Accel-Buffering", "no")
+}
+
+/// The word that the process answers.
+pub fn healthy() -> Response {
+    plain("ok\n")
 }
 
 fn ready(context: &Context) -> Result<Response, Refusal> {

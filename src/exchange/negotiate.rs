@@ -85,7 +85,7 @@ pub fn negotiate(
         before: before(parameters)?,
         conditional: none_match.is_some(),
     };
-    check(way, &query)?;
+    check(way, &query, start_in_url(parameters)?.is_some())?;
     Ok((way, query))
 }
 
@@ -240,7 +240,7 @@ fn before(parameters: &Parameters<'_>) -> Result<Option<Cursor>, Refusal> {
 }
 
 /// What does not go together.
-fn check(way: Way, query: &Query) -> Result<(), Refusal> {
+fn check(way: Way, query: &Query, in_url: bool) -> Result<(), Refusal> {
     let one_channel = matches!(query.selectors[..], [Selector::Channel(_)]);
     match way {
         Way::Ndjson if query.raw => Err(bad(
@@ -251,6 +251,9 @@ fn check(way: Way, query: &Query) -> Result<(), Refusal> {
         )),
         Way::WebSocket if query.raw && query.start.is_some() => Err(bad(
             "a raw WebSocket is live only; leave out 'after', 'last' and 'since'",
+        )),
+        Way::Poll if query.before.is_some() && (in_url || query.raw) => Err(bad(
+            "'before' goes with 'limit' only, not with 'after', 'last', 'since' or 'format'",
         )),
         Way::Poll => Ok(()),
         _ if query.before.is_some() => Err(bad("'before' pages backwards through polls only")),

@@ -4,10 +4,14 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Config;
-use crate::http::fields::Authority;
+use crate::http::fields::{Authority, is_token};
 use crate::http::head::Head;
 use crate::http::response::Response;
 use crate::refusal::{Kind, Refusal};
+use crate::seldom::Seldom;
+
+static HOSTS: Seldom = Seldom::new();
+static ORIGINS: Seldom = Seldom::new();
 
 /// The page that a request came from, if it came from one that is allowed.
 pub struct Visitor {
@@ -41,9 +45,7 @@ fn check_host(head: &Head, config: &Config, local: IpAddr) -> Result<(), Refusal
     if is_loopback(authority) || authority.ip().is_some_and(bound) || configured() {
         return Ok(());
     }
-    log::warn!(
-        "refused: Host '{host}' is not served here; hosts = [\"{host}\"] in the config allows it"
-    );
+    HOSTS.say(|more| log::warn!("refused: Host '{host}' is not served here; hosts = [\"{host}\"] in the config allows it{more}"));
     let detail = format!(
         "this server does not answer for '{host}'; 'hosts' in its configuration may name it"
     );
@@ -53,12 +55,22 @@ fn check_host(head: &Head, config: &Config, local: IpAddr) -> Result<(), Refusal
 fn refused_origin(head: &Head) -> Refusal {
     let origins: Vec<_> = head.fields.get_all("Origin").collect();
     let origin = origins.join(", ");
-    log::warn!(
-        "refused: a page of origin '{origin}'; origins = [\"{origin}\"] in the config allows it"
-    );
+    ORIGINS.say(|more| match is_origin(&origin) {
+        true => log::warn!(
+            "refused: a page of '{origin}'; origins = [\"{origin}\"] in the config allows it{more}"
+        ),
+        false => log::warn!("refused: a page of no origin that could be allowed, {origin:?}{more}"),
+    });
     let detail =
         "pages of this origin may not use this server; 'origins' in its configuration may name it";
     Refusal::new(Kind::ForbiddenOrigin, detail)
+}
+
+/// Whether a text is an origin that the configuration could name: only then it is put into a line that an
+/// operator is told to copy.
+fn is_origin(text: &str) -> bool {
+    text.split_once("://")
+        .is_some_and(|(scheme, rest)| is_token(scheme) && Authority::parse(rest).is_some())
 }
 
 fn is_allowed(origin: &str, head: &Head, config: &Config) -> bool {

@@ -52,7 +52,7 @@ impl Route {
     pub const fn methods(&self) -> &'static str {
         match self {
             Route::Channels(_) | Route::Server => "GET, HEAD, POST, PUT, DELETE, OPTIONS",
-            Route::Socket => "GET, OPTIONS",
+            Route::Socket => "GET, HEAD, OPTIONS",
             Route::Publish => "POST, PUT, OPTIONS",
             Route::Healthy | Route::Ready => "GET, HEAD, OPTIONS",
         }

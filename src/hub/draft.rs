@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -19,7 +20,14 @@ const MEDIA_TYPE_BYTES: usize = 255;
 
 /// The members of an event that is published as JSON.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Members<'a> {
+    /// What an event has that was published before; it gets its own anew.
+    #[serde(default)]
+    pub id: IgnoredAny,
+    /// The same.
+    #[serde(default)]
+    pub time: IgnoredAny,
     /// Where it goes.
     #[serde(borrow)]
     pub channel: Option<Cow<'a, str>>,

@@ -43,6 +43,9 @@ pub trait Subscriber: Send + Sync {
     /// Has everything up to `place`, and may tell its peer so.
     fn beat(&self, place: u64) -> Offer;
 
+    /// Has everything up to `place`, and has asked to be told so.
+    fn answer(&self, place: u64) -> Offer;
+
     /// Is no longer fed by the shard: it was examined up to `place` and goes on from there by itself.
     fn fall_behind(self: Arc<Self>, place: u64);
 }
@@ -60,6 +63,11 @@ impl Run<'_> {
     pub const ENTRIES: usize = 1024;
     /// The payload bytes after which a run ends, unless its only event has more.
     pub const BYTES: usize = 64 * 1024;
+
+    /// The place before its first event.
+    pub fn before(&self) -> u64 {
+        self.entries.first().map_or(0, |entry| entry.seq() - 1)
+    }
 }
 
 /// What became of an offer.
@@ -86,6 +94,8 @@ enum Order {
     },
     /// This subscriber is to be told how far it is, if it is live.
     Beat(SubscriberId),
+    /// This subscriber has something to say once it has everything that was published by now.
+    Answer(SubscriberId),
     /// This subscriber has to do something that only it can: let it fall behind.
     Recall(SubscriberId),
     /// This subscriber is gone.
@@ -141,10 +151,13 @@ impl Fanout {
     /// tail before it sleeps.
     pub fn announce(&self) {
         for shard in &self.shards {
-            if !shard.told.swap(true, Ordering::AcqRel)
-                && let Err(TrySendError::Full(_)) = shard.orders.try_send(Order::News)
-            {
+            if shard.told.swap(true, Ordering::AcqRel) {
+                continue;
+            }
+            if let Err(TrySendError::Full(news)) = shard.orders.try_send(Order::News) {
                 shard.told.store(false, Ordering::Release);
+                // Whoever saw it set meanwhile relies on this.
+                let _ = shard.orders.try_send(news);
             }
         }
     }
@@ -165,6 +178,12 @@ impl Fanout {
     /// Tells a subscriber that is live how far it is; nothing happens if it is not.
     pub fn beat(&self, id: SubscriberId) {
         self.order(id, Order::Beat(id));
+    }
+
+    /// Tells a subscriber that is live when it has everything that was published by now; nothing happens if
+    /// it is not live.
+    pub fn ask(&self, id: SubscriberId) {
+        self.order(id, Order::Answer(id));
     }
 
     /// Lets a subscriber that is live fall behind; nothing happens if it is not.
@@ -208,6 +227,12 @@ impl Fanout {
         let shard = id.number() % self.shards.len();
         // Fails only when the shard has ended, and then nobody is live any more.
         let _ = self.shards[shard].orders.send(order);
+    }
+}
+
+impl Drop for Fanout {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

@@ -119,6 +119,11 @@ impl Hub {
         self.fanout.beat(id);
     }
 
+    /// Tells a live subscriber when it has everything that was published by now.
+    pub fn ask(&self, id: SubscriberId) {
+        self.fanout.ask(id);
+    }
+
     /// Lets a live subscriber fall behind.
     pub fn recall(&self, id: SubscriberId) {
         self.fanout.recall(id);
@@ -188,6 +193,12 @@ impl Retention {
         if let Some(thread) = thread {
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for Retention {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

@@ -161,7 +161,9 @@ impl Tail {
                 ..Page::default()
             });
         }
-        let ring = self.reading();
+        // Matching costs as much as the reader asks for, so it happens without the lock.
+        let rows = limit.rows.saturating_add(1);
+        let entries: Vec<_> = self.reading().after(place)?.take(rows).cloned().collect();
         let mut reader = Reader {
             selection,
             limit,
@@ -170,7 +172,7 @@ impl Tail {
             bytes: 0,
         };
         reader.page.cursor = place;
-        for (row, entry) in ring.after(place)?.enumerate() {
+        for (row, entry) in entries.iter().enumerate() {
             if row == limit.rows || !reader.take(entry) {
                 reader.page.more = true;
                 break;
@@ -233,9 +235,10 @@ impl Reader<'_> {
         true
     }
 
+    /// Notes that an entry is gone. The channel may have lost more, beyond what is examined here; that is
+    /// the next page's matter.
     fn lose(&mut self, name: &ChannelName, entry: &Entry) {
-        let channel = &entry.event().channel;
-        let Some(reason) = channel.lost_after(entry.seq() - 1) else {
+        let Some(reason) = entry.event().channel.lost_after(entry.seq() - 1) else {
             return;
         };
         let loss = self.page.loss.get_or_insert(Loss {
@@ -243,8 +246,9 @@ impl Reader<'_> {
             channels: Vec::new(),
             folded: 0,
         });
-        if !loss.channels.iter().any(|(known, _)| known == name) {
-            loss.channels.push((name.clone(), channel.lost_through()));
+        match loss.channels.iter_mut().find(|(known, _)| known == name) {
+            Some((_, mark)) => *mark = entry.seq(),
+            None => loss.channels.push((name.clone(), entry.seq())),
         }
     }
 }

@@ -1,15 +1,19 @@
 //! The journal in memory: one bounded log in the order of seq, with an index per channel. It ends with
 //! the process, and the next life says so to every cursor of this one.
 
+mod excerpt;
 mod idempotency;
+mod log;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use self::excerpt::{Excerpt, Mark};
 use self::idempotency::Keys;
+use self::log::Log;
 use super::{
-    AppendError, Appended, Batch, Beginning, Draft, GapReason, Journal, Limit, Loss, Page, Receipt,
-    Sink, Start, unix_millis,
+    AppendError, Appended, Batch, Beginning, Draft, GapReason, Journal, Limit, Page, Receipt, Sink,
+    Start, unix_millis,
 };
 use crate::config::{Config, Retention};
 use crate::event::{Cursor, Epoch, Event, Id};
@@ -39,7 +43,10 @@ struct State {
     log: Log,
     channels: HashMap<ChannelName, Record>,
     folded: u64,
+    /// The highest of all marks, so that most reads need not look at any.
     highest_loss: u64,
+    /// Whether a record may hold nothing, so that a fold may find room.
+    some_empty: bool,
     keys: Keys,
     closed: bool,
 }
@@ -50,20 +57,6 @@ struct Record {
     events: VecDeque<Arc<Event>>,
     bytes: usize,
     rule: Retention,
-}
-
-/// All events in the order of seq. An event that goes leaves a hole, and holes are closed when they are
-/// the greater part, so that one old event does not hold the room of a million that came after it.
-#[derive(Default)]
-struct Log {
-    slots: VecDeque<Slot>,
-    holes: usize,
-}
-
-struct Slot {
-    seq: u64,
-    time: u64,
-    event: Option<Arc<Event>>,
 }
 
 impl MemoryJournal {
@@ -86,6 +79,7 @@ impl MemoryJournal {
                 channels: HashMap::new(),
                 folded: 0,
                 highest_loss: 0,
+                some_empty: false,
                 keys: Keys::new(config.journal.idempotency, config.limits.idempotency_keys),
                 closed: false,
             }),
@@ -163,8 +157,12 @@ impl Journal for MemoryJournal {
             Start::Since(time) => (state.log.place_before(time), None),
             Start::Last(count) => (state.start_back(&mut selection, count), None),
         };
-        if !matches!(start, Start::After(_)) || gap.is_some() {
-            state.excuse_losses(&mut selection, place);
+        let bare = !matches!(start, Start::After(_)) || gap.is_some();
+        let losses = bare.then(|| state.excerpt(&selection, place, Vec::new()));
+        drop(state);
+        // What was lost before a subscriber came was never owed to it.
+        if let Some(loss) = losses.and_then(|losses| losses.loss(&selection, place)) {
+            loss.excuse(&mut selection);
         }
         Beginning {
             selection,
@@ -174,19 +172,22 @@ impl Journal for MemoryJournal {
     }
 
     fn read(&self, selection: &Selection, place: u64, limit: Limit) -> Page {
-        let state = self.reading();
-        let now = unix_millis();
-        let mut page = match selection.channels() {
-            Some(channels) => state.read_channels(selection, &channels, place, limit, now),
-            None => state.read_log(selection, place, limit, now),
+        let excerpt = {
+            let state = self.reading();
+            let candidates = state.candidates(selection, place, limit.rows.saturating_add(1));
+            state.excerpt(selection, place, candidates)
         };
-        page.loss = state.loss_beyond(selection, place);
-        page
+        excerpt.page(selection, place, limit, unix_millis())
     }
 
     fn read_before(&self, selection: &Selection, place: u64, limit: Limit) -> Page {
-        self.reading()
-            .read_back(selection, place, limit, unix_millis())
+        let excerpt = {
+            let state = self.reading();
+            let rows = limit.rows.saturating_add(1);
+            let candidates = state.log.before(place).take(rows).cloned().collect();
+            state.excerpt(selection, u64::MAX, candidates)
+        };
+        excerpt.page_back(selection, place, limit, unix_millis())
     }
 
     fn forget(&self, channel: &ChannelName) -> bool {
@@ -200,6 +201,7 @@ impl Journal for MemoryJournal {
             record.channel.lose(last.id.seq, LossReason::Deleted);
             state.highest_loss = state.highest_loss.max(last.id.seq);
         }
+        state.some_empty = true;
         for event in gone {
             state.let_go(&event);
         }
@@ -246,46 +248,59 @@ impl State {
         drafts: &[Draft],
         rules: &Rules,
     ) -> Result<(), AppendError> {
-        let mut new: Vec<_> = drafts
-            .iter()
-            .map(|draft| &draft.channel)
-            .filter(|name| !self.channels.contains_key(*name))
-            .collect();
-        new.sort_unstable();
-        new.dedup();
-        if self.channels.len() + new.len() <= rules.max_channels {
+        let wanted: HashSet<&ChannelName> = drafts.iter().map(|draft| &draft.channel).collect();
+        if self.has_room_for(&wanted, rules) {
             return Ok(());
         }
-        self.fold_empty_records();
-        if self.channels.len() + new.len() <= rules.max_channels {
-            return Ok(());
+        if std::mem::take(&mut self.some_empty) {
+            self.fold_empty_records(&wanted);
         }
-        Err(AppendError::TooManyChannels)
+        match self.has_room_for(&wanted, rules) {
+            true => Ok(()),
+            false => Err(AppendError::TooManyChannels),
+        }
     }
 
-    fn fold_empty_records(&mut self) {
+    fn has_room_for(&self, wanted: &HashSet<&ChannelName>, rules: &Rules) -> bool {
+        let new = wanted
+            .iter()
+            .filter(|name| !self.channels.contains_key(**name))
+            .count();
+        new == 0 || self.channels.len() + new <= rules.max_channels
+    }
+
+    /// Lets go of the records that hold nothing, except those of `wanted`.
+    fn fold_empty_records(&mut self, wanted: &HashSet<&ChannelName>) {
         let folded = &mut self.folded;
-        self.channels.retain(|_, record| {
-            if record.events.is_empty() {
+        self.channels.retain(|name, record| {
+            let keep = !record.events.is_empty() || wanted.contains(name);
+            if !keep {
                 *folded = (*folded).max(record.channel.lost_through());
             }
-            !record.events.is_empty()
+            keep
         });
+    }
+
+    /// A channel that begins. What all channels without a record may have lost, it may have lost too:
+    /// nobody knows any more whether it was one of them.
+    fn begin_channel(name: &ChannelName, folded: u64, rules: &Rules) -> Record {
+        let channel = Channel::new(name.clone());
+        channel.lose(folded, LossReason::Retention);
+        Record {
+            channel: Arc::new(channel),
+            events: VecDeque::new(),
+            bytes: 0,
+            rule: rules.rule_for(name),
+        }
     }
 
     /// Numbers one event and puts it where it belongs.
     fn keep(&mut self, draft: Draft, epoch: Epoch, now: u64, rules: &Rules) -> Arc<Event> {
         self.head += 1;
         self.last_time = now;
-        let record = self
-            .channels
-            .entry(draft.channel)
-            .or_insert_with_key(|name| Record {
-                channel: Arc::new(Channel::new(name.clone())),
-                events: VecDeque::new(),
-                bytes: 0,
-                rule: rules.rule_for(name),
-            });
+        let folded = self.folded;
+        let record = self.channels.entry(draft.channel);
+        let record = record.or_insert_with_key(|name| Self::begin_channel(name, folded, rules));
         let expires = draft
             .ttl
             .map(|ttl| now.saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)));
@@ -308,6 +323,8 @@ impl State {
             self.log.push(event.clone());
             self.trim(event.channel.name(), now);
             self.trim_whole(rules.max_bytes, now);
+        } else {
+            self.some_empty = true;
         }
         event
     }
@@ -366,6 +383,7 @@ impl State {
             self.highest_loss = self.highest_loss.max(seq);
         }
         record.bytes -= event.weight();
+        self.some_empty |= record.events.is_empty();
         self.let_go(&event);
     }
 
@@ -396,131 +414,68 @@ impl Record {
 
 /// Reading.
 impl State {
-    /// Channels by name: their indexes are merged, so that nothing else is examined.
-    fn read_channels(
-        &self,
-        selection: &Selection,
-        channels: &[&ChannelName],
-        place: u64,
-        limit: Limit,
-        now: u64,
-    ) -> Page {
-        let records = channels.iter().filter_map(|name| self.channels.get(*name));
-        let mut events: Vec<_> = records
-            .flat_map(|record| record.after(place).take(limit.rows.saturating_add(1)))
-            .filter(|event| selection.matches(event))
-            .collect();
-        if channels.len() > 1 {
-            events.sort_unstable_by_key(|event| event.id.seq);
-        }
-        self.page(selection, events.into_iter(), limit, now)
-    }
-
-    /// Patterns: the log is examined.
-    fn read_log(&self, selection: &Selection, place: u64, limit: Limit, now: u64) -> Page {
-        self.page(selection, self.log.after(place), limit, now)
-    }
-
-    /// Takes from `candidates`, which are in order, what matches and fits.
-    fn page<'a>(
-        &self,
-        selection: &Selection,
-        candidates: impl Iterator<Item = &'a Arc<Event>>,
-        limit: Limit,
-        now: u64,
-    ) -> Page {
-        let mut page = Page {
-            events: Vec::new(),
-            loss: None,
-            cursor: self.head,
-            more: false,
+    /// At most `rows` events after `place`, in order, that may be asked for: of channels by name only
+    /// theirs, for patterns all.
+    fn candidates(&self, selection: &Selection, place: u64, rows: usize) -> Vec<Arc<Event>> {
+        let Some(names) = selection.channels() else {
+            return self.log.after(place).take(rows).cloned().collect();
         };
-        let (mut bytes, mut examined) = (0, None);
-        for (row, event) in candidates.enumerate() {
-            let wanted = selection.matches(event) && selection.is_owed(event, now);
-            let over = bytes + event.weight() > limit.bytes && !page.events.is_empty();
-            if row == limit.rows || (wanted && (page.events.len() == limit.events || over)) {
-                page.more = true;
-                page.cursor = examined.unwrap_or(event.id.seq - 1);
-                return page;
-            }
-            examined = Some(event.id.seq);
-            if wanted {
-                bytes += event.weight();
-                page.events.push(event.clone());
-            }
-        }
-        page
-    }
-
-    /// The newest events before `place`.
-    fn read_back(&self, selection: &Selection, place: u64, limit: Limit, now: u64) -> Page {
-        let mut page = Page {
-            events: Vec::new(),
-            loss: None,
-            cursor: place,
-            more: false,
-        };
-        let mut bytes = 0;
-        for (row, event) in self.log.before(place).enumerate() {
-            let wanted = selection.matches(event) && selection.is_owed(event, now);
-            let over = bytes + event.weight() > limit.bytes && !page.events.is_empty();
-            if row == limit.rows || (wanted && (page.events.len() == limit.events || over)) {
-                page.more = true;
-                break;
-            }
-            page.cursor = event.id.seq;
-            if wanted {
-                bytes += event.weight();
-                page.events.push(event.clone());
-            }
-        }
-        page.events.reverse();
-        page
-    }
-
-    /// The channels that have a record and are asked for.
-    fn matching<'a>(
-        &'a self,
-        selection: &'a Selection,
-    ) -> Box<dyn Iterator<Item = (&'a Record, u64)> + 'a> {
-        let with_start =
-            |record: &'a Record| Some((record, selection.begins_after(record.channel.name())?));
-        match selection.channels() {
-            Some(names) => Box::new(
-                names
+        let mut events = Vec::new();
+        for name in &names {
+            let begin = selection.begins_after(name).unwrap_or(0).max(place);
+            let record = self.channels.get(*name);
+            events.extend(
+                record
                     .into_iter()
-                    .filter_map(|name| self.channels.get(name))
-                    .filter_map(with_start),
-            ),
-            None => Box::new(self.channels.values().filter_map(with_start)),
+                    .flat_map(|record| record.after(begin).take(rows))
+                    .cloned(),
+            );
+        }
+        if names.len() > 1 {
+            events.sort_unstable_by_key(|event| event.id.seq);
+            events.truncate(rows);
+        }
+        events
+    }
+
+    /// `candidates`, and what may have been lost beyond `place`.
+    fn excerpt(&self, selection: &Selection, place: u64, candidates: Vec<Arc<Event>>) -> Excerpt {
+        let nothing_lost = place >= self.highest_loss.max(self.folded);
+        let marks = if nothing_lost {
+            Vec::new()
+        } else {
+            self.marks(selection, place)
+        };
+        let folded = if self.counts_folded(selection) {
+            self.folded
+        } else {
+            0
+        };
+        Excerpt {
+            head: self.head,
+            candidates,
+            marks,
+            folded,
         }
     }
 
-    /// What was lost beyond `place` of that which is asked for.
-    fn loss_beyond(&self, selection: &Selection, place: u64) -> Option<Loss> {
-        if place >= self.highest_loss.max(self.folded) {
-            return None;
-        }
-        let mut loss = Loss {
-            reason: LossReason::Retention,
-            channels: Vec::new(),
-            folded: 0,
+    fn marks(&self, selection: &Selection, place: u64) -> Vec<Mark> {
+        let beyond = |record: &Record| {
+            let lost_through = record.channel.lost_through();
+            (lost_through > place).then(|| Mark {
+                name: record.channel.name().clone(),
+                lost_through,
+                deleted_through: record.channel.deleted_through(),
+            })
         };
-        for (record, start) in self.matching(selection) {
-            let Some(reason) = record.channel.lost_after(place.max(start)) else {
-                continue;
-            };
-            if reason == LossReason::Deleted {
-                loss.reason = reason;
-            }
-            loss.channels
-                .push((record.channel.name().clone(), record.channel.lost_through()));
+        match selection.channels() {
+            Some(names) => names
+                .into_iter()
+                .filter_map(|name| self.channels.get(name))
+                .filter_map(beyond)
+                .collect(),
+            None => self.channels.values().filter_map(beyond).collect(),
         }
-        if self.counts_folded(selection) && self.folded > place.max(selection.folded_after()) {
-            loss.folded = self.folded;
-        }
-        (!loss.channels.is_empty() || loss.folded > 0).then_some(loss)
     }
 
     /// Whether the selection asks for channels that have no record.
@@ -531,87 +486,29 @@ impl State {
         }
     }
 
-    /// Lets no loss up to now be told to a subscriber that never saw what was lost.
-    fn excuse_losses(&self, selection: &mut Selection, place: u64) {
-        if let Some(loss) = self.loss_beyond(selection, place) {
-            loss.excuse(selection);
-        }
-    }
-
     /// Lets each channel begin `count` events back, and finds the place before all of these.
     fn start_back(&self, selection: &mut Selection, count: u64) -> u64 {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
-        let mut starts = Vec::new();
         let mut place = self.head;
-        for (record, _) in self.matching(selection) {
+        let names: Vec<_> = match selection.channels() {
+            Some(names) => names.into_iter().cloned().collect(),
+            None => self.channels.keys().cloned().collect(),
+        };
+        for name in names {
+            let Some(record) = self.channels.get(&name) else {
+                continue;
+            };
+            if selection.begins_after(&name).is_none() {
+                continue;
+            }
             let skipped = record.events.len().saturating_sub(count);
             let first = record
                 .events
                 .get(skipped)
                 .map_or(self.head, |event| event.id.seq - 1);
             place = place.min(first);
-            starts.push((record.channel.name().clone(), first));
-        }
-        for (name, start) in starts {
-            selection.excuse(&name, start);
+            selection.excuse(&name, first);
         }
         place
-    }
-}
-
-impl Log {
-    fn push(&mut self, event: Arc<Event>) {
-        self.slots.push_back(Slot {
-            seq: event.id.seq,
-            time: event.time,
-            event: Some(event),
-        });
-    }
-
-    fn remove(&mut self, seq: u64) {
-        let index = self.slots.partition_point(|slot| slot.seq < seq);
-        if let Some(slot) = self.slots.get_mut(index)
-            && slot.seq == seq
-            && slot.event.take().is_some()
-        {
-            self.holes += 1;
-        }
-        while self.slots.front().is_some_and(|slot| slot.event.is_none()) {
-            self.slots.pop_front();
-            self.holes -= 1;
-        }
-        if self.holes > self.slots.len() / 2 {
-            self.slots.retain(|slot| slot.event.is_some());
-            self.holes = 0;
-        }
-    }
-
-    fn oldest(&self) -> Option<&Arc<Event>> {
-        self.slots.iter().find_map(|slot| slot.event.as_ref())
-    }
-
-    fn after(&self, place: u64) -> impl Iterator<Item = &Arc<Event>> {
-        let index = self.slots.partition_point(|slot| slot.seq <= place);
-        self.slots
-            .range(index..)
-            .filter_map(|slot| slot.event.as_ref())
-    }
-
-    fn before(&self, place: u64) -> impl Iterator<Item = &Arc<Event>> {
-        let index = self.slots.partition_point(|slot| slot.seq < place);
-        self.slots
-            .range(..index)
-            .rev()
-            .filter_map(|slot| slot.event.as_ref())
-    }
-
-    /// The last seq before `time`; times do not decrease along the log.
-    fn place_before(&self, time: u64) -> u64 {
-        let index = self.slots.partition_point(|slot| slot.time < time);
-        match (self.slots.get(index), self.slots.back()) {
-            (Some(first), _) => first.seq - 1,
-            (None, Some(last)) => last.seq,
-            (None, None) => 0,
-        }
     }
 }

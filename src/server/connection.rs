@@ -1,7 +1,7 @@
 //! The main loop of a connection: a head, a way, an answer, and again, until it becomes a stream or ends.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::stream::{ReadError, Stream};
 use crate::delivery::{Context, long_poll, poll, stream as streaming, websocket};
@@ -116,9 +116,21 @@ impl Connection {
         }
         match plan {
             Plan::Answer(response) => self.answer(request, response),
+            Plan::Forget(channel) => {
+                self.context.hub.forget(&channel);
+                self.answer(request, Response::new(204))
+            }
             Plan::Poll(query) => self.answer(request, poll::answer(&self.context, &query)),
             Plan::LongPoll(query, wait) => {
-                match long_poll::answer(&self.context, &self.stream, &self.berth, &query, wait) {
+                // A HEAD never waits.
+                let patience = if request.head.method == Method::Head {
+                    Duration::ZERO
+                } else {
+                    wait
+                };
+                let waited =
+                    long_poll::answer(&self.context, &self.stream, &self.berth, &query, patience);
+                match waited.map(|response| long_poll::granting(response, wait)) {
                     Some(response) => self.answer(request, response),
                     None => After::Close,
                 }
@@ -263,7 +275,7 @@ impl Connection {
 
     /// Answers with a refusal. The connection goes on when the request was whole and understood.
     fn refuse(&mut self, request: Option<&mut Request>, refusal: Refusal) -> After {
-        log::info!("{}: refused: {refusal}", self.stream.peer());
+        log::debug!("{}: refused: {refusal}", self.stream.peer());
         let response = Response::refusal(&refusal, Some(self.context.retry_after()));
         let Some(request) = request else {
             let answering = answering(Version::Http11, false);

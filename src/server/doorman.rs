@@ -2,7 +2,7 @@
 //! way that was asked for. Beyond them the socket is closed without a byte.
 
 use std::io;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
@@ -13,14 +13,15 @@ use super::stream::Stream;
 use crate::delivery::control::Control;
 use crate::delivery::framing::Framing as _;
 use crate::delivery::{Context, sse};
-use crate::exchange::origin::Visitor;
-use crate::exchange::stream_head;
-use crate::http::Version;
+use crate::exchange::origin::{self, Visitor};
+use crate::exchange::{healthy, stream_head};
 use crate::http::fields::accepts;
 use crate::http::head::{Ceilings, Head, HeadParser};
 use crate::http::response::{Answering, Response};
+use crate::http::{Method, Version};
 use crate::hub::fanout::or_abort;
 use crate::refusal::{Kind, Refusal};
+use crate::seldom::Seldom;
 
 /// How many threads say no.
 const DOORMEN: usize = 2;
@@ -30,6 +31,8 @@ const WAITING: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The most that is read after the refusal.
 const DRAINED: usize = 64 * 1024;
+
+static FULL: Seldom = Seldom::new();
 
 /// The threads that say no.
 pub(super) struct Doormen {
@@ -60,7 +63,9 @@ impl Doormen {
 
     /// Has a socket refused, or closes it when too many wait already. Does not wait.
     pub(super) fn refuse(&self, socket: TcpStream) {
-        log::warn!("limits.connections is reached; a connection is refused");
+        FULL.say(|more| {
+            log::warn!("all connections of limits.connections are taken, one is refused{more}")
+        });
         if let Some(door) = &*self.door.lock().unwrap_or_else(PoisonError::into_inner) {
             // Whoever is turned away here is closed without a byte, from which EventSource comes back.
             let _ = door.try_send(socket);
@@ -83,9 +88,21 @@ impl Doormen {
     }
 }
 
+impl Drop for Doormen {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
 fn serve(context: &Context, queue: &Receiver<TcpStream>) {
     for socket in queue {
-        if let Ok(stream) = Stream::new(socket, None) {
+        // A server that stops has no time for those who never came in.
+        if context.shutdown.begun().is_none()
+            && let Ok(stream) = Stream::new(socket, None)
+        {
+            let stream = Arc::new(stream);
+            let berth = context.shutdown.berth(stream.clone());
+            berth.hold(stream.clone());
             refuse(context, &stream);
         }
     }
@@ -95,31 +112,37 @@ fn refuse(context: &Context, stream: &Stream) {
     let Some(head) = read_head(context, stream) else {
         return;
     };
-    let answering = Answering {
-        version: head.version,
-        keep_alive: None,
-        head_only: false,
-        date: SystemTime::now(),
-    };
-    let asks_for_sse = accepts(head.fields.get_all("Accept"), "text/event-stream");
     let mut bytes = Vec::new();
-    match asks_for_sse {
-        true => turn_away_event_source(context, &head, &answering, &mut bytes),
-        false => {
-            let refusal = Refusal::new(
-                Kind::Overloaded,
-                "every connection is taken; come back later",
-            );
-            let response = Response::refusal(&refusal, Some(context.retry_after()));
-            Visitor::of(&head, &context.config)
-                .decorate(response)
-                .encode(&answering, &mut bytes);
-        }
-    }
+    write_refusal(context, &head, stream.local(), &mut bytes);
     if stream.write_all(&bytes, PATIENCE).is_ok() {
         stream.shutdown_write();
         stream.drain(PATIENCE, DRAINED);
     }
+}
+
+/// The no, in the way that was asked for. Who may not come in at all is told so; and a server that is full
+/// is a healthy one.
+fn write_refusal(context: &Context, head: &Head, local: SocketAddr, out: &mut Vec<u8>) {
+    let answering = Answering {
+        version: head.version,
+        keep_alive: None,
+        head_only: head.method == Method::Head,
+        date: SystemTime::now(),
+    };
+    let visitor = Visitor::of(head, &context.config);
+    let full = Refusal::new(
+        Kind::Overloaded,
+        "every connection is taken; come back later",
+    );
+    let response = match origin::check(head, &context.config, local) {
+        Err(refusal) => Response::refusal(&refusal, None),
+        Ok(()) if head.path() == "/-/healthy" => healthy(),
+        Ok(()) if accepts(head.fields.get_all("Accept"), "text/event-stream") => {
+            return turn_away_event_source(context, head, &answering, out);
+        }
+        Ok(()) => Response::refusal(&full, Some(context.retry_after())),
+    };
+    visitor.decorate(response).encode(&answering, out);
 }
 
 /// Any status but 200 would stop a browser's EventSource for good.
@@ -137,12 +160,14 @@ fn turn_away_event_source(
     let code = Kind::Overloaded.row().close;
     let bye = Control::Bye {
         code,
-        retry: context.retry_after(),
+        retry: Some(context.retry_after()),
     };
     Visitor::of(head, &context.config)
         .decorate(stream_head("text/event-stream"))
         .encode(answering, out);
-    out.extend(framing.farewell(&bye, ""));
+    if !answering.head_only {
+        out.extend(framing.farewell(&bye, ""));
+    }
 }
 
 fn read_head(context: &Context, stream: &Stream) -> Option<Head> {

@@ -52,9 +52,19 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Listen(address, error) => {
+                let hint = match error.kind() {
+                    io::ErrorKind::AddrInUse => "another program listens there",
+                    io::ErrorKind::AddrNotAvailable => {
+                        "no interface of this machine has this address"
+                    }
+                    io::ErrorKind::PermissionDenied => {
+                        "ports below 1024 need root or CAP_NET_BIND_SERVICE"
+                    }
+                    _ => "the system refuses",
+                };
                 write!(
                     f,
-                    "cannot listen on {address}: {error}; is it in use? 'listen' in the config names another"
+                    "cannot listen on {address}: {error}; {hint}; 'listen' names another address"
                 )
             }
             StartError::Resources(error) => {
@@ -135,10 +145,10 @@ impl Server {
         let deadline = Instant::now() + self.context.config.timeouts.drain;
         log::info!("stopping: goodbye is said to every client");
         self.listener.stop();
-        self.doormen.stop();
         // What was acknowledged reaches everyone who is live before they are told goodbye.
         self.context.hub.close(deadline);
         self.context.shutdown.begin(leaving);
+        self.doormen.stop();
         let left = self.permits.wait_for_all(deadline);
         if left > 0 {
             log::warn!("{left} connections did not end in time and are cut");

@@ -107,6 +107,8 @@ impl Reader {
         let mut beat = Instant::now() + interval;
         let mut pinged: Option<Instant> = None;
         while next == Next::Read {
+            // No patience for a pong runs while bytes are owed: the write deadline does.
+            pinged = pinged.filter(|_| !self.outbox.owes_bytes());
             match self
                 .outbox
                 .stream()
@@ -143,7 +145,7 @@ impl Reader {
         if self.outbox.owes_bytes() || self.outbox.is_ending() {
             return None;
         }
-        let cursor = self.outbox.context().hub.cursor(self.outbox.place());
+        let cursor = self.outbox.context().hub.head();
         self.outbox
             .send_control(self.framing.control(&Control::Heartbeat { cursor })?);
         Some(Instant::now())
@@ -151,12 +153,12 @@ impl Reader {
 
     fn has_given_up(&self, pinged: Option<Instant>) -> bool {
         let patience = self.outbox.context().config.heartbeat.patience;
-        pinged.is_some_and(|at| at.elapsed() >= patience) && !self.outbox.owes_bytes()
+        pinged.is_some_and(|at| at.elapsed() >= patience)
     }
 
     /// The peer is dead, or its path is: whoever is at its end after all is told to come back.
     fn part(&self) {
-        log::info!(
+        log::debug!(
             "{}: no answer to a ping, the connection is closed",
             self.outbox.stream().peer()
         );
@@ -233,7 +235,7 @@ impl Reader {
             Error::ConnectionClosed | Error::AlreadyClosed => return Next::End,
             _ => Kind::ProtocolError,
         };
-        log::info!(
+        log::debug!(
             "{}: closed with {}: {error}",
             self.outbox.stream().peer(),
             kind.row().close

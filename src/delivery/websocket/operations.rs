@@ -26,17 +26,16 @@ impl Operations {
 
     /// Obeys one text message.
     pub(super) fn obey(&self, text: &str) {
-        let operation = match Operation::parse(text) {
+        let mut operation = match Operation::parse(text) {
             Ok(operation) => operation,
             Err(refusal) => return self.refuse(wire::reference_in(text), &refusal),
         };
         let obeyed = match &*operation.op {
-            "publish" => self.publish(&operation),
+            "publish" => self.publish(&mut operation),
             "subscribe" => self.subscribe(&operation),
             "unsubscribe" => self.unsubscribe(&operation),
             "ping" => {
-                self.outbox
-                    .send_control(wire::ack(operation.reference(), None));
+                self.outbox.say(wire::ack(operation.reference(), None), 0);
                 Ok(())
             }
             "auth" => Err(Refusal::new(
@@ -67,11 +66,11 @@ impl Operations {
             self.outbox.stream().peer()
         );
         self.outbox
-            .send_control(wire::text_frame(&error_json(reference, refusal)));
+            .say(wire::text_frame(&error_json(reference, refusal)), 0);
     }
 
-    fn publish(&self, operation: &Operation<'_>) -> Result<(), Refusal> {
-        let event = operation.event()?;
+    fn publish(&self, operation: &mut Operation<'_>) -> Result<(), Refusal> {
+        let event = operation.take_event();
         let only = self.only.as_ref().filter(|_| event.channel.is_none());
         let draft = event.draft(only)?;
         let parts = || {
@@ -90,17 +89,18 @@ impl Operations {
             key,
         };
         let appended = self.outbox.context().hub.publish(batch)?;
-        let id = appended.receipts.first().map(|receipt| ("id", receipt.id));
-        self.outbox
-            .send_control(wire::ack(operation.reference(), id));
+        let id = appended.receipts.first().map(|receipt| receipt.id);
+        // Behind the event itself, so that an ack's id is a cursor.
+        let ack = wire::ack(operation.reference(), id.map(|id| ("id", id)));
+        self.outbox.say(ack, id.map_or(0, |id| id.seq));
         Ok(())
     }
 
     fn subscribe(&self, operation: &Operation<'_>) -> Result<(), Refusal> {
-        let selectors = selectors(operation)?;
+        let selectors = selectors(operation, self.outbox.context().config.limits.subscriptions)?;
         let start = operation.after.as_deref().map(start).transpose()?.flatten();
         let reference = operation.reference().map(str::to_owned);
-        self.outbox.send_on(Box::new(Subscribe {
+        self.outbox.run(Box::new(Subscribe {
             selectors,
             start,
             reference,
@@ -110,9 +110,9 @@ impl Operations {
     }
 
     fn unsubscribe(&self, operation: &Operation<'_>) -> Result<(), Refusal> {
-        let selectors = selectors(operation)?;
+        let selectors = selectors(operation, self.outbox.context().config.limits.subscriptions)?;
         let reference = operation.reference().map(str::to_owned);
-        self.outbox.send_on(Box::new(Unsubscribe {
+        self.outbox.run(Box::new(Unsubscribe {
             selectors,
             reference,
         }));
@@ -120,13 +120,17 @@ impl Operations {
     }
 }
 
-fn selectors(operation: &Operation<'_>) -> Result<Vec<Selector>, Refusal> {
+fn selectors(operation: &Operation<'_>, most: usize) -> Result<Vec<Selector>, Refusal> {
     let Some(channels) = &operation.channels else {
         return Err(Refusal::new(
             Kind::BadParameter,
             "'channels' is missing, as in \"channels\":[\"rooms/*\",\"alerts\"]",
         ));
     };
+    if channels.len() > most {
+        let detail = format!("an operation names {most} channels and patterns at most");
+        return Err(Refusal::new(Kind::TooManySubscriptions, detail));
+    }
     let parse = |name: &str| {
         name.parse::<Selector>()
             .map_err(|error| refused_name(name, &error))

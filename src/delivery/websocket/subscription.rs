@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::wire;
 use crate::delivery::control::{Control, Gap, error_json};
 use crate::delivery::framing::Framing;
-use crate::delivery::outbox::{Errand, Outcome, Place};
+use crate::delivery::outbox::errand::{Errand, Outcome, Place};
 use crate::hub::fanout::Run;
 use crate::hub::selector::{Selection, Selector};
 use crate::journal::{Limit, Start};
@@ -60,15 +60,15 @@ impl Subscribe {
         }
         let hub = &place.context.hub;
         let Some(start) = self.start else {
-            let head = hub.head();
-            let ack = wire::ack(self.reference(), Some(("cursor", head)));
+            // Counts from the head; the cursor is where the whole stream is, which may be further back.
+            let ack = wire::ack(self.reference(), Some(("cursor", hub.cursor(place.seq))));
             return Outcome {
-                selection: Some(self.added(place, head.seq)),
+                selection: Some(self.added(place, hub.head().seq)),
                 ..said(ack)
             };
         };
         let beginning = hub.begin(self.selectors.clone(), start);
-        let cursor = hub.cursor(beginning.place);
+        let cursor = hub.cursor(beginning.place.min(place.seq));
         let mut frames = vec![wire::ack(self.reference(), Some(("cursor", cursor)))];
         if let Some(reason) = beginning.gap {
             let from = if let Start::After(cursor) = start {
@@ -79,7 +79,7 @@ impl Subscribe {
             frames.extend(gap(Gap {
                 reason,
                 from,
-                cursor,
+                cursor: hub.cursor(beginning.place),
             }));
         }
         self.replay = Some(Replay {
@@ -93,10 +93,11 @@ impl Subscribe {
         }
     }
 
-    /// One page; after the last, the selectors count from where it ended.
+    /// One page, up to where the stream is: from there on the selectors are a part of it, so that no
+    /// event comes both ways.
     fn go_on(&mut self, place: &Place<'_>, mut replay: Replay) -> Outcome {
         let hub = &place.context.hub;
-        let page = hub.read(&replay.selection, replay.place, PAGE);
+        let mut page = hub.read(&replay.selection, replay.place, PAGE);
         let mut frames = Vec::new();
         if let Some(loss) = &page.loss {
             let next = page
@@ -111,11 +112,16 @@ impl Subscribe {
             }));
             loss.excuse(&mut replay.selection);
         }
-        let cursor = hub.cursor(page.cursor);
+        page.entries.retain(|entry| entry.seq() <= place.seq);
+        let reached = page.cursor.min(place.seq);
         if !page.entries.is_empty() {
-            frames.push(wire::replay(self.reference(), &page.entries, cursor));
+            frames.push(wire::replay(
+                self.reference(),
+                &page.entries,
+                hub.cursor(reached),
+            ));
         }
-        if page.more {
+        if page.more && page.cursor < place.seq {
             self.replay = Some(Replay {
                 place: page.cursor,
                 ..replay
@@ -126,10 +132,10 @@ impl Subscribe {
                 more: true,
             };
         }
-        frames.push(wire::live(self.reference(), cursor));
+        frames.push(wire::live(self.reference(), hub.cursor(place.seq)));
         Outcome {
             frames,
-            selection: Some(self.added(place, page.cursor)),
+            selection: Some(self.added(place, replay.place.max(place.seq))),
             more: false,
         }
     }

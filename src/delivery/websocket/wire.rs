@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control as ControlCode, Data as DataCode, OpCode};
@@ -151,6 +152,7 @@ pub fn live(reference: Option<&str>, cursor: Cursor) -> Vec<u8> {
 
 /// What a client sent in a text message.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Operation<'a> {
     /// Which operation.
     #[serde(borrow)]
@@ -167,9 +169,18 @@ pub struct Operation<'a> {
     /// The idempotency key of a publish.
     #[serde(borrow)]
     pub key: Option<Cow<'a, str>>,
-    /// The message itself, in which a publish finds the members of its event.
-    #[serde(skip)]
-    pub text: &'a str,
+    #[serde(borrow)]
+    channel: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "type")]
+    kind: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    data: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    ttl: Option<&'a RawValue>,
+    #[serde(borrow)]
+    encoding: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    content_type: Option<Cow<'a, str>>,
 }
 
 impl<'a> Operation<'a> {
@@ -184,16 +195,22 @@ impl<'a> Operation<'a> {
                 let detail = format!("'ref' has {REFERENCE_BYTES} bytes at most");
                 Err(Refusal::new(Kind::BadParameter, detail))
             }
-            _ => Ok(Operation { text, ..operation }),
+            _ => Ok(operation),
         }
     }
 
-    /// The members of the event of a publish.
-    ///
-    /// # Errors
-    /// When one of them has another type than it should.
-    pub fn event(&self) -> Result<Members<'a>, Refusal> {
-        serde_json::from_str(self.text).map_err(no_operation)
+    /// Takes the members of the event of a publish.
+    pub fn take_event(&mut self) -> Members<'a> {
+        Members {
+            id: IgnoredAny,
+            time: IgnoredAny,
+            channel: self.channel.take(),
+            kind: self.kind.take(),
+            data: self.data.take(),
+            ttl: self.ttl.take(),
+            encoding: self.encoding.take(),
+            content_type: self.content_type.take(),
+        }
     }
 
     /// The `ref`, as JSON.
@@ -230,10 +247,10 @@ mod tests {
 
     #[test]
     fn a_null_payload_is_a_payload_and_a_missing_one_is_none() {
-        let with = Operation::parse(r#"{"op":"publish","data":null}"#).unwrap();
-        assert_eq!(with.event().unwrap().data.map(RawValue::get), Some("null"));
-        let without = Operation::parse(r#"{"op":"publish"}"#).unwrap();
-        assert!(without.event().unwrap().data.is_none());
+        let mut with = Operation::parse(r#"{"op":"publish","data":null}"#).unwrap();
+        assert_eq!(with.take_event().data.map(RawValue::get), Some("null"));
+        let mut without = Operation::parse(r#"{"op":"publish"}"#).unwrap();
+        assert!(without.take_event().data.is_none());
     }
 
     #[test]

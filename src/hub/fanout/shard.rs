@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_channel::Receiver;
 
 use super::room::{Rooms, Row, Seat};
-use super::{Offer, Order, Run};
+use super::{Offer, Order, Run, Subscriber, SubscriberId};
 use crate::hub::channel::ChannelName;
 use crate::hub::tail::{Entry, Form, Tail};
 
@@ -65,12 +65,10 @@ impl Shard {
                     after: place,
                 });
             }
-            Order::Beat(id) => {
-                if let Some((row, index)) = self.rooms.find(id) {
-                    let seat = &self.rooms.row(&row)[index];
-                    let offer = seat.subscriber.beat(self.place.max(seat.after));
-                    self.settle(&row, index, offer);
-                }
+            Order::Beat(id) => self.attend(id, |subscriber, place| subscriber.beat(place)),
+            Order::Answer(id) => {
+                self.advance();
+                self.attend(id, |subscriber, place| subscriber.answer(place));
             }
             Order::Recall(id) => {
                 if let Some(seat) = self.rooms.remove(id) {
@@ -85,6 +83,16 @@ impl Shard {
             Order::Stop => return None,
         }
         Some(())
+    }
+
+    /// Lets a live subscriber know how far it is.
+    fn attend(&mut self, id: SubscriberId, tell: impl FnOnce(&dyn Subscriber, u64) -> Offer) {
+        let Some((row, index)) = self.rooms.find(id) else {
+            return;
+        };
+        let seat = &self.rooms.row(&row)[index];
+        let offer = tell(&*seat.subscriber, self.place.max(seat.after));
+        self.settle(&row, index, offer);
     }
 
     /// Goes live at the exact place: what the newcomer lacks up to here it gets now, if that is one run

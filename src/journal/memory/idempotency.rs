@@ -11,6 +11,8 @@ pub(super) struct Keys {
     memory: u64,
     capacity: usize,
     used: HashMap<Name, Use>,
+    /// Keys and receipts that are remembered: a batch weighs as much as its events.
+    weight: usize,
     oldest_first: VecDeque<(u64, Name)>,
 }
 
@@ -23,13 +25,14 @@ struct Use {
 }
 
 impl Keys {
-    /// Keys are forgotten after `memory`, or when there are more than `capacity`, oldest first.
+    /// Keys are forgotten after `memory`, or when they and their receipts are more than `capacity`, oldest first.
     pub(super) fn new(memory: Duration, capacity: usize) -> Self {
         let memory = u64::try_from(memory.as_millis()).unwrap_or(u64::MAX);
         Keys {
             memory,
             capacity,
             used: HashMap::new(),
+            weight: 0,
             oldest_first: VecDeque::new(),
         }
     }
@@ -51,16 +54,17 @@ impl Keys {
     /// Keeps what was answered under `key`.
     pub(super) fn remember(&mut self, key: IdempotencyKey, receipts: Arc<[Receipt]>, now: u64) {
         let name = name(&key);
+        self.weight += weight(&receipts);
         self.oldest_first.push_back((now, name.clone()));
-        self.used.insert(
-            name,
-            Use {
-                digest: key.digest,
-                receipts,
-                at: now,
-            },
-        );
-        while self.oldest_first.len() > self.capacity {
+        let last = Use {
+            digest: key.digest,
+            receipts,
+            at: now,
+        };
+        if let Some(before) = self.used.insert(name, last) {
+            self.weight -= weight(&before.receipts);
+        }
+        while self.weight > self.capacity && !self.oldest_first.is_empty() {
             self.forget_oldest();
         }
     }
@@ -85,10 +89,16 @@ impl Keys {
             return;
         };
         // A key used again after it was over stands in the queue twice; only its own turn ends it.
-        if self.used.get(&name).is_some_and(|last| last.at == at) {
-            self.used.remove(&name);
+        if self.used.get(&name).is_some_and(|last| last.at == at)
+            && let Some(gone) = self.used.remove(&name)
+        {
+            self.weight -= weight(&gone.receipts);
         }
     }
+}
+
+fn weight(receipts: &[Receipt]) -> usize {
+    receipts.len().max(1)
 }
 
 fn name(key: &IdempotencyKey) -> Name {

@@ -174,11 +174,24 @@ fn before_pages_backwards_and_each_page_is_in_order() {
     server.publish("other", "x");
     let first = server.get(&format!("/chat?before={}&limit=2", ids[4]), &[]);
     assert_eq!(texts(&first), ["3", "4"]);
-    let second = server.get(&format!("/chat?before={}&limit=2", cursor(&first)), &[]);
+    let before = |page: &Response| page.json()["cursor"].as_str().expect("a cursor").to_owned();
+    let second = server.get(&format!("/chat?before={}&limit=2", before(&first)), &[]);
     assert_eq!(texts(&second), ["1", "2"]);
-    let third = server.get(&format!("/chat?before={}&limit=2", cursor(&second)), &[]);
+    let third = server.get(&format!("/chat?before={}&limit=2", before(&second)), &[]);
     assert!(texts(&third).is_empty());
     assert_eq!(third.json()["more"], false);
+    // Whoever followed a validator forwards would get events twice.
+    assert!(first.head.field("ETag").is_none() && first.head.field("Last-Event-ID").is_none());
+}
+
+#[test]
+fn a_page_before_a_cursor_that_nobody_knows_is_a_gap_and_the_newest() {
+    let server = Fixture::plain();
+    server.publish_all("chat", &["1", "2"]);
+    let page = server.get("/chat?before=zzzzzzzzzz-9&limit=1", &[]);
+    assert_eq!(texts(&page), ["2"]);
+    assert_eq!(page.json()["gap"]["reason"], "epoch");
+    assert_eq!(page.json()["gap"]["from"], "zzzzzzzzzz-9");
 }
 
 #[test]

@@ -1,0 +1,42 @@
+//! What a subscriber is owed beside events, in the order in which it asked: words that count from a
+//! place of its stream on, and changes of what it asks for.
+
+use std::sync::Arc;
+
+use crate::delivery::Context;
+use crate::hub::selector::Selection;
+
+/// The next thing to be done for a subscriber.
+pub enum Work {
+    /// Say this, once it has everything up to a seq.
+    Say(Vec<u8>, u64),
+    /// Change something, at the place where the stream is then.
+    Do(Box<dyn Errand>),
+}
+
+/// Something that changes what the subscriber is owed, at an exact place of its stream. Run by a feeder
+/// of delivery, one step at a time.
+pub trait Errand: Send {
+    /// Does the next step. No lock is held.
+    fn advance(&mut self, place: &Place<'_>) -> Outcome;
+}
+
+/// Where an errand finds the subscriber.
+pub struct Place<'a> {
+    /// What it is told from.
+    pub context: &'a Context,
+    /// What it asks for.
+    pub selection: &'a Arc<Selection>,
+    /// The seq up to which it has everything.
+    pub seq: u64,
+}
+
+/// What one step of an errand came to.
+pub struct Outcome {
+    /// Frames to be sent, in order.
+    pub frames: Vec<Vec<u8>>,
+    /// What the subscriber asks for from here on, when that changed.
+    pub selection: Option<Arc<Selection>>,
+    /// Whether there is another step.
+    pub more: bool,
+}

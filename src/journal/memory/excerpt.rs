@@ -1,0 +1,115 @@
+//! What is copied out of the journal for one read, under its lock and at one moment; matching, which
+//! costs as much as the reader asks for, happens afterwards without it.
+
+use std::sync::Arc;
+
+use crate::event::Event;
+use crate::hub::channel::{ChannelName, LossReason};
+use crate::hub::selector::Selection;
+use crate::journal::{Limit, Loss, Page};
+
+/// A part of the journal as it was at one moment.
+pub(super) struct Excerpt {
+    /// The newest seq.
+    pub(super) head: u64,
+    /// Events in the order in which they are examined; one more than may be examined, if there is one.
+    pub(super) candidates: Vec<Arc<Event>>,
+    /// The marks beyond the place that is read from, of channels that may be asked for.
+    pub(super) marks: Vec<Mark>,
+    /// The mark of all channels without a record, where it counts; else 0.
+    pub(super) folded: u64,
+}
+
+/// What a channel had lost.
+pub(super) struct Mark {
+    pub(super) name: ChannelName,
+    pub(super) lost_through: u64,
+    pub(super) deleted_through: u64,
+}
+
+impl Excerpt {
+    /// The page after `place`: candidates are in ascending order.
+    pub(super) fn page(self, selection: &Selection, place: u64, limit: Limit, now: u64) -> Page {
+        let loss = self.loss(selection, place);
+        let mut cursor = self.head;
+        let (events, rest) = self.pick(selection, limit, now);
+        if let Some(next) = rest {
+            cursor = next.id.seq - 1;
+        }
+        Page {
+            events,
+            loss,
+            cursor,
+            more: rest.is_some(),
+        }
+    }
+
+    /// The page before `place`: candidates are in descending order.
+    pub(super) fn page_back(
+        self,
+        selection: &Selection,
+        place: u64,
+        limit: Limit,
+        now: u64,
+    ) -> Page {
+        let (mut events, rest) = self.pick(selection, limit, now);
+        let more = rest.is_some();
+        let oldest = events.last().map_or(place, |oldest| oldest.id.seq);
+        let cursor = rest.map_or(oldest, |next| next.id.seq + 1);
+        events.reverse();
+        Page {
+            events,
+            loss: None,
+            cursor,
+            more,
+        }
+    }
+
+    /// The candidates that match and fit, and the first that does not fit.
+    fn pick(
+        &self,
+        selection: &Selection,
+        limit: Limit,
+        now: u64,
+    ) -> (Vec<Arc<Event>>, Option<&Arc<Event>>) {
+        let mut events = Vec::new();
+        let mut bytes = 0;
+        for (row, event) in self.candidates.iter().enumerate() {
+            let wanted = selection.matches(event) && selection.is_owed(event, now);
+            let over = bytes + event.weight() > limit.bytes && !events.is_empty();
+            if row == limit.rows || (wanted && (events.len() == limit.events || over)) {
+                return (events, Some(event));
+            }
+            if wanted {
+                bytes += event.weight();
+                events.push(event.clone());
+            }
+        }
+        (events, None)
+    }
+
+    /// What was lost beyond `place` of that which is asked for.
+    pub(super) fn loss(&self, selection: &Selection, place: u64) -> Option<Loss> {
+        let mut loss = Loss {
+            reason: LossReason::Retention,
+            channels: Vec::new(),
+            folded: 0,
+        };
+        for mark in &self.marks {
+            let Some(start) = selection.begins_after(&mark.name) else {
+                continue;
+            };
+            let start = start.max(place);
+            if mark.deleted_through > start {
+                loss.reason = LossReason::Deleted;
+            }
+            if mark.lost_through > start {
+                loss.channels.push((mark.name.clone(), mark.lost_through));
+            }
+        }
+        if self.folded > place.max(selection.folded_after()) {
+            loss.folded = self.folded;
+        }
+        (!loss.channels.is_empty() || loss.folded > 0).then_some(loss)
+    }
+}
