@@ -76,23 +76,18 @@ impl Publication {
     /// # Errors
     /// Nothing was published.
     pub fn commit(self, hub: &Hub, limits: &Limits, bytes: Vec<u8>) -> Result<Response, Refusal> {
-        let key = self
-            .key
-            .as_ref()
-            .map(|key| self.key(key, &bytes))
-            .transpose()?;
-        let answer = match &self.body {
+        let drafts = match &self.body {
             Body::Payload(channel, media) => {
-                let drafts = vec![self.draft(channel.clone(), media.as_ref(), bytes)?];
-                let appended = hub.publish(Batch { drafts, key })?;
-                appended.receipts.iter().map(receipt_json).collect()
+                vec![self.draft(channel.clone(), media.as_ref(), bytes)?]
             }
-            Body::Batch(channel) => {
-                let drafts = lines(&bytes, channel.as_ref(), limits)?;
-                let appended = hub.publish(Batch { drafts, key })?;
-                let receipts: Vec<_> = appended.receipts.iter().map(receipt_json).collect();
-                format!(r#"{{"events":[{}]}}"#, receipts.join(","))
-            }
+            Body::Batch(channel) => lines(&bytes, channel.as_ref(), limits)?,
+        };
+        let key = self.key(&drafts)?;
+        let appended = hub.publish(Batch { drafts, key })?;
+        let receipts: Vec<_> = appended.receipts.iter().map(receipt_json).collect();
+        let answer = match self.body {
+            Body::Payload(..) => receipts.concat(),
+            Body::Batch(_) => format!(r#"{{"events":[{}]}}"#, receipts.join(",")),
         };
         Ok(Response::new(201).with_body("application/json", (answer + "\n").into_bytes()))
     }
@@ -107,14 +102,15 @@ impl Publication {
         Ok(())
     }
 
-    fn key(&self, key: &str, bytes: &[u8]) -> Result<IdempotencyKey, Refusal> {
+    fn key(&self, drafts: &[Draft]) -> Result<Option<IdempotencyKey>, Refusal> {
         let scope = match &self.body {
             Body::Payload(channel, _) | Body::Batch(Some(channel)) => channel.as_str(),
             Body::Batch(None) => "-/publish",
         };
-        let said = [&self.kind, &self.ttl, &self.content_type];
-        let parts = said.map(|part| part.as_deref().unwrap_or_default().as_bytes());
-        IdempotencyKey::new(scope, key, parts.into_iter().chain([bytes]))
+        self.key
+            .as_deref()
+            .map(|key| IdempotencyKey::new(scope, key, drafts))
+            .transpose()
     }
 
     /// The one event of a body that is a payload.

@@ -3,6 +3,7 @@
 
 pub mod memory;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -113,6 +114,28 @@ impl Draft {
         self.ttl = Some(ttl);
         self
     }
+
+    /// All that tells it from another.
+    fn parts(&self) -> [Cow<'_, [u8]>; 6] {
+        let form = match self.data {
+            Data::Json(_) => "json",
+            Data::Text(_) => "text",
+            Data::Binary(_) => "binary",
+        };
+        let ttl = self.ttl.map(|ttl| ttl.as_nanos().to_string());
+        [
+            self.channel.as_str().as_bytes().into(),
+            self.kind.as_str().as_bytes().into(),
+            ttl.unwrap_or_default().into_bytes().into(),
+            self.content_type
+                .as_deref()
+                .unwrap_or_default()
+                .as_bytes()
+                .into(),
+            form.as_bytes().into(),
+            self.data.bytes().into(),
+        ]
+    }
 }
 
 /// Events that are kept together or not at all.
@@ -148,24 +171,21 @@ impl IdempotencyKey {
     /// The longest name, in bytes.
     pub const MAX: usize = 255;
 
-    /// The name `key` within `scope`, for the payload made of `parts`.
+    /// The name `key` within `scope`, for these events. The same events have the same digest, whichever
+    /// way they are published.
     ///
     /// # Errors
     /// When it is empty or too long.
-    pub fn new<'a>(
-        scope: &str,
-        key: &str,
-        parts: impl IntoIterator<Item = &'a [u8]>,
-    ) -> Result<Self, Refusal> {
+    pub fn new(scope: &str, key: &str, drafts: &[Draft]) -> Result<Self, Refusal> {
         if key.is_empty() || key.len() > Self::MAX {
             let detail = format!("an idempotency key has 1 to {} bytes", Self::MAX);
             return Err(Refusal::new(Kind::BadParameter, detail));
         }
         let mut hash = Sha1::new();
-        for part in parts {
+        for part in drafts.iter().flat_map(Draft::parts) {
             // The length keeps two parts from passing for one.
             hash.update(&(part.len() as u64).to_be_bytes());
-            hash.update(part);
+            hash.update(&part);
         }
         Ok(IdempotencyKey {
             scope: scope.into(),

@@ -73,21 +73,14 @@ impl Operations {
         let event = operation.take_event();
         let only = self.only.as_ref().filter(|_| event.channel.is_none());
         let draft = event.draft(only)?;
-        let parts = || {
-            [
-                event.kind.as_deref().unwrap_or_default().as_bytes(),
-                draft.data.bytes(),
-            ]
-        };
+        let scope = draft.channel.clone();
+        let drafts = vec![draft];
         let key = operation
             .key
             .as_deref()
-            .map(|key| IdempotencyKey::new(draft.channel.as_str(), key, parts()));
-        let key = key.transpose()?;
-        let batch = Batch {
-            drafts: vec![draft],
-            key,
-        };
+            .map(|key| IdempotencyKey::new(scope.as_str(), key, &drafts))
+            .transpose()?;
+        let batch = Batch { drafts, key };
         let appended = self.outbox.context().hub.publish(batch)?;
         let id = appended.receipts.first().map(|receipt| receipt.id);
         // Behind the event itself, so that an ack's id is a cursor.
