@@ -77,7 +77,7 @@ fn feed(outbox: &Arc<Outbox>) -> Step {
         outbox.move_to(place, Some(selection));
     }
     if !page.entries.is_empty() {
-        match outbox.offer(&Run {
+        match outbox.deliver(&Run {
             entries: &page.entries,
             joined: None,
         }) {

@@ -289,6 +289,11 @@ impl Outbox {
         }
     }
 
+    /// Sends as much of a run as there is room for.
+    pub fn deliver(&self, run: &Run<'_>) -> Offer {
+        self.send_unless(State::owes_frames, run)
+    }
+
     /// Notes that everything up to `place` was examined, and how the selection looks by now.
     pub fn move_to(&self, place: u64, selection: Option<Arc<Selection>>) {
         let Some(mut state) = self.lock() else { return };
@@ -370,12 +375,7 @@ impl Subscriber for Outbox {
     }
 
     fn offer(&self, run: &Run<'_>) -> Offer {
-        match self.lock() {
-            None => Offer::Done,
-            Some(state) if state.closed => Offer::Done,
-            Some(state) if state.needs_delivery() => Offer::Behind(run.before()),
-            Some(mut state) => state.send_run(run, self.framing.form(), &self.stream),
-        }
+        self.send_unless(State::needs_delivery, run)
     }
 
     fn beat(&self, place: u64) -> Offer {
@@ -406,7 +406,17 @@ impl Subscriber for Outbox {
     }
 }
 
+/// For both kinds of feeder.
 impl Outbox {
+    fn send_unless(&self, hindered: impl FnOnce(&State) -> bool, run: &Run<'_>) -> Offer {
+        match self.lock() {
+            None => Offer::Done,
+            Some(state) if state.closed => Offer::Done,
+            Some(state) if hindered(&state) => Offer::Behind(run.before()),
+            Some(mut state) => state.send_run(run, self.framing.form(), &self.stream),
+        }
+    }
+
     /// Has something queued for a live subscriber that has everything up to `place`, and sends it.
     fn attend(&self, place: u64, queue: impl FnOnce(&mut State)) -> Offer {
         let Some(mut state) = self.lock() else {

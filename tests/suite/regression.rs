@@ -1,9 +1,16 @@
 //! One test for each fault that was found and mended, named after what a user saw. Whoever mends a
 //! fault adds the test that failed before.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use fourcast::config::Retention;
 use serde_json::json;
 
-use crate::support::{Fixture, WebSocket};
+use crate::support::event::seq;
+use crate::support::websocket::PING;
+use crate::support::{Fixture, Response, WebSocket, request};
 
 #[test]
 fn a_publish_repeated_on_another_way_under_its_key_was_taken_for_another_payload() {
@@ -21,4 +28,268 @@ fn a_publish_repeated_on_another_way_under_its_key_was_taken_for_another_payload
     assert_eq!(again.json()["id"], ack["id"]);
     let as_text = server.post("/chat", &fields[..1], r#"{"paid":1}"#);
     assert_eq!(as_text.refusal(), "key_reused");
+}
+
+/// A server with two places, on which a peer that does not read is given up soon.
+fn impatient() -> Fixture {
+    Fixture::start(|config| {
+        config.limits.connections = 2;
+        config.limits.send_buffer = 8 * 1024;
+        config.heartbeat.interval = Duration::from_millis(200);
+        config.heartbeat.patience = Duration::from_millis(200);
+        config.timeouts.write = Duration::from_millis(600);
+        config.timeouts.close = Duration::from_millis(300);
+    })
+}
+
+#[test]
+fn a_websocket_whose_peer_vanished_while_bytes_were_owed_kept_its_place_for_ever() {
+    let server = impatient();
+    let wire = server.connect().with_small_receive_buffer();
+    let mut socket = WebSocket::open_on(wire, "/chat", &[]);
+    socket.next_op("welcome");
+    while socket.next_frame().expect("a frame").opcode != PING {}
+    for _ in 0..60 {
+        server.publish_embedded("chat", &"x".repeat(20_000));
+    }
+    let mut held = server.connect();
+    held.send(request("GET", "/quiet", &[], b""));
+    assert_eq!(Response::read(&mut held, "GET").status(), 200);
+    // Both places were taken; the second is free once the peer was given up.
+    server.wait_for_status("/quiet", 200);
+}
+
+#[test]
+fn a_channel_that_came_back_after_its_record_was_folded_had_forgotten_its_losses() {
+    let server = Fixture::start(|config| {
+        config.limits.channels = 2;
+        config.fanout.tail_events = 1;
+    });
+    let first = server.publish("a", "1");
+    server.publish("a", "2");
+    server.delete("a");
+    server.publish("b", "3");
+    server.publish("c", "4");
+    server.delete("c");
+    server.publish("a", "5");
+    let answer = server.get(&format!("/a?after={first}"), &[]);
+    assert_eq!(answer.json()["gap"]["from"], *first, "{}", answer.text());
+}
+
+#[test]
+fn the_last_of_several_channels_was_not_found_behind_many_events() {
+    let server = Fixture::start(|config| {
+        config.fanout.tail_events = 1;
+        config.channels = vec![Retention {
+            max_events: 20_000,
+            ..Retention::default()
+        }];
+    });
+    server.publish("b", "b");
+    let lines = "{\"data\":1}\n".repeat(1000);
+    for _ in 0..11 {
+        server.post("/a", &[("Content-Type", "application/x-ndjson")], &lines);
+    }
+    let last = server.publish("a", "last");
+    let answer = server.get("/a,b?last=1", &[]);
+    let ids: Vec<_> = answer.json()["events"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|event| event["id"].clone())
+        .collect();
+    assert!(ids.contains(&json!(last)), "{}", answer.text());
+}
+
+#[test]
+fn a_long_poll_answered_with_more_events_than_were_asked_for() {
+    let server = Fixture::plain();
+    let cursor = server.publish("chat", "x");
+    let lines = "{\"data\":1}\n".repeat(5);
+    thread::scope(|scope| {
+        let poll =
+            scope.spawn(|| server.get(&format!("/chat?wait=10&limit=2&after={cursor}"), &[]));
+        server.post("/chat", &[("Content-Type", "application/x-ndjson")], &lines);
+        let answer = poll.join().expect("an answer").json();
+        assert_eq!(
+            answer["events"].as_array().map(Vec::len),
+            Some(2),
+            "{answer}"
+        );
+        assert_eq!(answer["more"], true, "{answer}");
+    });
+}
+
+#[test]
+fn a_poll_without_a_cursor_was_told_a_gap() {
+    let server = Fixture::start(|config| {
+        config.channels = vec![Retention {
+            max_events: 10,
+            ..Retention::default()
+        }];
+    });
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                server.publish_embedded("v", "1");
+            }
+        });
+        for _ in 0..200 {
+            let answer = server.get("/v?last=1", &[]);
+            assert!(answer.json().get("gap").is_none(), "{}", answer.text());
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn the_cursor_of_an_ack_was_ahead_of_what_had_been_delivered() {
+    let server = Fixture::start(|config| {
+        config.channels = vec![Retention {
+            max_events: 20_000,
+            ..Retention::default()
+        }];
+    });
+    for number in 0..3000 {
+        server.publish_embedded("chat", &format!("{number} {}", "x".repeat(200)));
+    }
+    let wire = server.connect().with_small_receive_buffer();
+    let mut socket = WebSocket::open_on(wire, "/chat?after=earliest", &[]);
+    socket.operate(json!({"op": "subscribe", "channels": ["other"], "ref": 1}));
+    let mut delivered = 0;
+    loop {
+        let object = socket.next_json();
+        match (object["op"].as_str(), object["id"].as_str()) {
+            (Some("ack"), _) => {
+                let cursor = object["cursor"].as_str().expect("a cursor");
+                assert!(seq(cursor) <= delivered, "{object} after {delivered}");
+                return;
+            }
+            (None, Some(id)) => delivered = seq(id),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn the_ack_of_a_publish_came_before_the_event_that_it_acknowledged() {
+    let server = Fixture::plain();
+    let mut socket = WebSocket::open(server.address, "/chat");
+    socket.next_op("welcome");
+    for number in 0..200 {
+        socket.operate(json!({"op": "publish", "data": number, "ref": number}));
+    }
+    socket.operate(json!({"op": "unsubscribe", "channels": ["chat"], "ref": "last"}));
+    let (mut events, mut acks) = (0, 0);
+    loop {
+        let object = socket.next_json();
+        match object["ref"].as_u64() {
+            _ if object["ref"] == "last" => break,
+            Some(number) => {
+                assert_eq!(
+                    number, acks,
+                    "answers come in the order of what they answer"
+                );
+                acks += 1;
+                assert!(acks <= events, "{object} came before its event");
+            }
+            None => events += 1,
+        }
+    }
+    assert_eq!((events, acks), (200, 200));
+}
+
+#[test]
+fn what_a_new_selector_shared_with_an_old_one_came_twice() {
+    let server = Fixture::plain();
+    let first = server.publish("chat", "1");
+    let mut socket = WebSocket::open(server.address, "/chat");
+    socket.next_op("welcome");
+    server.publish("chat", "2");
+    socket.operate(json!({"op": "subscribe", "channels": ["*"], "after": first, "ref": 1}));
+    server.publish("chat", "3");
+    server.publish("marker", "end");
+    let mut bare = Vec::new();
+    let mut replayed = Vec::new();
+    loop {
+        let object = socket.next_json();
+        if object["channel"] == "marker" {
+            break;
+        }
+        if let Some(events) = object["events"].as_array() {
+            replayed.extend(events.iter().map(|event| event["data"].clone()));
+        } else if object["id"].is_string() && object["op"].is_null() {
+            bare.push(object["data"].clone());
+        }
+    }
+    assert_eq!(bare, ["2", "3"]);
+    assert!(
+        !replayed.contains(&json!("3")),
+        "it came live: {replayed:?}"
+    );
+}
+
+#[test]
+fn a_refused_delete_had_deleted_already() {
+    let server = Fixture::plain();
+    server.publish("chat", "kept");
+    let mut wire = server.connect();
+    wire.send(
+        "DELETE /chat HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    );
+    assert_eq!(Response::read(&mut wire, "DELETE").status(), 400);
+    let left = server.get("/chat", &[]).json();
+    assert_eq!(left["events"][0]["data"], "kept");
+}
+
+#[test]
+fn json_that_no_client_could_read_was_published() {
+    let server = Fixture::plain();
+    let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
+    let answer = server.post("/chat", &[("Content-Type", "application/json")], &deep);
+    assert_eq!(answer.refusal(), "bad_payload");
+}
+
+#[test]
+fn a_misspelt_member_was_left_out_in_silence() {
+    let server = Fixture::plain();
+    let fields = [("Content-Type", "application/x-ndjson")];
+    let answer = server.post("/chat", &fields, "{\"data\":1,\"tll\":5}\n");
+    assert_eq!(answer.refusal(), "bad_payload");
+    let mut socket = WebSocket::open(server.address, "/chat");
+    socket.next_op("welcome");
+    socket.operate(json!({"op": "subscribe", "channels": ["a"], "last": 1, "ref": 7}));
+    assert_eq!(socket.next_op("error")["ref"], 7);
+}
+
+#[test]
+fn the_door_let_every_origin_read_and_called_a_full_server_ill() {
+    let server = Fixture::start(|config| config.limits.connections = 1);
+    let mut held = server.connect();
+    held.send(request("GET", "/quiet", &[], b""));
+    assert_eq!(Response::read(&mut held, "GET").status(), 200);
+    let foreign = [
+        ("Origin", "https://evil.example"),
+        ("Accept", "text/event-stream"),
+    ];
+    let refused = server.get("/chat", &foreign);
+    assert_eq!(refused.refusal(), "forbidden_origin");
+    assert!(refused.head.field("Access-Control-Allow-Origin").is_none());
+    assert_eq!(server.get("/-/healthy", &[]).status(), 200);
+    assert_eq!(server.get("/-/ready", &[]).status(), 503);
+}
+
+#[test]
+fn a_stop_waited_for_everyone_at_the_door() {
+    let server = Fixture::start(|config| {
+        config.limits.connections = 1;
+        config.timeouts.drain = Duration::from_millis(500);
+    });
+    let silent: Vec<_> = (0..67).map(|_| server.connect()).collect();
+    server
+        .stop(fourcast::Leaving::Away)
+        .join()
+        .expect("it stops");
+    drop(silent);
 }

@@ -100,14 +100,18 @@ impl State {
         self.ending.is_some() || self.closed
     }
 
-    /// Whether only delivery can do what is to be done next.
-    pub(super) fn needs_delivery(&self) -> bool {
+    /// Whether something is to leave before the next event.
+    pub(super) fn owes_frames(&self) -> bool {
         self.rest.is_some()
             || !self.control.is_empty()
             || self.pong.is_some()
             || self.ending.is_some()
             || self.gap.is_some()
-            || self.work.iter().any(|work| matches!(work, Work::Do(_)))
+    }
+
+    /// Whether there is something to be done that a shard cannot do.
+    pub(super) fn needs_delivery(&self) -> bool {
+        self.owes_frames() || self.work.iter().any(|work| matches!(work, Work::Do(_)))
     }
 
     /// Queues what is to be said by now.
