@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Failure;
 use crate::client::{Client, Error};
+use crate::hub::draft::parse_duration;
 
 /// Where the server is.
 #[derive(Debug, clap::Args)]
@@ -43,11 +44,8 @@ impl From<Error> for Failure {
 
 /// Reads a time as the wire has it: seconds, or a number with a unit.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    match text.parse() {
-        Ok(seconds) => Ok(Duration::from_secs(seconds)),
-        Err(_) => humantime::parse_duration(text)
-            .map_err(|_| "a number of seconds, or a time such as 90s, 10m, 2h, 7d".to_owned()),
-    }
+    parse_duration(text)
+        .ok_or_else(|| "a number of seconds, or a time such as 90s, 10m, 2h, 7d".to_owned())
 }
 
 fn field(text: &str) -> Result<(String, String), String> {
