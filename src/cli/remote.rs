@@ -27,6 +27,17 @@ impl Remote {
         });
         Ok(builder.build()?)
     }
+
+    /// What a client's trouble means for a shell; a server that is not there is named.
+    pub fn failure(&self, error: Error) -> Failure {
+        match error {
+            Error::Connect(error) => Failure::Unavailable(format!(
+                "cannot reach {}: {error}; is 'fourcast' running there? --url names another",
+                self.url
+            )),
+            error => error.into(),
+        }
+    }
 }
 
 impl From<Error> for Failure {
@@ -67,9 +78,19 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_not_there_has_its_own_exit_code() {
-        let error = Error::Connect(std::io::ErrorKind::ConnectionRefused.into());
-        assert_eq!(Failure::from(error).code(), 69);
+    fn a_server_that_is_not_there_is_named_and_has_its_own_exit_code() {
+        let remote = Remote {
+            url: "http://localhost:9".to_owned(),
+            headers: Vec::new(),
+        };
+        let refused = std::io::ErrorKind::ConnectionRefused;
+        let failure = remote.failure(Error::Connect(refused.into()));
+        assert_eq!(failure.code(), 69);
+        assert_eq!(
+            failure.to_string(),
+            "cannot reach http://localhost:9: connection refused; \
+             is 'fourcast' running there? --url names another"
+        );
     }
 
     #[test]
