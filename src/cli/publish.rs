@@ -50,16 +50,22 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let client = args.remote.client()?;
     if let Some(data) = &args.data {
-        return publish(&client, &args.message(data.clone().into_bytes()));
+        return args.publish(&client, data.clone().into_bytes());
     }
     let mut input = io::stdin().lock();
     while let Some(line) = next_line(&mut input)? {
-        publish(&client, &args.message(line))?;
+        args.publish(&client, line)?;
     }
     Ok(())
 }
 
 impl Args {
+    fn publish(&self, client: &Client, payload: Vec<u8>) -> Result<(), Failure> {
+        let published = client.publish(&self.message(payload));
+        let receipt = published.map_err(|error| self.remote.failure(error))?;
+        say(&format!("{}\n", receipt.id))
+    }
+
     fn message(&self, payload: Vec<u8>) -> Message {
         let channel = self.channel.as_str();
         let mut message = match String::from_utf8(payload) {
@@ -81,11 +87,6 @@ impl Args {
         }
         message
     }
-}
-
-fn publish(client: &Client, message: &Message) -> Result<(), Failure> {
-    let receipt = client.publish(message)?;
-    say(&format!("{}\n", receipt.id))
 }
 
 /// The next line without its end; `None` at the end of the input.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Failure;
 use crate::client::{Client, Error};
+use crate::hub::draft::parse_duration;
 
 /// Where the server is.
 #[derive(Debug, clap::Args)]
@@ -26,6 +27,17 @@ impl Remote {
         });
         Ok(builder.build()?)
     }
+
+    /// What a client's trouble means for a shell; a server that is not there is named.
+    pub fn failure(&self, error: Error) -> Failure {
+        match error {
+            Error::Connect(error) => Failure::Unavailable(format!(
+                "cannot reach {}: {error}; is 'fourcast' running there? --url names another",
+                self.url
+            )),
+            error => error.into(),
+        }
+    }
 }
 
 impl From<Error> for Failure {
@@ -43,11 +55,8 @@ impl From<Error> for Failure {
 
 /// Reads a time as the wire has it: seconds, or a number with a unit.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    match text.parse() {
-        Ok(seconds) => Ok(Duration::from_secs(seconds)),
-        Err(_) => humantime::parse_duration(text)
-            .map_err(|_| "a number of seconds, or a time such as 90s, 10m, 2h, 7d".to_owned()),
-    }
+    parse_duration(text)
+        .ok_or_else(|| "a number of seconds, or a time such as 90s, 10m, 2h, 7d".to_owned())
 }
 
 fn field(text: &str) -> Result<(String, String), String> {
@@ -69,9 +78,19 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_not_there_has_its_own_exit_code() {
-        let error = Error::Connect(std::io::ErrorKind::ConnectionRefused.into());
-        assert_eq!(Failure::from(error).code(), 69);
+    fn a_server_that_is_not_there_is_named_and_has_its_own_exit_code() {
+        let remote = Remote {
+            url: "http://localhost:9".to_owned(),
+            headers: Vec::new(),
+        };
+        let refused = std::io::ErrorKind::ConnectionRefused;
+        let failure = remote.failure(Error::Connect(refused.into()));
+        assert_eq!(failure.code(), 69);
+        assert_eq!(
+            failure.to_string(),
+            "cannot reach http://localhost:9: connection refused; \
+             is 'fourcast' running there? --url names another"
+        );
     }
 
     #[test]

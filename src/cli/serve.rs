@@ -1,5 +1,6 @@
 //! `fourcast serve`: runs a server until it is told to stop.
 
+use std::borrow::Cow;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use signal_hook::iterator::Signals;
 
 use super::config_file::{ConfigFile, describe_source};
 use super::{Failure, say};
-use crate::config::{JournalKind, Loaded, Log};
+use crate::config::{JournalKind, Loaded, Log, Problem};
 use crate::{Leaving, Server};
 
 pub(super) const EXAMPLES: &str = "\
@@ -23,6 +24,9 @@ Examples:
 
 SIGTERM tells the clients that the server comes back, SIGINT (Ctrl-C) that it goes away. It ends when they
 have gone or timeouts.drain has passed; a second signal ends it at once.";
+
+/// The variable that every program with this logger has.
+const LOG_VARIABLE: &str = "RUST_LOG";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -63,11 +67,15 @@ fn take_signals() -> Result<Signals, Failure> {
 }
 
 /// Logs to stderr, one line a record; `RUST_LOG` counts more than the configuration.
-fn begin_log(log: &Log) {
-    let from_environment = std::env::var("RUST_LOG").ok();
-    let filter = from_environment.filter(|filter| !filter.is_empty());
+fn begin_log(configured: &Log) {
+    let variable = std::env::var_os(LOG_VARIABLE).unwrap_or_default();
+    let log = chosen_log(&variable.to_string_lossy(), configured).unwrap_or_else(|problem| {
+        // Not a record: the level that counts now might hide it.
+        let _ = writeln!(io::stderr(), "fourcast: {problem}; log.level counts");
+        Cow::Borrowed(configured)
+    });
     let begun = env_logger::Builder::new()
-        .parse_filters(filter.as_deref().unwrap_or(&log.level))
+        .parse_filters(&log.level)
         .format(|line, record| {
             let (time, level, target) = (
                 line.timestamp_millis(),
@@ -81,6 +89,15 @@ fn begin_log(log: &Log) {
     if begun.is_err() {
         log::debug!("a logger is there already; log.level does not count");
     }
+}
+
+/// What `variable` says, or the configuration where it says nothing. It is checked first: env_logger
+/// drops what it cannot read of a filter, and with it the whole log.
+fn chosen_log<'a>(variable: &str, configured: &'a Log) -> Result<Cow<'a, Log>, Problem> {
+    if variable.is_empty() {
+        return Ok(Cow::Borrowed(configured));
+    }
+    Log::from_variable(LOG_VARIABLE, variable).map(Cow::Owned)
 }
 
 /// Escapes control characters: what comes from the network could otherwise forge a record of its own,
@@ -166,6 +183,30 @@ mod tests {
             let text = greeting_at(address);
             assert!(text.contains("any address of this machine"), "{text}");
             assert!(text.contains(url), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_variable_counts_more_than_the_configuration_unless_it_is_empty() {
+        let configured = Log::default();
+        for (variable, level) in [
+            ("", "info"),
+            ("debug", "debug"),
+            ("warn, fourcast::hub=debug", "warn, fourcast::hub=debug"),
+        ] {
+            let log = chosen_log(variable, &configured).unwrap();
+            assert_eq!(log.level, level, "{variable}");
+        }
+    }
+
+    #[test]
+    fn a_variable_with_a_typo_is_told_and_does_not_silence_the_log() {
+        for variable in ["fourcast=dbug", "dbug", " ", "\u{fffd}"] {
+            let problem = chosen_log(variable, &Log::default()).unwrap_err();
+            let told = problem.to_string();
+            assert!(told.starts_with("RUST_LOG: found "), "{told}");
+            assert!(told.contains("expected off, error, warn"), "{told}");
+            assert_eq!(told.lines().count(), 1, "{told}");
         }
     }
 

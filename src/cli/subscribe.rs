@@ -54,7 +54,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .subscribe(&args.selector)
         .transport(args.transport)
         .after(args.start())
-        .open()?;
+        .open()
+        .map_err(|error| args.remote.failure(error))?;
     let printed = print(&mut subscription, args.count);
     subscription.close();
     printed

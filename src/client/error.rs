@@ -19,13 +19,13 @@ pub enum Error {
     Connection(io::Error),
     /// The peer was silent for longer than it may be.
     Silent(Duration),
-    /// The server ended the stream.
+    /// The server ended the stream without saying why.
     Ended,
     /// The peer does not speak the protocol.
     Protocol(Cow<'static, str>),
     /// The server said no.
     Refused(Problem),
-    /// The server closed the WebSocket.
+    /// The server ended the stream and said why: with a WebSocket's close, or on any stream with `bye`.
     Closed(Close),
     /// Somebody used a [`Stopper`](super::Stopper).
     Stopped,
@@ -47,13 +47,44 @@ pub struct Problem {
     pub retry_after: Option<Duration>,
 }
 
-/// How a server closed a WebSocket (RFC 6455, section 7.4).
+/// Why a server ended a stream: a close code (RFC 6455, section 7.4), which `bye` carries too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Close {
     /// The close code; 1005 when there was none.
     pub code: u16,
-    /// The reason, for people.
+    /// The reason in the server's words, for people; empty where it gave none, as in `bye`.
     pub reason: String,
+}
+
+impl Close {
+    /// What a `bye` says.
+    pub(super) fn of_bye(code: u16) -> Self {
+        Close {
+            code,
+            reason: String::new(),
+        }
+    }
+
+    /// The reason, or what the code stands for.
+    fn words(&self) -> &str {
+        if !self.reason.is_empty() {
+            return &self.reason;
+        }
+        match self.code {
+            1001 => "the server goes away",
+            1002 => "the protocol was broken",
+            1007 => "text that is not UTF-8",
+            1008 => "against the rules",
+            1009 => "a message too large",
+            1011 => "something went wrong in the server",
+            1012 => "the server restarts",
+            1013 => "the server is overloaded",
+            4401 => "the token has expired",
+            4403 => "not allowed",
+            4408 => "read too slowly",
+            _ => "",
+        }
+    }
 }
 
 impl Error {
@@ -186,11 +217,12 @@ impl fmt::Display for Problem {
 
 impl fmt::Display for Close {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the server closed the WebSocket with {}", self.code)?;
-        if !self.reason.is_empty() {
-            write!(f, ": {}", self.reason)?;
+        write!(f, "the server ended the stream ({}", self.code)?;
+        let words = self.words();
+        if !words.is_empty() {
+            write!(f, ": {words}")?;
         }
-        Ok(())
+        f.write_str(")")
     }
 }
 

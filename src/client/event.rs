@@ -392,6 +392,14 @@ mod tests {
     }
 
     #[test]
+    fn data_nested_as_deep_as_may_be_published_is_read() {
+        let depth = crate::event::Data::MAX_DEPTH;
+        let data = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let event = event(&format!(r#""data":{data}"#));
+        assert!(event.json::<serde_json::Value>().is_ok());
+    }
+
+    #[test]
     fn a_string_is_text_and_its_bytes() {
         let event = event(r#""data":"a\n\"é\"""#);
         assert_eq!(event.text().unwrap(), "a\n\"é\"");

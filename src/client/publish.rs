@@ -56,7 +56,8 @@ impl Message {
         Self::new(channel.into(), Payload::Text(text.into()))
     }
 
-    /// JSON, given as text; the server refuses what is not JSON.
+    /// JSON, given as text; the server refuses what is not JSON, or nested beyond
+    /// [`Data::MAX_DEPTH`].
     pub fn json(channel: impl Into<String>, json: impl Into<String>) -> Self {
         Self::new(channel.into(), Payload::Json(json.into()))
     }
@@ -150,7 +151,10 @@ impl Message {
             Payload::Json(payload) => match Data::json(payload) {
                 Ok(Data::Json(json)) => json.into(),
                 Ok(_) => payload.clone(),
-                Err(error) => return Err(Error::invalid(format!("not JSON: {error}"))),
+                Err(error) => {
+                    let sentence = format!("cannot be published as JSON: {error}");
+                    return Err(Error::invalid(sentence));
+                }
             },
         };
         selectors::channel(&self.channel)?;
@@ -407,6 +411,19 @@ mod tests {
         assert!(Message::json("a", "{").to_json(None).is_err());
         let keyed = Message::text("a", "x").random_idempotency_key();
         assert!(Batch::new([keyed]).request(&client).is_err());
+    }
+
+    #[test]
+    fn json_may_be_nested_as_deep_as_the_server_takes_it() {
+        let nested = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let written = |depth| Message::json("a", nested(depth)).to_json(Some(1));
+        let operation = written(Data::MAX_DEPTH).unwrap();
+        assert!(operation.contains(&nested(Data::MAX_DEPTH)));
+        let told = written(Data::MAX_DEPTH + 1).unwrap_err().to_string();
+        assert!(
+            told.starts_with("cannot be published as JSON: it is nested"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Client;
-use super::error::Error;
+use super::error::{Close, Error};
 use super::event::{Event, Gap, Incoming};
 use super::place::{Place, Start};
 use super::retry::Backoff;
@@ -61,6 +61,7 @@ impl Subscribe {
             ask,
             backoff,
             held: None,
+            farewell: None,
             reconnection_time: None,
         })
     }
@@ -96,6 +97,8 @@ pub struct Subscription {
     state: State,
     /// What came first on a connection, while the caller is told that there is one.
     held: Option<Incoming>,
+    /// The code of a `bye` on this connection, whose end is awaited.
+    farewell: Option<u16>,
     /// What `retry:` of an event stream has said; it holds for failures to connect, too.
     reconnection_time: Option<Duration>,
 }
@@ -195,6 +198,7 @@ impl Subscription {
 
     fn connect(&mut self) -> Result<Option<Item>, Error> {
         self.ask.start = self.place.start();
+        self.farewell = None;
         match transport::open(&self.client, self.transport, &self.ask) {
             Ok(way) => {
                 self.state = State::Open { way, silent: true };
@@ -237,7 +241,8 @@ impl Subscription {
                 self.place.gap(&gap);
                 return Ok(Some(Item::Gap(gap)));
             }
-            Incoming::Bye { retry, .. } => {
+            Incoming::Bye { code, retry } => {
+                self.farewell = code;
                 if let Some(wait) = retry {
                     self.backoff.hint(wait);
                 }
@@ -264,6 +269,7 @@ impl Subscription {
             self.state = State::Ended;
             return Err(Error::Stopped);
         }
+        let error = self.explained(error);
         let attempts = self.client.options().attempts;
         if !error.may_pass() || attempts.is_some_and(|most| self.backoff.failures() >= most) {
             self.state = State::Ended;
@@ -277,6 +283,17 @@ impl Subscription {
             until: Instant::now() + retry_in,
         };
         Ok(Item::Disconnected { error, retry_in })
+    }
+
+    /// An end that says nothing by itself, with what a `bye` before it said. Only a WebSocket's close
+    /// repeats the code.
+    fn explained(&mut self, error: Error) -> Error {
+        match (error, self.farewell.take()) {
+            (Error::Ended | Error::Connection(_) | Error::Silent(_), Some(code)) => {
+                Error::Closed(Close::of_bye(code))
+            }
+            (error, _) => error,
+        }
     }
 }
 

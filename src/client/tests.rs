@@ -399,6 +399,74 @@ fn close_codes_say_whether_to_come_back() {
     }
 }
 
+/// Says goodbye in the way of this stream, and hangs up.
+fn leaves(transport: Transport, bye: &'static str, code: u16) -> Act {
+    act(move |peer| {
+        let mut stream = Stream::begin(peer, transport, 0);
+        stream.say(bye);
+        match transport {
+            Transport::WebSocket => stream.peer.frame(0x88, &code.to_be_bytes()),
+            _ => stream.peer.send("0\r\n\r\n"),
+        }
+    })
+}
+
+#[test]
+fn every_stream_says_why_it_ended() {
+    for transport in STREAMS {
+        let bye = r#"{"op":"bye","code":1012,"retry_ms":1}"#;
+        let double = Double::playing([leaves(transport, bye, 1012)]);
+        let mut subscription = subscribe(&double.client(), transport);
+        assert_eq!(told(&mut subscription), "connected");
+        match next(&mut subscription) {
+            Ok(Item::Disconnected { error, .. }) => assert_eq!(
+                error.to_string(),
+                "the server ended the stream (1012: the server restarts)",
+                "{transport}"
+            ),
+            other => panic!("{transport}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_goodbye_for_good_names_no_time_and_ends_a_subscription_on_every_stream() {
+    for transport in STREAMS {
+        let bye = r#"{"op":"bye","code":4403}"#;
+        let double = Double::playing([leaves(transport, bye, 4403)]);
+        let mut subscription = subscribe(&double.client(), transport);
+        assert_eq!(told(&mut subscription), "connected");
+        match next(&mut subscription) {
+            Err(Error::Closed(close)) => assert_eq!(close.code, 4403, "{transport}"),
+            other => panic!("{transport}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_goodbye_counts_for_its_own_connection_only() {
+    for transport in [Transport::Sse, Transport::Ndjson] {
+        let ends = act(move |peer| {
+            let stream = Stream::begin(peer, transport, 0);
+            stream.peer.send("0\r\n\r\n");
+        });
+        let bye = r#"{"op":"bye","code":1012}"#;
+        let double = Double::playing([leaves(transport, bye, 1012), ends]);
+        let mut subscription = subscribe(&double.client(), transport);
+        assert_eq!(
+            told_in_all(&mut subscription, 3),
+            ["connected", "disconnected", "connected"],
+            "{transport}"
+        );
+        match next(&mut subscription) {
+            Ok(Item::Disconnected { error, .. }) => {
+                assert!(matches!(error, Error::Ended), "{transport}: {error}");
+            }
+            other => panic!("{transport}: {other:?}"),
+        }
+    }
+}
+
 #[test]
 fn a_server_that_says_when_to_come_back_is_not_seen_sooner() {
     let wait = Duration::from_millis(200);

@@ -6,7 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::{ConfigError, Place, Problem};
-use super::{Config, file};
+use super::written::{Value, Written};
+use super::{Config, Log, file, units};
 
 /// Where a file is looked for when none is named, in this order.
 const CANDIDATES: [&str; 2] = ["config.toml", "/etc/fourcast/config.toml"];
@@ -50,6 +51,27 @@ impl Config {
     /// [`Config::load`] with the environment of this process.
     pub fn load_with_environment(path: Option<&Path>) -> Result<Loaded, ConfigError> {
         Config::load(path, std::env::vars_os())
+    }
+}
+
+impl Log {
+    /// Reads what the variable `name` of the environment holds, by the rule for `log.level`.
+    ///
+    /// # Errors
+    /// What stood there and what may stand there.
+    pub fn from_variable(name: &str, text: &str) -> Result<Log, Problem> {
+        let written = Written {
+            place: Place::Variable(name.to_owned()),
+            value: Value::Bare(text.to_owned()),
+        };
+        match units::log_filter(&written) {
+            Ok(level) => Ok(Log { level }),
+            Err(message) => Err(Problem {
+                place: written.place,
+                key: String::new(),
+                message,
+            }),
+        }
     }
 }
 

@@ -441,6 +441,10 @@ impl Outbox {
 /// A stopping server says goodbye in the way of this stream.
 impl Leave for Outbox {
     fn leave(&self, leaving: Leaving) {
-        self.dismiss(leaving.kind(), "the server stops; come back");
+        let reason = match leaving {
+            Leaving::Away => "the server goes away",
+            Leaving::Restart => "the server restarts",
+        };
+        self.dismiss(leaving.kind(), reason);
     }
 }
