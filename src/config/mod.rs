@@ -89,9 +89,9 @@ pub struct Limits {
     pub channels: usize,
     /// The socket send buffer (`SO_SNDBUF`) of a connection, in bytes.
     pub send_buffer: usize,
-    /// Control messages (pongs, acks, errors) that may wait for one connection.
+    /// Control messages (acks, errors) that may wait for one connection.
     pub control_messages: usize,
-    /// Idempotency keys remembered at once.
+    /// Idempotency keys remembered at once; that of a batch counts once for each of its events.
     pub idempotency_keys: usize,
 }
 

@@ -146,9 +146,14 @@ impl Channel {
     /// Raises the mark: every event of this channel up to `seq` that was still owed is gone.
     pub fn lose(&self, seq: u64, reason: LossReason) {
         if reason == LossReason::Deleted {
-            self.deleted_through.fetch_max(seq, Ordering::AcqRel);
+            self.delete(seq);
         }
         self.lost_through.fetch_max(seq, Ordering::AcqRel);
+    }
+
+    /// Says that nothing up to `seq` is to be delivered any more, be it owed or not.
+    pub fn delete(&self, seq: u64) {
+        self.deleted_through.fetch_max(seq, Ordering::AcqRel);
     }
 
     /// The highest seq that retention or DELETE took; 0 for none.
@@ -156,19 +161,19 @@ impl Channel {
         self.lost_through.load(Ordering::Acquire)
     }
 
-    /// The highest seq that DELETE took; 0 for none.
+    /// The seq up to which DELETE forbids delivery; 0 for none.
     pub fn deleted_through(&self) -> u64 {
         self.deleted_through.load(Ordering::Acquire)
     }
 
     /// Whether something beyond `place` was lost, and why.
     pub fn lost_after(&self, place: u64) -> Option<LossReason> {
-        if self.deleted_through() > place {
-            Some(LossReason::Deleted)
-        } else if self.lost_through() > place {
-            Some(LossReason::Retention)
-        } else {
+        if self.lost_through() <= place {
             None
+        } else if self.deleted_through() > place {
+            Some(LossReason::Deleted)
+        } else {
+            Some(LossReason::Retention)
         }
     }
 }
@@ -231,6 +236,17 @@ mod tests {
         ] {
             assert_eq!(text.parse::<ChannelName>(), Err(why), "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_was_deleted_without_being_owed_is_no_loss() {
+        let channel = Channel::new("chat".parse().unwrap());
+        channel.delete(7);
+        assert_eq!(channel.deleted_through(), 7);
+        assert_eq!(channel.lost_after(0), None);
+        channel.lose(3, LossReason::Retention);
+        assert_eq!(channel.lost_after(0), Some(LossReason::Deleted));
+        assert_eq!(channel.lost_after(3), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::channel::ChannelName;
+use super::channel::{ChannelName, LossReason};
 use super::selector::Selection;
 use crate::event::Event;
 use crate::journal::{Limit, Loss};
@@ -222,7 +222,7 @@ impl Reader<'_> {
         if !self.selection.matches(event) || !self.selection.is_owed(event, self.now) {
             return true;
         }
-        if entry.is_lost() && !event.expired(self.now) {
+        if entry.is_deleted() || (entry.is_lost() && !event.expired(self.now)) {
             self.lose(event.channel.name(), entry);
             return true;
         }
@@ -246,6 +246,9 @@ impl Reader<'_> {
             channels: Vec::new(),
             folded: 0,
         });
+        if reason == LossReason::Deleted {
+            loss.reason = reason;
+        }
         match loss.channels.iter_mut().find(|(known, _)| known == name) {
             Some((_, mark)) => *mark = entry.seq(),
             None => loss.channels.push((name.clone(), entry.seq())),

@@ -57,6 +57,10 @@ struct Record {
     events: VecDeque<Arc<Event>>,
     bytes: usize,
     rule: Retention,
+    /// Before this time no event here outlives itself.
+    next_expiry: u64,
+    /// The folded mark when the record was made: the channel may have lost something up to there.
+    folded: u64,
 }
 
 impl MemoryJournal {
@@ -191,13 +195,17 @@ impl Journal for MemoryJournal {
     }
 
     fn forget(&self, channel: &ChannelName) -> bool {
+        let now = unix_millis();
         let mut state = self.writing();
+        let head = state.head;
         let Some(record) = state.channels.get_mut(channel) else {
             return false;
         };
         let gone = std::mem::take(&mut record.events);
         record.bytes = 0;
-        if let Some(last) = gone.back() {
+        // Also over what was never kept: it may still be on its way to those who are live.
+        record.channel.delete(head);
+        if let Some(last) = gone.iter().rfind(|event| !event.expired(now)) {
             record.channel.lose(last.id.seq, LossReason::Deleted);
             state.highest_loss = state.highest_loss.max(last.id.seq);
         }
@@ -212,6 +220,7 @@ impl Journal for MemoryJournal {
         let now = unix_millis();
         let mut state = self.writing();
         for name in state.overdue(now) {
+            state.sweep(&name, now);
             state.trim(&name, now);
         }
         state.keys.expire(now);
@@ -271,26 +280,17 @@ impl State {
 
     /// Lets go of the records that hold nothing, except those of `wanted`.
     fn fold_empty_records(&mut self, wanted: &HashSet<&ChannelName>) {
-        let folded = &mut self.folded;
+        let mut lost = 0;
         self.channels.retain(|name, record| {
             let keep = !record.events.is_empty() || wanted.contains(name);
             if !keep {
-                *folded = (*folded).max(record.channel.lost_through());
+                lost = record.channel.lost_through().max(lost);
             }
             keep
         });
-    }
-
-    /// A channel that begins. What all channels without a record may have lost, it may have lost too:
-    /// nobody knows any more whether it was one of them.
-    fn begin_channel(name: &ChannelName, folded: u64, rules: &Rules) -> Record {
-        let channel = Channel::new(name.clone());
-        channel.lose(folded, LossReason::Retention);
-        Record {
-            channel: Arc::new(channel),
-            events: VecDeque::new(),
-            bytes: 0,
-            rule: rules.rule_for(name),
+        if lost > 0 {
+            // Raised even over an older loss: whoever was excused up to the mark was not told of this one.
+            self.folded = lost.max(self.folded + 1);
         }
     }
 
@@ -299,8 +299,17 @@ impl State {
         self.head += 1;
         self.last_time = now;
         let folded = self.folded;
-        let record = self.channels.entry(draft.channel);
-        let record = record.or_insert_with_key(|name| Self::begin_channel(name, folded, rules));
+        let record = self
+            .channels
+            .entry(draft.channel)
+            .or_insert_with_key(|name| Record {
+                channel: Arc::new(Channel::new(name.clone())),
+                events: VecDeque::new(),
+                bytes: 0,
+                rule: rules.rule_for(name),
+                next_expiry: u64::MAX,
+                folded,
+            });
         let expires = draft
             .ttl
             .map(|ttl| now.saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)));
@@ -317,6 +326,7 @@ impl State {
             data: draft.data,
         });
         if draft.ttl.is_none_or(|ttl| !ttl.is_zero()) {
+            record.next_expiry = record.next_expiry.min(expires.unwrap_or(u64::MAX));
             record.events.push_back(event.clone());
             record.bytes += event.weight();
             self.bytes += event.weight();
@@ -329,19 +339,38 @@ impl State {
         event
     }
 
-    /// The channels whose oldest event is to go.
+    /// The channels of which something is to go.
     fn overdue(&self, now: u64) -> Vec<ChannelName> {
         let over = |record: &&Record| {
-            record
-                .events
-                .front()
-                .is_some_and(|oldest| record.is_over(oldest, now))
+            let oldest = record.events.front();
+            record.next_expiry <= now || oldest.is_some_and(|oldest| record.is_over(oldest, now))
         };
         self.channels
             .values()
             .filter(over)
             .map(|record| record.channel.name().clone())
             .collect()
+    }
+
+    /// Lets go of all events of a channel that outlived themselves, so that they push out no others.
+    fn sweep(&mut self, name: &ChannelName, now: u64) {
+        let Some(record) = self
+            .channels
+            .get_mut(name)
+            .filter(|record| record.next_expiry <= now)
+        else {
+            return;
+        };
+        let events = std::mem::take(&mut record.events).into_iter();
+        let (gone, kept): (VecDeque<_>, VecDeque<_>) = events.partition(|event| event.expired(now));
+        let expiries = kept.iter().filter_map(|event| event.expires);
+        record.next_expiry = expiries.min().unwrap_or(u64::MAX);
+        record.bytes = kept.iter().map(|event| event.weight()).sum();
+        self.some_empty |= kept.is_empty();
+        record.events = kept;
+        for event in gone {
+            self.let_go(&event);
+        }
     }
 
     /// Keeps a channel within its own rule.
@@ -405,6 +434,17 @@ impl Record {
             || oldest.expired(now)
     }
 
+    /// The place before the newest `count` events that are owed at `now`; `None` if there are none.
+    fn place_back(&self, count: usize, now: u64) -> Option<u64> {
+        let first = if self.next_expiry > now {
+            self.events.get(self.events.len().saturating_sub(count))
+        } else {
+            let owed = self.events.iter().rev().filter(|event| !event.expired(now));
+            owed.take(count).last()
+        };
+        first.map(|event| event.id.seq - 1)
+    }
+
     /// The events after `place`.
     fn after(&self, place: u64) -> impl Iterator<Item = &Arc<Event>> {
         self.events
@@ -446,11 +486,7 @@ impl State {
         } else {
             self.marks(selection, place)
         };
-        let folded = if self.counts_folded(selection) {
-            self.folded
-        } else {
-            0
-        };
+        let folded = self.folded_for(selection);
         Excerpt {
             head: self.head,
             candidates,
@@ -478,17 +514,24 @@ impl State {
         }
     }
 
-    /// Whether the selection asks for channels that have no record.
-    fn counts_folded(&self, selection: &Selection) -> bool {
+    /// The mark up to which channels that are asked for may have lost something before they had the
+    /// record that they have, if any.
+    fn folded_for(&self, selection: &Selection) -> u64 {
+        let of_channel = |name| {
+            self.channels
+                .get(name)
+                .map_or(self.folded, |record| record.folded)
+        };
         match selection.channels() {
-            Some(names) => names.iter().any(|name| !self.channels.contains_key(*name)),
-            None => true,
+            Some(names) => names.into_iter().map(of_channel).max().unwrap_or(0),
+            None => self.folded,
         }
     }
 
     /// Lets each channel begin `count` events back, and finds the place before all of these.
     fn start_back(&self, selection: &mut Selection, count: u64) -> u64 {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let now = unix_millis();
         let mut place = self.head;
         let names: Vec<_> = match selection.channels() {
             Some(names) => names.into_iter().cloned().collect(),
@@ -501,11 +544,7 @@ impl State {
             if selection.begins_after(&name).is_none() {
                 continue;
             }
-            let skipped = record.events.len().saturating_sub(count);
-            let first = record
-                .events
-                .get(skipped)
-                .map_or(self.head, |event| event.id.seq - 1);
+            let first = record.place_back(count, now).unwrap_or(self.head);
             place = place.min(first);
             selection.excuse(&name, first);
         }

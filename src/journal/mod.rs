@@ -2,6 +2,8 @@
 //! on [`Journal`]; the ones there are stand in files of their own.
 
 pub mod memory;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::fmt;

@@ -53,7 +53,9 @@ impl Shard {
     fn obey(&mut self, order: Order) -> Option<()> {
         match order {
             // Cleared before the tail is looked at, so that news which come meanwhile are told again.
-            Order::News => self.told.store(false, Ordering::Release),
+            // Swapped, since only that makes sure that what a publisher wrote before it found the flag
+            // set is seen here afterwards.
+            Order::News => drop(self.told.swap(false, Ordering::AcqRel)),
             Order::Join {
                 subscriber,
                 selection,

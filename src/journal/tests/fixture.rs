@@ -1,0 +1,218 @@
+//! A journal with a sink that remembers, and the few verbs in which the cases are told.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::config::{Config, Retention};
+use crate::event::{Cursor, Data, Event};
+use crate::hub::channel::ChannelName;
+use crate::hub::selector::Selector;
+use crate::journal::{
+    AppendError, Appended, Batch, Beginning, Draft, IdempotencyKey, Journal, Limit, Page, Sink,
+    Start,
+};
+
+/// How one kind of journal is opened.
+pub type Open = fn(&Config, Arc<dyn Sink>) -> Arc<dyn Journal>;
+
+/// How long a case waits for what must happen.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Bounds that no case reaches by accident.
+pub const AMPLE: Limit = Limit {
+    rows: 100_000,
+    events: 100_000,
+    bytes: usize::MAX,
+};
+
+/// Remembers what a journal committed and how often it announced that.
+#[derive(Default)]
+pub struct Heard {
+    events: Mutex<Vec<Arc<Event>>>,
+    announced: AtomicUsize,
+}
+
+impl Heard {
+    pub fn events(&self) -> Vec<Arc<Event>> {
+        self.events.lock().unwrap().clone()
+    }
+
+    /// What was committed behind the first `count` events.
+    pub fn since(&self, count: usize) -> Vec<Arc<Event>> {
+        self.events.lock().unwrap()[count..].to_vec()
+    }
+
+    pub fn seqs(&self) -> Vec<u64> {
+        seqs(&self.events())
+    }
+
+    pub fn announced(&self) -> usize {
+        self.announced.load(Ordering::SeqCst)
+    }
+}
+
+impl Sink for Heard {
+    fn committed(&self, events: &[Arc<Event>]) {
+        self.events.lock().unwrap().extend_from_slice(events);
+    }
+
+    fn announce(&self) {
+        self.announced.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// A journal under test.
+pub struct Fixture {
+    pub journal: Arc<dyn Journal>,
+    pub heard: Arc<Heard>,
+}
+
+impl Fixture {
+    pub fn open(open: Open) -> Self {
+        Self::with(open, |_| {})
+    }
+
+    pub fn with(open: Open, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::default();
+        change(&mut config);
+        let heard = Arc::new(Heard::default());
+        Fixture {
+            journal: open(&config, heard.clone()),
+            heard,
+        }
+    }
+
+    /// Appends one small event and gives its seq.
+    pub fn publish(&self, channel: &str) -> u64 {
+        self.publish_draft(draft(channel, "x"))
+    }
+
+    pub fn publish_draft(&self, draft: Draft) -> u64 {
+        let appended = self.append(vec![draft]).unwrap();
+        appended.receipts[0].id.seq
+    }
+
+    /// Appends so many small events to one channel.
+    pub fn publish_times(&self, count: usize, channel: &str) {
+        for _ in 0..count {
+            self.publish(channel);
+        }
+    }
+
+    /// Appends so many events of so many bytes to channel `a`.
+    pub fn publish_large(&self, count: usize, bytes: usize) {
+        for _ in 0..count {
+            self.publish_draft(draft("a", &"x".repeat(bytes)));
+        }
+    }
+
+    /// Appends one event to each of these channels.
+    pub fn publish_all(&self, channels: &[&str]) {
+        for channel in channels {
+            self.publish(channel);
+        }
+    }
+
+    pub fn append(&self, drafts: Vec<Draft>) -> Result<Appended, AppendError> {
+        self.journal.append(Batch { drafts, key: None })
+    }
+
+    pub fn append_with_key(
+        &self,
+        scope: &str,
+        key: &str,
+        payload: &str,
+    ) -> Result<Appended, AppendError> {
+        self.journal.append(keyed(scope, key, payload))
+    }
+
+    pub fn cursor(&self, seq: u64) -> Cursor {
+        Cursor {
+            epoch: self.journal.epoch(),
+            seq,
+        }
+    }
+
+    pub fn begin(&self, selectors: &str, start: Start) -> Beginning {
+        self.journal.begin(self::selectors(selectors), start)
+    }
+
+    pub fn after(&self, selectors: &str, seq: u64) -> Beginning {
+        let beginning = self.begin(selectors, Start::After(self.cursor(seq)));
+        assert_eq!(beginning.gap, None, "cursor {seq} is known");
+        beginning
+    }
+
+    /// Everything from this beginning on, in one page.
+    pub fn read(&self, beginning: &Beginning) -> Page {
+        self.read_within(beginning, AMPLE)
+    }
+
+    pub fn read_within(&self, beginning: &Beginning, limit: Limit) -> Page {
+        self.journal
+            .read(&beginning.selection, beginning.place, limit)
+    }
+
+    /// What somebody who comes with this start is given.
+    pub fn seqs_from(&self, selectors: &str, start: Start) -> Vec<u64> {
+        let page = self.read(&self.begin(selectors, start));
+        assert_eq!(page.loss, None, "{selectors} from {start:?}");
+        seqs(&page.events)
+    }
+
+    pub fn forget(&self, channel: &str) -> bool {
+        self.journal.forget(&name(channel))
+    }
+}
+
+pub fn name(channel: &str) -> ChannelName {
+    channel.parse().unwrap()
+}
+
+pub fn selectors(list: &str) -> Vec<Selector> {
+    list.split(',').map(|text| text.parse().unwrap()).collect()
+}
+
+pub fn draft(channel: &str, payload: &str) -> Draft {
+    Draft::new(name(channel), Data::Text(payload.into()))
+}
+
+pub fn keyed(scope: &str, key: &str, payload: &str) -> Batch {
+    let drafts = vec![draft("a", payload), draft("b", payload)];
+    let key = IdempotencyKey::new(scope, key, &drafts).unwrap();
+    Batch {
+        drafts,
+        key: Some(key),
+    }
+}
+
+pub fn seqs(events: &[Arc<Event>]) -> Vec<u64> {
+    events.iter().map(|event| event.id.seq).collect()
+}
+
+/// A rule for the channels of one selector.
+pub fn rule(pattern: &str) -> Retention {
+    Retention {
+        pattern: pattern.parse().unwrap(),
+        ..Retention::default()
+    }
+}
+
+/// At most so many events in the channels of one selector.
+pub fn keep(pattern: &str, max_events: usize) -> Retention {
+    Retention {
+        max_events,
+        ..rule(pattern)
+    }
+}
+
+/// Tries until `done`, within [`PATIENCE`].
+pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < deadline, "never came: {what}");
+        thread::yield_now();
+    }
+}
