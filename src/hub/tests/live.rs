@@ -56,9 +56,11 @@ fn what_piled_up_comes_in_one_run() {
 #[test]
 fn events_up_to_the_cursor_are_skipped_even_when_the_shard_is_not_there_yet() {
     let hub = hub(1, AMPLE);
-    let holder = Listener::answering(&hub, &[Answer::Hold]);
-    hub.listen(&holder, "hold");
     hub.say("hold");
+    hub.settle();
+    let holder = Listener::answering(&hub, &[Answer::Hold]);
+    hub.join_at(&holder, hub.at("hold", 0));
+    // The shard is held up while it seats somebody: it is at 1 when the next ones come.
     holder.wait_held();
     hub.say_all(&["a", "a", "a"]);
     let ahead = Listener::new(&hub);

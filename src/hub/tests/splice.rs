@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use super::listener::{Answer, Listener, Running, hub};
+use crate::hub::fanout::Run;
 use crate::journal::Start;
 
 const CHANNELS: [&str; 5] = ["a", "b", "r/1", "r/2", "s/t/u"];
@@ -128,4 +129,19 @@ fn who_joins_further_back_than_the_tail_falls_behind_at_once() {
     hub.join_at(&listener, hub.at("a", 3));
     assert_eq!(listener.wait_behind(), 3);
     assert!(listener.got().is_empty());
+}
+
+#[test]
+fn who_joins_further_back_than_one_run_falls_behind_at_once() {
+    let hub = hub(1, 10_000);
+    hub.say_times(Run::ENTRIES + 1, "a");
+    hub.settle();
+    let last = hub.head().seq;
+    let (far, near) = (Listener::new(&hub), Listener::new(&hub));
+    hub.join_at(&far, hub.at("a", 0));
+    hub.join_at(&near, hub.at("a", last - 10));
+    hub.settle();
+    assert_eq!(far.wait_behind(), 0);
+    assert!(far.got().is_empty());
+    assert_eq!(near.got(), (last - 9..=last).collect::<Vec<_>>());
 }
