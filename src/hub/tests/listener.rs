@@ -37,6 +37,8 @@ pub struct Notes {
     pub behind: Option<u64>,
     /// The places of which it was told.
     pub beats: Vec<u64>,
+    /// The places of which it was told because it had asked.
+    pub answered: Vec<u64>,
     /// What it answers to the next offers; afterwards it takes all of them.
     pub answers: VecDeque<Answer>,
     /// How many runs it was offered.
@@ -217,6 +219,12 @@ impl Subscriber for Listener {
 
     fn beat(&self, place: u64) -> Offer {
         self.notes().beats.push(place);
+        self.changed.notify_all();
+        Offer::Taken
+    }
+
+    fn answer(&self, place: u64) -> Offer {
+        self.notes().answered.push(place);
         self.changed.notify_all();
         Offer::Taken
     }

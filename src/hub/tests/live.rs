@@ -150,6 +150,25 @@ fn a_beat_tells_how_far_a_live_subscriber_is() {
 }
 
 #[test]
+fn who_asks_is_told_when_it_has_everything_published_before() {
+    for list in ["a", "a,b"] {
+        let hub = hub(1, AMPLE);
+        let holder = Listener::answering(&hub, &[Answer::Hold]);
+        let listener = Listener::new(&hub);
+        hub.listen(&holder, "hold");
+        hub.listen(&listener, list);
+        hub.say("hold");
+        holder.wait_held();
+        hub.say_all(&["a", "c", "a"]);
+        hub.ask(listener.name());
+        holder.release();
+        let notes = listener.wait("it is told", |notes| !notes.answered.is_empty());
+        assert_eq!(notes.answered, [4], "{list}");
+        assert_eq!(notes.got, [2, 4], "{list}");
+    }
+}
+
+#[test]
 fn closing_offers_what_was_published_and_refuses_more() {
     let hub = hub(2, AMPLE);
     let listeners = [0; 4].map(|_| Listener::new(&hub));
