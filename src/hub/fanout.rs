@@ -61,7 +61,8 @@ pub struct Run<'a> {
 impl Run<'_> {
     /// The most events of one run, which is the most slices that one send takes (`IOV_MAX`).
     pub const ENTRIES: usize = 1024;
-    /// The payload bytes after which a run ends, unless its only event has more.
+    /// The bytes after which a run ends, as [`Event::weight`](crate::event::Event::weight) counts them, unless
+    /// its only event has more.
     pub const BYTES: usize = 64 * 1024;
 
     /// The place before its first event.

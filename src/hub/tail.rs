@@ -130,7 +130,7 @@ impl Tail {
         self.head.store(last.id.seq, Ordering::Release);
     }
 
-    /// Every event after `place`, at most `rows` and about `bytes` of payload, as it came, whatever was
+    /// Every event after `place`, at most `rows` and about `bytes`, as it came, whatever was
     /// lost since. `None` when some have left the tail.
     pub fn stretch(&self, place: u64, rows: usize, bytes: usize) -> Option<Vec<Arc<Entry>>> {
         if place >= self.head() {

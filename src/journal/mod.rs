@@ -344,7 +344,7 @@ pub struct Limit {
     pub rows: usize,
     /// Events returned.
     pub events: usize,
-    /// Payload bytes returned, unless the first event alone has more.
+    /// Bytes returned, as [`Event::weight`] counts them, unless the first event alone has more.
     pub bytes: usize,
 }
 
