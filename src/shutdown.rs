@@ -159,3 +159,115 @@ pub fn abort(what: &str) -> ! {
     log::error!("fatal: {what}; this is a bug in fourcast, the process ends");
     std::process::abort()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Notes every goodbye.
+    #[derive(Default)]
+    struct Guest(Mutex<Vec<Leaving>>);
+
+    impl Guest {
+        fn told(&self) -> Vec<Leaving> {
+            self.0.lock().unwrap().clone()
+        }
+    }
+
+    impl Leave for Guest {
+        fn leave(&self, leaving: Leaving) {
+            self.0.lock().unwrap().push(leaving);
+        }
+    }
+
+    fn guest() -> Arc<Guest> {
+        Arc::default()
+    }
+
+    #[test]
+    fn everyone_who_speaks_for_a_connection_says_goodbye_once() {
+        let shutdown = Shutdown::default();
+        let (connection, first, second) = (guest(), guest(), guest());
+        let one = shutdown.berth(connection.clone());
+        let other = shutdown.clone().berth(connection.clone());
+        one.hold(first.clone());
+        other.hold(second.clone());
+        assert_eq!(shutdown.begun(), None);
+        shutdown.begin(Leaving::Restart);
+        shutdown.begin(Leaving::Away);
+        assert_eq!(shutdown.begun(), Some(Leaving::Restart));
+        assert_eq!(first.told(), [Leaving::Restart]);
+        assert_eq!(second.told(), [Leaving::Restart]);
+        assert!(connection.told().is_empty(), "nothing is cut yet");
+    }
+
+    #[test]
+    fn whoever_comes_after_the_beginning_is_told_at_once() {
+        let shutdown = Shutdown::default();
+        shutdown.begin(Leaving::Away);
+        let (connection, late) = (guest(), guest());
+        shutdown.berth(connection.clone()).hold(late.clone());
+        assert_eq!(late.told(), [Leaving::Away]);
+        assert!(connection.told().is_empty());
+    }
+
+    #[test]
+    fn only_the_last_who_speaks_for_a_connection_is_told() {
+        let shutdown = Shutdown::default();
+        let (before, after) = (guest(), guest());
+        let berth = shutdown.berth(guest());
+        berth.hold(before.clone());
+        berth.hold(after.clone());
+        shutdown.begin(Leaving::Away);
+        assert!(before.told().is_empty());
+        assert_eq!(after.told(), [Leaving::Away]);
+    }
+
+    #[test]
+    fn a_connection_that_answers_a_request_is_not_disturbed_but_can_be_cut() {
+        let shutdown = Shutdown::default();
+        let (connection, idle) = (guest(), guest());
+        let berth = shutdown.berth(connection.clone());
+        berth.hold(idle.clone());
+        berth.release();
+        shutdown.begin(Leaving::Restart);
+        assert!(idle.told().is_empty() && connection.told().is_empty());
+        shutdown.cut();
+        assert_eq!(connection.told(), [Leaving::Restart]);
+        assert!(idle.told().is_empty());
+    }
+
+    #[test]
+    fn whoever_has_gone_is_neither_told_nor_cut() {
+        let shutdown = Shutdown::default();
+        let (connection, gone) = (guest(), guest());
+        let berth = shutdown.berth(connection.clone());
+        berth.hold(gone.clone());
+        drop(berth);
+        assert_eq!(Arc::strong_count(&gone), 1, "the list lets go of it");
+        shutdown.begin(Leaving::Away);
+        shutdown.cut();
+        assert!(gone.told().is_empty() && connection.told().is_empty());
+    }
+
+    /// Leaves its berth while it says goodbye, as a connection may that ends by it.
+    struct Hasty(Mutex<Option<Berth>>);
+
+    impl Leave for Hasty {
+        fn leave(&self, _: Leaving) {
+            drop(self.0.lock().unwrap().take());
+        }
+    }
+
+    #[test]
+    fn one_who_leaves_the_list_while_it_is_told_holds_nobody_up() {
+        let shutdown = Shutdown::default();
+        let hasty = Arc::new(Hasty(Mutex::new(Some(shutdown.berth(guest())))));
+        if let Some(berth) = &*hasty.0.lock().unwrap() {
+            berth.hold(hasty.clone());
+        }
+        shutdown.begin(Leaving::Away);
+        assert!(hasty.0.lock().unwrap().is_none());
+        assert_eq!(Arc::strong_count(&hasty), 1);
+    }
+}

@@ -162,7 +162,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 pub fn not_json(error: crate::event::NotJson) -> Refusal {
     Refusal::new(
         Kind::BadPayload,
-        format!("the payload is not JSON: {error}"),
+        format!("the payload cannot be published as JSON: {error}"),
     )
 }
 

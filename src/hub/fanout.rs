@@ -200,7 +200,8 @@ impl Fanout {
     pub fn flush(&self, deadline: Instant) {
         let (done, offered) = bounded(self.shards.len());
         for shard in &self.shards {
-            let _ = shard.orders.send(Order::Flush(done.clone()));
+            let order = Order::Flush(done.clone());
+            let _ = shard.orders.send_deadline(order, deadline);
         }
         drop(done);
         // Ends with an error when all have answered, or when it is late.

@@ -10,6 +10,8 @@ pub mod fanout;
 mod publish;
 pub mod selector;
 pub mod tail;
+#[cfg(test)]
+mod tests;
 
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;

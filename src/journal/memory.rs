@@ -261,7 +261,7 @@ impl State {
         if self.has_room_for(&wanted, rules) {
             return Ok(());
         }
-        if std::mem::take(&mut self.some_empty) {
+        if self.some_empty {
             self.fold_empty_records(&wanted);
         }
         match self.has_room_for(&wanted, rules) {
@@ -280,14 +280,19 @@ impl State {
 
     /// Lets go of the records that hold nothing, except those of `wanted`.
     fn fold_empty_records(&mut self, wanted: &HashSet<&ChannelName>) {
-        let mut lost = 0;
+        let (mut lost, mut spared) = (0, false);
         self.channels.retain(|name, record| {
-            let keep = !record.events.is_empty() || wanted.contains(name);
+            if !record.events.is_empty() {
+                return true;
+            }
+            let keep = wanted.contains(name);
+            spared |= keep;
             if !keep {
                 lost = record.channel.lost_through().max(lost);
             }
             keep
         });
+        self.some_empty = spared;
         if lost > 0 {
             // Raised even over an older loss: whoever was excused up to the mark was not told of this one.
             self.folded = lost.max(self.folded + 1);

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::ceilings;
 use super::stream::{ReadError, Stream};
-use crate::delivery::{Context, long_poll, poll, stream as streaming, websocket};
+use crate::delivery::framing::Framing;
+use crate::delivery::{Context, Query, long_poll, poll, stream as streaming, websocket};
 use crate::exchange::origin::{self, Visitor};
 use crate::exchange::publish::Publication;
 use crate::exchange::{Plan, plan};
 use crate::http::body::Decoder;
-use crate::http::head::{BodyFraming, Ceilings, Head, HeadParser};
+use crate::http::head::{BodyFraming, Head, HeadParser};
 use crate::http::response::{Answering, CONTINUE, Response};
 use crate::http::{Method, Version};
 use crate::refusal::{Kind, Refusal};
@@ -95,63 +97,71 @@ impl Connection {
             body_read: head.body == BodyFraming::None,
             head,
         };
-        let planned = origin::check(&request.head, &self.context.config, self.stream.local())
-            .and_then(|()| plan(&self.context, &request.head, &request.visitor));
-        match planned {
-            Ok(plan) => self.follow(plan, &mut request),
+        let outcome = origin::check(&request.head, &self.context.config, self.stream.local())
+            .and_then(|()| plan(&self.context, &request.head, &request.visitor))
+            .and_then(|plan| self.follow(plan, &mut request));
+        match outcome {
+            Ok(after) => after,
             Err(refusal) => self.refuse(Some(&mut request), refusal),
         }
     }
 
     /// Goes where the request leads.
-    fn follow(&mut self, plan: Plan, request: &mut Request) -> After {
-        if let Plan::Publish(publication) = plan {
-            return match self.publish(publication, request) {
-                Ok(response) => self.answer(request, response),
-                Err(refusal) => self.refuse(Some(request), refusal),
-            };
+    fn follow(&mut self, plan: Plan, request: &mut Request) -> Result<After, Refusal> {
+        if !matches!(plan, Plan::Publish(_)) {
+            self.skip_body(request)?;
         }
-        if let Err(refusal) = self.skip_body(request) {
-            return self.refuse(Some(request), refusal);
-        }
-        match plan {
+        Ok(match plan {
             Plan::Answer(response) => self.answer(request, response),
+            Plan::Publish(publication) => {
+                let response = self.publish(publication, request)?;
+                self.answer(request, response)
+            }
             Plan::Forget(channel) => {
                 self.context.hub.forget(&channel);
                 self.answer(request, Response::new(204))
             }
             Plan::Poll(query) => self.answer(request, poll::answer(&self.context, &query)),
-            Plan::LongPoll(query, wait) => {
-                // A HEAD never waits.
-                let patience = if request.head.method == Method::Head {
-                    Duration::ZERO
-                } else {
-                    wait
-                };
-                let waited =
-                    long_poll::answer(&self.context, &self.stream, &self.berth, &query, patience);
-                match waited.map(|response| long_poll::granting(response, wait)) {
-                    Some(response) => self.answer(request, response),
-                    None => After::Close,
-                }
-            }
+            Plan::LongPoll(query, wait) => self.long_poll(request, &query, wait),
             Plan::Stream(query, framing, head) => {
-                let begun = self.write(request, &request.visitor.decorate(head), false);
-                if begun && request.head.method != Method::Head {
-                    self.buffer = Vec::new();
-                    streaming::serve(&self.context, &self.stream, &self.berth, &query, framing);
-                }
-                After::Close
+                self.stream_events(request, &query, framing, head)
             }
-            Plan::WebSocket(query, response) => {
-                if self.write(request, &response, false) {
-                    let early = std::mem::take(&mut self.buffer);
-                    websocket::serve(&self.context, &self.stream, &self.berth, &query, &early);
-                }
-                After::Close
-            }
-            Plan::Publish(_) => After::Close,
+            Plan::WebSocket(query, response) => self.speak_websocket(request, &query, &response),
+        })
+    }
+
+    fn long_poll(&mut self, request: &Request, query: &Query, wait: Duration) -> After {
+        // A HEAD never waits.
+        let is_head = request.head.method == Method::Head;
+        let patience = if is_head { Duration::ZERO } else { wait };
+        match long_poll::answer(&self.context, &self.stream, &self.berth, query, patience) {
+            Some(response) => self.answer(request, long_poll::granting(response, wait)),
+            None => After::Close,
         }
+    }
+
+    fn stream_events(
+        &mut self,
+        request: &Request,
+        query: &Query,
+        framing: &'static dyn Framing,
+        head: Response,
+    ) -> After {
+        let begun = self.write(request, &request.visitor.decorate(head), false);
+        if begun && request.head.method != Method::Head {
+            // What else the client sent means nothing, and a stream may live for long.
+            self.buffer = Vec::new();
+            streaming::serve(&self.context, &self.stream, &self.berth, query, framing);
+        }
+        After::Close
+    }
+
+    fn speak_websocket(&mut self, request: &Request, query: &Query, response: &Response) -> After {
+        if self.write(request, response, false) {
+            let early = std::mem::take(&mut self.buffer);
+            websocket::serve(&self.context, &self.stream, &self.berth, query, &early);
+        }
+        After::Close
     }
 
     fn publish(
@@ -170,12 +180,7 @@ impl Connection {
 impl Connection {
     /// The next head; `None` when there is none to come.
     fn read_head(&mut self) -> Result<Option<Head>, Refusal> {
-        let limits = &self.context.config.limits;
-        let ceilings = Ceilings {
-            head_bytes: limits.head_bytes,
-            target_bytes: limits.target_bytes,
-            fields: limits.fields,
-        };
+        let ceilings = ceilings(&self.context.config.limits);
         let mut parser = HeadParser::default();
         let mut deadline = None;
         loop {
@@ -283,9 +288,11 @@ impl Connection {
             return After::Drain;
         };
         // What waits for a 100 sends no body after a final answer, or sends it all the same: nobody knows.
-        let whole = request.body_read
-            || (!request.head.expects_continue() && self.skip_small_body(request));
-        if whole && !breaks_framing(refusal.kind) {
+        let whole = |connection: &mut Self, request: &mut Request| {
+            request.body_read
+                || (!request.head.expects_continue() && connection.skip_small_body(request))
+        };
+        if !breaks_framing(refusal.kind) && whole(self, request) {
             return self.answer(request, response);
         }
         self.write(request, &request.visitor.decorate(response), false);

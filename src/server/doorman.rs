@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::ceilings;
 use super::stream::Stream;
 use crate::delivery::control::Control;
 use crate::delivery::framing::Framing as _;
@@ -16,7 +17,7 @@ use crate::delivery::{Context, sse};
 use crate::exchange::origin::{self, Visitor};
 use crate::exchange::{healthy, stream_head};
 use crate::http::fields::accepts;
-use crate::http::head::{Ceilings, Head, HeadParser};
+use crate::http::head::{Head, HeadParser};
 use crate::http::response::{Answering, Response};
 use crate::http::{Method, Version};
 use crate::hub::fanout::or_abort;
@@ -171,12 +172,7 @@ fn turn_away_event_source(
 }
 
 fn read_head(context: &Context, stream: &Stream) -> Option<Head> {
-    let limits = &context.config.limits;
-    let ceilings = Ceilings {
-        head_bytes: limits.head_bytes,
-        target_bytes: limits.target_bytes,
-        fields: limits.fields,
-    };
+    let ceilings = ceilings(&context.config.limits);
     let deadline = Instant::now() + PATIENCE;
     let mut parser = HeadParser::default();
     let mut buffer = Vec::new();

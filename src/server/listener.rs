@@ -183,15 +183,45 @@ impl Door {
     }
 }
 
-/// One connection from its first byte to its last. A panic in here is a bug of ours, and ends this
-/// connection only.
+/// One connection from its first byte to its last.
 fn serve(connection: Connection) {
     let stream = connection.stream().clone();
-    if catch_unwind(AssertUnwindSafe(|| connection.serve())).is_err() {
+    contain(&stream, || connection.serve());
+}
+
+/// Runs what belongs to one connection. A panic in it is a bug of ours, and ends this connection only.
+fn contain(stream: &Stream, body: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(body)).is_err() {
         log::error!(
             "{}: a panic ended this connection; this is a bug in fourcast",
             stream.peer()
         );
         stream.shutdown();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    #[test]
+    fn a_panic_ends_its_connection_and_nothing_else() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        let permits = Permits::new(1);
+        let stream = Stream::new(socket, permits.try_take()).unwrap();
+        contain(&stream, || panic!("a bug, as this test wants it"));
+        assert_eq!(
+            client.read(&mut [0; 1]).unwrap(),
+            0,
+            "the connection has ended"
+        );
+        drop(stream);
+        assert!(permits.try_take().is_some(), "its place is free");
     }
 }

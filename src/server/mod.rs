@@ -20,9 +20,10 @@ use self::budget::Budget;
 use self::doorman::Doormen;
 use self::listener::Listener;
 use self::permit::Permits;
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::delivery::Context;
 use crate::delivery::catch_up::CatchUp;
+use crate::http::head::Ceilings;
 use crate::hub::{Hub, cores};
 use crate::journal::{Draft, Receipt};
 use crate::refusal::{Kind, Refusal};
@@ -164,5 +165,14 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.end(Leaving::Away);
+    }
+}
+
+/// The bounds of a request's head.
+fn ceilings(limits: &Limits) -> Ceilings {
+    Ceilings {
+        head_bytes: limits.head_bytes,
+        target_bytes: limits.target_bytes,
+        fields: limits.fields,
     }
 }

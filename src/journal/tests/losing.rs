@@ -291,6 +291,7 @@ pub fn a_batch_counts_its_own_channels_against_the_bound(open: Open) {
     let batch = vec![draft("a", "x"), draft("b", "x")];
     let refused = fixture.append(batch).unwrap_err();
     assert_eq!(refused, AppendError::TooManyChannels);
+    assert_eq!(fixture.publish("b"), 2, "the empty one still makes room");
 }
 
 pub fn nothing_is_refused_where_the_channel_is_there_already(open: Open) {

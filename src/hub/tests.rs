@@ -1,0 +1,7 @@
+//! The hub with subscribers that do what a test tells them.
+
+mod behind;
+mod listener;
+mod live;
+mod splice;
+mod tail;

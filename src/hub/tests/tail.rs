@@ -1,0 +1,130 @@
+//! What a subscriber is told out of the tail is what the journal would tell it.
+
+use std::time::Duration;
+
+use super::listener::{PAGE, hub, hub_with};
+use crate::config::Retention;
+use crate::hub::channel::LossReason;
+use crate::hub::tail::Page;
+use crate::journal::{Draft, Limit, Start};
+
+fn seqs(page: &Page) -> Vec<u64> {
+    page.entries.iter().map(|entry| entry.seq()).collect()
+}
+
+fn fleeting(channel: &str) -> Draft {
+    Draft::text(channel.parse().unwrap(), "x").with_ttl(Duration::ZERO)
+}
+
+#[test]
+fn a_page_is_the_same_from_the_tail_and_from_the_journal() {
+    let (long, short) = (hub(1, 1_000), hub(1, 1));
+    for _ in 0..10 {
+        for channel in ["a", "b", "r/1"] {
+            assert_eq!(long.say(channel), short.say(channel));
+        }
+    }
+    let limit = Limit { events: 4, ..PAGE };
+    for list in ["a", "a,b", "r/*", "**"] {
+        let mut place = 0;
+        while place < 30 {
+            let from_tail = long.read(&long.at(list, place).selection, place, limit);
+            let from_journal = short.read(&short.at(list, place).selection, place, limit);
+            assert_eq!(seqs(&from_tail), seqs(&from_journal), "{list} {place}");
+            assert_eq!(from_tail.more, from_journal.more, "{list} {place}");
+            place = from_tail.cursor;
+        }
+    }
+}
+
+#[test]
+fn an_event_without_time_to_live_is_for_those_who_were_there() {
+    let hub = hub(1, 100);
+    let there = hub.begin_at("a", Start::Now).selection;
+    hub.publish(fleeting("a")).unwrap();
+    assert_eq!(seqs(&hub.read(&there, 0, PAGE)), [1]);
+    let late = hub.at("a", 0).selection;
+    let page = hub.read(&late, 0, PAGE);
+    assert!(page.entries.is_empty() && page.loss.is_none());
+}
+
+#[test]
+fn what_was_deleted_is_read_by_nobody_though_it_was_for_those_who_were_there() {
+    let hub = hub(1, 100);
+    let there = hub.begin_at("a", Start::Now).selection;
+    hub.publish(fleeting("a")).unwrap();
+    hub.say("a");
+    hub.publish(fleeting("a")).unwrap();
+    assert!(hub.forget(&"a".parse().unwrap()));
+    let page = hub.read(&there, 0, PAGE);
+    assert!(page.entries.is_empty());
+    let loss = page.loss.unwrap();
+    assert_eq!(loss.reason, LossReason::Deleted);
+    assert_eq!(loss.channels, [("a".parse().unwrap(), 2)]);
+}
+
+#[test]
+fn deletion_counts_more_than_retention() {
+    let hub = hub_with(1, 100, |config| {
+        config.channels = vec![Retention {
+            max_events: 1,
+            ..Retention::default()
+        }];
+    });
+    hub.say_all(&["a", "a", "b"]);
+    assert!(hub.forget(&"b".parse().unwrap()));
+    let loss = hub.read(&hub.at("**", 0).selection, 0, PAGE).loss.unwrap();
+    assert_eq!(loss.reason, LossReason::Deleted);
+    assert_eq!(loss.channels.len(), 2);
+}
+
+#[test]
+fn what_retention_took_is_a_loss_though_the_tail_still_has_it() {
+    let hub = hub_with(1, 100, |config| {
+        config.channels = vec![Retention {
+            max_events: 1,
+            ..Retention::default()
+        }];
+    });
+    hub.say_all(&["a", "a", "b", "a"]);
+    let mut selection = hub.at("**", 0).selection;
+    let loss = hub.read(&selection, 0, PAGE).loss.unwrap();
+    assert_eq!(loss.reason, LossReason::Retention);
+    assert_eq!(loss.channels, [("a".parse().unwrap(), 2)]);
+    loss.excuse(&mut selection);
+    let page = hub.read(&selection, 0, PAGE);
+    assert_eq!((seqs(&page), page.loss), (vec![3, 4], None));
+}
+
+#[test]
+fn a_beginning_without_a_cursor_is_not_told_of_it() {
+    let hub = hub_with(1, 100, |config| {
+        config.channels = vec![Retention {
+            max_events: 1,
+            ..Retention::default()
+        }];
+    });
+    hub.say_all(&["a", "a", "b", "a"]);
+    for list in ["a,b", "**"] {
+        for start in [Start::Earliest, Start::Last(3), Start::Since(0)] {
+            let beginning = hub.begin_at(list, start);
+            let page = hub.read(&beginning.selection, beginning.place, PAGE);
+            assert_eq!((seqs(&page), page.loss), (vec![3, 4], None));
+        }
+    }
+}
+
+#[test]
+fn the_bytes_of_the_tail_are_bounded_too() {
+    let hub = hub_with(1, 1_000, |config| config.fanout.tail_bytes = 2_000);
+    hub.say_times(50, "a");
+    assert!(hub.tail.stretch(0, 100, usize::MAX).is_none());
+    let stretch = hub.tail.stretch(45, 100, usize::MAX).unwrap();
+    assert_eq!(stretch.last().unwrap().seq(), 50);
+    let page = hub.read(&hub.at("a", 0).selection, 0, PAGE);
+    assert_eq!(
+        page.entries.len(),
+        50,
+        "the journal has what the tail has not"
+    );
+}
