@@ -17,6 +17,7 @@ main() {
   check a_batch_is_published_whole_and_in_order
   check a_bad_line_refuses_the_whole_batch
   check a_poll_resumes_page_by_page
+  check a_page_backwards_leads_backwards
   check nothing_new_is_304
   check a_long_poll_answers_at_the_first_event
   check a_long_poll_without_an_event_is_empty_in_time
@@ -29,7 +30,9 @@ main() {
   check delete_is_told_as_a_gap
   check a_list_and_a_pattern_are_subscribed_to_together
   check a_websocket_without_upgrade_is_426
+  check a_repeated_publish_is_one_event_on_every_way
   check a_refusal_says_what_to_do
+  check a_refused_page_may_not_read_its_refusal
   check a_preflight_is_answered
   check http_1_0_gets_its_answer
   printf 'curl: %d passed, %d failed\n' "$passed" "$failed"
@@ -87,11 +90,22 @@ a_poll_resumes_page_by_page() {
   same "$(numbers "$(request "$channel?after=$after")")" ''
 }
 
+a_page_backwards_leads_backwards() {
+  batch 1 5 >/dev/null
+  answer=$(request -D "$scratch/head" "$channel?before=0000000000-1&limit=2")
+  contains "$answer" '"gap":{"reason":"epoch","from":"0000000000-1"'
+  same "$(numbers "$answer")" "$(seq 4 5)"
+  same "$(header etag <"$scratch/head")$(header last-event-id <"$scratch/head")" ''
+  same "$(numbers "$(request "$channel?before=$(cursor "$answer")")")" "$(seq 1 3)"
+  same "$(status "$channel?before=$(cursor "$answer")&last=1")" 400
+}
+
 nothing_new_is_304() {
   post -d hi "$channel"
   etag=$(request -D - -o /dev/null "$channel" | header etag)
   matches "$etag" '^"[^"]+"$'
   same "$(status -H "If-None-Match: $etag" "$channel")" 304
+  same "$(status -H "If-None-Match: \"other\", W/$etag" "$channel")" 304
   post -d more "$channel"
   same "$(status -H "If-None-Match: $etag" "$channel")" 200
 }
@@ -168,8 +182,9 @@ raw_is_the_payload_alone() {
 
 head_tells_what_get_would_and_never_waits() {
   post -d hi "$channel"
-  head=$(request -I "$channel?wait=600&after=now")
+  head=$(request -I "$channel?wait=10&after=now")
   contains "$head" 'HTTP/1.1 200'
+  same "$(header preference-applied <<<"$head")" wait=10
   contains "$(header cache-control <<<"$head")" no-store
   matches "$(header last-event-id <<<"$head")" '^[0-9a-z]{10}-[0-9]+$'
   head=$(request -I -H 'Accept: text/event-stream' "$channel")
@@ -213,6 +228,24 @@ a_refusal_says_what_to_do() {
   same "$(status -H 'Host: evil.example' "$channel")" 421
   same "$(status -H 'Origin: https://evil.example' -d hi "$channel")" 403
   same "$(status -X BREW "$channel")" 501
+}
+
+a_repeated_publish_is_one_event_on_every_way() {
+  request -H 'Idempotency-Key: "k1"' --json '{ "n": 1 }' "$channel" >"$scratch/first"
+  printf '{"data":{"n":1}}\n' |
+    request -H 'Idempotency-Key: k1' -H 'Content-Type: application/x-ndjson' --data-binary @- "$channel" >"$scratch/second"
+  same "$(ids "$(cat "$scratch/second")")" "$(ids "$(cat "$scratch/first")")"
+  same "$(status -H 'Idempotency-Key: k1' --json '{"n":2}' "$channel")" 422
+  same "$(numbers "$(request "$channel")")" 1
+}
+
+a_refused_page_may_not_read_its_refusal() {
+  head=$(request -i -H 'Origin: https://evil.example' "$channel")
+  contains "$head" 'HTTP/1.1 403'
+  same "$(header access-control-allow-origin <<<"$head")" ''
+  head=$(request -i -H 'Origin: http://localhost:9000' "$channel?after=nonsense")
+  contains "$head" 'HTTP/1.1 400'
+  same "$(header access-control-allow-origin <<<"$head")" http://localhost:9000
 }
 
 a_preflight_is_answered() {
