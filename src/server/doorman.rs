@@ -14,6 +14,7 @@ use super::stream::Stream;
 use crate::delivery::control::Control;
 use crate::delivery::framing::Framing as _;
 use crate::delivery::{Context, sse};
+use crate::exchange::negotiate::Parameters;
 use crate::exchange::origin::{self, Visitor};
 use crate::exchange::{healthy, stream_head};
 use crate::http::fields::accepts;
@@ -138,12 +139,20 @@ fn write_refusal(context: &Context, head: &Head, local: SocketAddr, out: &mut Ve
     let response = match origin::check(head, &context.config, local) {
         Err(refusal) => Response::refusal(&refusal, None),
         Ok(()) if head.path() == "/-/healthy" => healthy(),
-        Ok(()) if accepts(head.fields.get_all("Accept"), "text/event-stream") => {
+        Ok(()) if asks_for_sse(head) => {
             return turn_away_event_source(context, head, &answering, out);
         }
         Ok(()) => Response::refusal(&full, Some(context.retry_after())),
     };
     visitor.decorate(response).encode(&answering, out);
+}
+
+fn asks_for_sse(head: &Head) -> bool {
+    let parameters = Parameters::parse(head.query());
+    match parameters.get("transport") {
+        Ok(Some(transport)) => transport == "sse",
+        _ => accepts(head.fields.get_all("Accept"), "text/event-stream"),
+    }
 }
 
 /// Any status but 200 would stop a browser's EventSource for good.

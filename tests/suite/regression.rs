@@ -300,3 +300,18 @@ fn a_stop_waited_for_everyone_at_the_door() {
         .expect("it stops");
     drop(silent);
 }
+
+#[test]
+fn the_door_refused_an_eventsource_that_named_its_way_in_the_url() {
+    let server = Fixture::start(|config| config.limits.connections = 1);
+    let mut held = server.connect();
+    held.send(request("GET", "/quiet", &[], b""));
+    assert_eq!(Response::read(&mut held, "GET").status(), 200);
+    let turned_away = server.get("/chat?transport=sse", &[]);
+    assert_eq!(turned_away.status(), 200);
+    assert!(
+        turned_away.text().contains("retry: "),
+        "{}",
+        turned_away.text()
+    );
+}
