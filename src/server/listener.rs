@@ -18,6 +18,7 @@ use super::stream::Stream;
 use crate::config::Config;
 use crate::delivery::Context;
 use crate::hub::fanout::or_abort;
+use crate::seldom::Seldom;
 
 /// The stack of a connection's thread, in bytes of address space; only what is touched costs memory.
 const STACK: usize = 256 * 1024;
@@ -25,6 +26,8 @@ const STACK: usize = 256 * 1024;
 const BACKLOG: i32 = 4096;
 /// How long to wait after an error that going on at once would only repeat (EMFILE, ENOMEM).
 const BACK_OFF: Duration = Duration::from_millis(100);
+
+static FAILED: Seldom = Seldom::new();
 
 /// The accepting thread.
 pub(super) struct Listener {
@@ -172,7 +175,7 @@ impl Door {
         ) {
             return;
         }
-        log::error!("cannot accept connections: {error}; trying again");
+        FAILED.say(|more| log::error!("cannot accept connections: {error}; trying again{more}"));
         self.back_off();
     }
 
