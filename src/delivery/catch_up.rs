@@ -10,12 +10,11 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::control::Gap;
+use super::gap_in;
 use super::outbox::errand::Place;
 use super::outbox::{Flushed, Outbox};
 use crate::hub::fanout::{Offer, Run, Subscriber, SubscriberId, or_abort};
-use crate::hub::tail::Page;
-use crate::journal::{GapReason, Limit};
+use crate::journal::Limit;
 
 /// What one look after a subscriber came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +32,7 @@ pub enum Step {
 }
 
 /// One page: what is offered to a subscriber at once.
-const PAGE: Limit = Limit {
+pub const PAGE: Limit = Limit {
     rows: 4096,
     events: Run::ENTRIES,
     bytes: Run::BYTES,
@@ -71,9 +70,9 @@ fn feed(outbox: &Arc<Outbox>) -> Step {
     };
     let hub = &outbox.context().hub;
     let page = hub.read(&selection, place, PAGE);
-    if let Some(loss) = &page.loss {
+    if let Some((loss, gap)) = page.loss.as_ref().zip(gap_in(hub, place, &page)) {
         loss.excuse(Arc::make_mut(&mut selection));
-        outbox.tell_loss(gap_before(outbox, place, &page, loss.reason.into()));
+        outbox.tell_loss(gap);
         outbox.move_to(place, Some(selection));
     }
     if !page.entries.is_empty() {
@@ -92,20 +91,6 @@ fn feed(outbox: &Arc<Outbox>) -> Step {
     }
     outbox.clone().go_live();
     Step::Live
-}
-
-/// The gap between `place` and the first event that there still is.
-fn gap_before(outbox: &Outbox, place: u64, page: &Page, reason: GapReason) -> Gap {
-    let hub = &outbox.context().hub;
-    let next = page
-        .entries
-        .first()
-        .map_or(page.cursor, |entry| entry.seq() - 1);
-    Gap {
-        reason,
-        from: Some(hub.cursor(place)),
-        cursor: hub.cursor(next),
-    }
 }
 
 impl Drop for CatchUp {

@@ -11,7 +11,6 @@ pub mod sse;
 pub mod stream;
 pub mod websocket;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use self::catch_up::CatchUp;
@@ -19,6 +18,7 @@ use self::control::Gap;
 use crate::config::Config;
 use crate::event::Cursor;
 use crate::hub::selector::{Selection, Selector};
+use crate::hub::tail::Page;
 use crate::hub::{Hub, random};
 use crate::journal::Start;
 use crate::shutdown::Shutdown;
@@ -76,16 +76,14 @@ pub struct Opening {
 }
 
 impl Opening {
-    /// Finds the place that a query stands for; `otherwise` counts where it names none.
-    pub fn find(context: &Arc<Context>, query: &Query, otherwise: Start) -> Self {
-        let start = query.start.unwrap_or(otherwise);
-        let beginning = context.hub.begin(query.selectors.clone(), start);
+    /// Finds the place that `start` stands for, for these selectors.
+    pub fn find(hub: &Hub, selectors: &[Selector], start: Start) -> Self {
+        let beginning = hub.begin(selectors.to_vec(), start);
         let from = match start {
             Start::After(cursor) => Some(cursor),
             _ => None,
         };
-        let cursor = context.hub.cursor(beginning.place);
-        let is_bare = !matches!(start, Start::After(_) | Start::Unreadable);
+        let cursor = hub.cursor(beginning.place);
         let gap = beginning.gap.map(|reason| Gap {
             reason,
             from,
@@ -95,7 +93,21 @@ impl Opening {
             selection: beginning.selection,
             place: beginning.place,
             gap,
-            is_bare,
+            is_bare: !matches!(start, Start::After(_) | Start::Unreadable),
         }
     }
+}
+
+/// The gap in a page that was read from `place`: delivery goes on before the first event that there is.
+fn gap_in(hub: &Hub, place: u64, page: &Page) -> Option<Gap> {
+    let loss = page.loss.as_ref()?;
+    let next = page
+        .entries
+        .first()
+        .map_or(page.cursor, |entry| entry.seq() - 1);
+    Some(Gap {
+        reason: loss.reason.into(),
+        from: Some(hub.cursor(place)),
+        cursor: hub.cursor(next),
+    })
 }

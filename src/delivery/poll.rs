@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::control::Gap;
-use super::{Context, Opening, Query};
+use super::{Context, Opening, Query, gap_in};
 use crate::event::Cursor;
 use crate::http::response::Response;
 use crate::hub::selector::Selection;
@@ -78,7 +78,11 @@ fn answer_before(context: &Arc<Context>, query: &Query, before: Cursor) -> Respo
 impl Look {
     /// Looks for what a query is owed.
     pub fn take(context: &Arc<Context>, query: &Query) -> Self {
-        let opening = Opening::find(context, query, Start::Earliest);
+        let opening = Opening::find(
+            &context.hub,
+            &query.selectors,
+            query.start.unwrap_or(Start::Earliest),
+        );
         let page = context
             .hub
             .read(&opening.selection, opening.place, limit(query));
@@ -124,17 +128,7 @@ impl Look {
 
     fn from_page(context: &Arc<Context>, selection: Selection, place: u64, page: Page) -> Self {
         let hub = &context.hub;
-        let gap = page.loss.as_ref().map(|loss| {
-            let next = page
-                .entries
-                .first()
-                .map_or(page.cursor, |entry| entry.seq() - 1);
-            Gap {
-                reason: loss.reason.into(),
-                from: Some(hub.cursor(place)),
-                cursor: hub.cursor(next),
-            }
-        });
+        let gap = gap_in(hub, place, &page);
         let cursor = hub.cursor(page.cursor);
         Look {
             selection,
@@ -155,6 +149,16 @@ fn limit(query: &Query) -> Limit {
         rows: ROWS,
         events,
         bytes: ANSWER_BYTES,
+    }
+}
+
+/// Appends events as JSON, with commas between.
+pub fn write_list(entries: &[Arc<Entry>], out: &mut Vec<u8>) {
+    for (index, entry) in entries.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(entry.bytes(&JSON));
     }
 }
 
@@ -231,12 +235,7 @@ impl Answer {
             body.extend_from_slice(format!(r#""gap":{{{}}},"#, gap.members()).as_bytes());
         }
         body.extend_from_slice(br#""events":["#);
-        for (index, entry) in self.entries.iter().enumerate() {
-            if index > 0 {
-                body.push(b',');
-            }
-            body.extend_from_slice(entry.bytes(&JSON));
-        }
+        write_list(&self.entries, &mut body);
         body.extend_from_slice(b"]}\n");
         body
     }

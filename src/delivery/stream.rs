@@ -24,7 +24,11 @@ pub fn serve(
     query: &Query,
     framing: &'static dyn Framing,
 ) {
-    let opening = Opening::find(context, query, Start::Now);
+    let opening = Opening::find(
+        &context.hub,
+        &query.selectors,
+        query.start.unwrap_or(Start::Now),
+    );
     let outbox = Arc::new(open(context, stream, framing, opening));
     berth.hold(outbox.clone());
     replay(&outbox);

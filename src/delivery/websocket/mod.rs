@@ -44,7 +44,11 @@ pub fn serve(
     early: &[u8],
 ) {
     let framing: &'static dyn Framing = if query.raw { &wire::RAW } else { &wire::EVENTS };
-    let opening = Opening::find(context, query, Start::Now);
+    let opening = Opening::find(
+        &context.hub,
+        &query.selectors,
+        query.start.unwrap_or(Start::Now),
+    );
     let outbox = Arc::new(open(context, stream, framing, opening));
     berth.hold(outbox.clone());
     begin(&outbox);

@@ -3,20 +3,14 @@
 use std::sync::Arc;
 
 use super::wire;
+use crate::delivery::catch_up::PAGE;
 use crate::delivery::control::{Control, Gap, error_json};
 use crate::delivery::framing::Framing;
 use crate::delivery::outbox::errand::{Errand, Outcome, Place};
-use crate::hub::fanout::Run;
+use crate::delivery::{Opening, gap_in};
 use crate::hub::selector::{Selection, Selector};
-use crate::journal::{Limit, Start};
+use crate::journal::Start;
 use crate::refusal::{Kind, Refusal};
-
-/// One page of a replay.
-const PAGE: Limit = Limit {
-    rows: 4096,
-    events: Run::ENTRIES,
-    bytes: Run::BYTES,
-};
 
 /// Adds selectors: from now on, or after a replay of what they missed.
 pub struct Subscribe {
@@ -67,24 +61,13 @@ impl Subscribe {
                 ..said(ack)
             };
         };
-        let beginning = hub.begin(self.selectors.clone(), start);
-        let cursor = hub.cursor(beginning.place.min(place.seq));
+        let opening = Opening::find(hub, &self.selectors, start);
+        let cursor = hub.cursor(opening.place.min(place.seq));
         let mut frames = vec![wire::ack(self.reference(), Some(("cursor", cursor)))];
-        if let Some(reason) = beginning.gap {
-            let from = if let Start::After(cursor) = start {
-                Some(cursor)
-            } else {
-                None
-            };
-            frames.extend(gap(Gap {
-                reason,
-                from,
-                cursor: hub.cursor(beginning.place),
-            }));
-        }
+        frames.extend(opening.gap.and_then(told));
         self.replay = Some(Replay {
-            selection: beginning.selection,
-            place: beginning.place,
+            selection: opening.selection,
+            place: opening.place,
         });
         Outcome {
             frames,
@@ -99,17 +82,8 @@ impl Subscribe {
         let hub = &place.context.hub;
         let mut page = hub.read(&replay.selection, replay.place, PAGE);
         let mut frames = Vec::new();
+        frames.extend(gap_in(hub, replay.place, &page).and_then(told));
         if let Some(loss) = &page.loss {
-            let next = page
-                .entries
-                .first()
-                .map_or(page.cursor, |entry| entry.seq() - 1);
-            let from = Some(hub.cursor(replay.place));
-            frames.extend(gap(Gap {
-                reason: loss.reason.into(),
-                from,
-                cursor: hub.cursor(next),
-            }));
             loss.excuse(&mut replay.selection);
         }
         page.entries.retain(|entry| entry.seq() <= place.seq);
@@ -191,6 +165,6 @@ fn said(frame: Vec<u8>) -> Outcome {
     }
 }
 
-fn gap(gap: Gap) -> Option<Vec<u8>> {
+fn told(gap: Gap) -> Option<Vec<u8>> {
     wire::EVENTS.control(&Control::Gap(gap))
 }

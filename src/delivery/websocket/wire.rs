@@ -10,7 +10,7 @@ use tungstenite::protocol::frame::coding::{Control as ControlCode, Data as DataC
 
 use crate::delivery::control::{Control, write_reference};
 use crate::delivery::framing::Framing;
-use crate::delivery::poll::JSON;
+use crate::delivery::poll::write_list;
 use crate::event::{Cursor, Data, Event, Id};
 use crate::hub::draft::{Members, present};
 use crate::hub::tail::{Entry, Form};
@@ -132,12 +132,7 @@ pub fn replay(
     let mut json = br#"{"op":"replay""#.to_vec();
     write_reference(&mut json, reference);
     json.extend_from_slice(br#","events":["#);
-    for (index, entry) in entries.iter().enumerate() {
-        if index > 0 {
-            json.push(b',');
-        }
-        json.extend_from_slice(entry.bytes(&JSON));
-    }
+    write_list(entries, &mut json);
     json.extend_from_slice(format!(r#"],"cursor":"{cursor}"}}"#).as_bytes());
     frame(OpCode::Data(DataCode::Text), &json)
 }
