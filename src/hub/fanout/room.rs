@@ -6,15 +6,40 @@ use std::sync::Arc;
 use super::{Subscriber, SubscriberId};
 use crate::hub::channel::ChannelName;
 use crate::hub::selector::Selection;
+use crate::hub::tail::Form;
 
-/// A live subscriber.
+/// A live subscriber. What is looked at for every event stands here side by side: each other place in
+/// memory that a delivery touches costs it a cache miss, about 1 % of its time.
 pub(super) struct Seat {
     /// Who sits here.
     pub(super) subscriber: Arc<dyn Subscriber>,
+    /// The form in which it wants events.
+    pub(super) form: &'static Form,
     /// What it asks for.
     pub(super) selection: Arc<Selection>,
     /// Events up to this seq are not for it: it had them before it came.
     pub(super) after: u64,
+    /// Where its only channel, if it has but one, begins to count.
+    pub(super) begins: u64,
+}
+
+impl Seat {
+    /// A seat for a subscriber that was examined up to `place`.
+    pub(super) fn new(
+        subscriber: Arc<dyn Subscriber>,
+        selection: Arc<Selection>,
+        place: u64,
+    ) -> Self {
+        let only = selection.only_channel();
+        let begins = only.and_then(|channel| selection.begins_after(channel));
+        Seat {
+            form: subscriber.form(),
+            subscriber,
+            begins: begins.unwrap_or(0),
+            selection,
+            after: place,
+        }
+    }
 }
 
 /// Where a subscriber sits.
@@ -47,6 +72,11 @@ impl Rooms {
         };
         self.places.insert(id, (row, seats.len()));
         seats.push(seat);
+    }
+
+    /// Whether nobody sits here.
+    pub(super) fn is_empty(&self) -> bool {
+        self.places.is_empty()
     }
 
     /// Where a subscriber sits, if it sits here.

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::thread;
 
 use crossbeam_channel::Receiver;
 
@@ -14,8 +15,8 @@ use crate::hub::tail::{Entry, Form, Tail};
 pub(super) struct Shard {
     tail: Arc<Tail>,
     orders: Receiver<Order>,
-    told: Arc<AtomicBool>,
-    /// The seq up to which the live subscribers were given everything.
+    occupied: Arc<AtomicBool>,
+    /// The seq up to which the live subscribers were given everything; of no meaning without any.
     place: u64,
     rooms: Rooms,
 }
@@ -24,48 +25,40 @@ pub(super) struct Shard {
 type Joined = [Option<Vec<u8>>; Form::COUNT];
 
 impl Shard {
-    pub(super) fn new(tail: Arc<Tail>, orders: Receiver<Order>, told: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(tail: Arc<Tail>, orders: Receiver<Order>, occupied: Arc<AtomicBool>) -> Self {
         let place = tail.head();
         Shard {
             tail,
             orders,
-            told,
+            occupied,
             place,
             rooms: Rooms::default(),
         }
     }
 
-    /// Serves until it is told to stop, or nobody can tell it anything any more.
+    /// Serves until it is told to stop.
     pub(super) fn run(mut self) {
-        while let Ok(order) = self.orders.recv() {
-            if self.obey(order).is_none() {
-                return;
-            }
+        loop {
             while let Ok(order) = self.orders.try_recv() {
                 if self.obey(order).is_none() {
                     return;
                 }
             }
             self.advance();
+            self.vacate();
+            // Whoever gave an order or news since has unparked this thread, and it returns at once.
+            thread::park();
         }
     }
 
     fn obey(&mut self, order: Order) -> Option<()> {
         match order {
-            // Cleared before the tail is looked at, so that news which come meanwhile are told again.
-            // Swapped, since only that makes sure that what a publisher wrote before it found the flag
-            // set is seen here afterwards.
-            Order::News => drop(self.told.swap(false, Ordering::AcqRel)),
             Order::Join {
                 subscriber,
                 selection,
                 place,
             } => {
-                self.join(Seat {
-                    subscriber,
-                    selection,
-                    after: place,
-                });
+                self.join(Seat::new(subscriber, selection, place));
             }
             Order::Beat(id) => self.attend(id, |subscriber, place| subscriber.beat(place)),
             Order::Answer(id) => {
@@ -100,6 +93,7 @@ impl Shard {
     /// Goes live at the exact place: what the newcomer lacks up to here it gets now, if that is one run
     /// out of the tail; else it catches up first.
     fn join(&mut self, mut seat: Seat) {
+        self.occupy();
         if seat.after < self.place {
             let place = seat.after;
             let Some(missed) = self.missed(place) else {
@@ -114,6 +108,23 @@ impl Shard {
         self.rooms.seat(seat);
     }
 
+    /// Has news told from now on; those before are in the tail.
+    fn occupy(&mut self) {
+        if self.rooms.is_empty() {
+            self.occupied.store(true, Ordering::Relaxed);
+            // With its like in `Fanout::announce`.
+            fence(Ordering::SeqCst);
+            self.place = self.tail.head();
+        }
+    }
+
+    /// Wants to hear of no news where nobody is live: a publisher does not wake a shard for nothing.
+    fn vacate(&self) {
+        if self.rooms.is_empty() {
+            self.occupied.store(false, Ordering::Relaxed);
+        }
+    }
+
     /// Every event between `place` and the shard's own, if they are few and none was deleted.
     fn missed(&self, place: u64) -> Option<Vec<Arc<Entry>>> {
         let entries = self.tail.stretch(place, Run::ENTRIES, Run::BYTES)?;
@@ -125,7 +136,7 @@ impl Shard {
 
     /// Offers everything new to everyone, run by run.
     fn advance(&mut self) {
-        loop {
+        while !self.rooms.is_empty() {
             let Some(entries) = self.tail.stretch(self.place, Run::ENTRIES, Run::BYTES) else {
                 self.lose_sight();
                 continue;
@@ -210,10 +221,10 @@ impl Seat {
     /// Offers a run of the one channel that it asks for.
     fn offer_joined(&self, entries: &[Arc<Entry>], joined: &mut Joined) -> Offer {
         match entries.first() {
-            Some(first) if self.is_for(first) => {}
+            Some(first) if first.seq() > self.after.max(self.begins) => {}
             _ => return self.offer_wide(entries),
         }
-        let form = self.subscriber.form();
+        let form = self.form;
         let joined = match entries {
             [only] => &only.bytes(form)[..],
             _ => joined[form.slot].get_or_insert_with(|| join(entries, form)),
