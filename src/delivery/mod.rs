@@ -45,6 +45,14 @@ impl Context {
     }
 }
 
+/// A stream that was begun: what is left for its thread is to listen to the peer. Dropping it ends the
+/// stream.
+pub trait Listening: Send {
+    /// Listens until either side ends the stream. Needs little stack, since as many threads as there are
+    /// streams do nothing else.
+    fn listen(self: Box<Self>);
+}
+
 /// What a subscriber asks for, whatever its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {

@@ -8,32 +8,56 @@ use super::catch_up::{Step, step};
 use super::control::Control;
 use super::framing::Framing;
 use super::outbox::Outbox;
-use super::{Context, Opening, Query};
+use super::{Context, Listening, Opening, Query};
 use crate::journal::Start;
 use crate::server::stream::{ReadError, Stream};
 use crate::shutdown::Berth;
 
+/// Bytes of what the client says that are read, and dropped, at once.
+const SCRATCH: usize = 256;
 /// How often a replay that waits for its reader looks whether it is to end.
 const LOOK_FOR_END: Duration = Duration::from_secs(1);
 
-/// Streams events until either side ends it. The head of the answer has been written.
-pub fn serve(
-    context: &Arc<Context>,
-    stream: &Arc<Stream>,
-    berth: &Berth,
+/// Begins to stream events: writes what the subscriber missed, blocking, and makes it live. The head of
+/// the answer has been written.
+pub fn begin(
+    context: Arc<Context>,
+    stream: Arc<Stream>,
+    berth: Arc<Berth>,
     query: &Query,
     framing: &'static dyn Framing,
-) {
+) -> Box<dyn Listening> {
     let opening = Opening::find(
         &context.hub,
         &query.selectors,
         query.start.unwrap_or(Start::Now),
     );
-    let outbox = Arc::new(open(context, stream, framing, opening));
+    let outbox = Arc::new(open(&context, &stream, framing, opening));
+    let listener = Listener {
+        outbox: outbox.clone(),
+        _berth: berth.clone(),
+    };
     berth.hold(outbox.clone());
     replay(&outbox);
-    listen(&outbox);
-    outbox.close();
+    Box::new(listener)
+}
+
+/// What listens for the hang-up of a stream's client.
+struct Listener {
+    outbox: Arc<Outbox>,
+    _berth: Arc<Berth>,
+}
+
+impl Listening for Listener {
+    fn listen(self: Box<Self>) {
+        listen(&self.outbox);
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.outbox.close();
+    }
 }
 
 /// The outbox of a stream that begins, with its welcome queued.
@@ -72,7 +96,7 @@ fn replay(outbox: &Arc<Outbox>) {
 /// Waits for the client to hang up, saying now and then that the server is there.
 fn listen(outbox: &Outbox) {
     let config = &outbox.context().config;
-    let mut scratch = [0; 256];
+    let mut scratch = [0; SCRATCH];
     let mut beat = Instant::now() + config.heartbeat.interval;
     let mut end = None;
     loop {

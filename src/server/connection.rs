@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::ceilings;
+use super::inbox::Inbox;
 use super::stream::{ReadError, Stream};
 use crate::delivery::framing::Framing;
-use crate::delivery::{Context, Query, long_poll, poll, stream as streaming, websocket};
+use crate::delivery::{Context, Listening, Query, long_poll, poll, stream as streaming, websocket};
 use crate::exchange::origin::{self, Visitor};
 use crate::exchange::publish::Publication;
 use crate::exchange::{Plan, plan};
@@ -17,8 +18,6 @@ use crate::http::{Method, Version};
 use crate::refusal::{Kind, Refusal};
 use crate::shutdown::Berth;
 
-/// Bytes read at once.
-const READ_BYTES: usize = 8 * 1024;
 /// The most of an unwanted body that is read so that the connection can go on.
 const SKIPPED_BODY: u64 = 64 * 1024;
 /// The most that is read after a refusal, so that its sender has a chance to read it.
@@ -28,15 +27,13 @@ const DRAINED: usize = 16 * 1024 * 1024;
 pub(super) struct Connection {
     context: Arc<Context>,
     stream: Arc<Stream>,
-    berth: Berth,
-    /// Bytes that came and belong to no request yet.
-    buffer: Vec<u8>,
+    berth: Arc<Berth>,
+    inbox: Inbox,
     /// Whether a request was answered already.
     seasoned: bool,
 }
 
 /// What comes after a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum After {
     /// The next one.
     Keep,
@@ -44,6 +41,8 @@ enum After {
     Close,
     /// The end, after what the peer may still be sending was read, so that it can read its answer.
     Drain,
+    /// No request any more: a stream.
+    Listen(Box<dyn Listening>),
 }
 
 /// A request under way.
@@ -56,12 +55,12 @@ struct Request {
 
 impl Connection {
     pub(super) fn new(context: Arc<Context>, stream: Arc<Stream>) -> Self {
-        let berth = context.shutdown.berth(stream.clone());
+        let berth = Arc::new(context.shutdown.berth(stream.clone()));
         Connection {
             context,
             stream,
             berth,
-            buffer: Vec::new(),
+            inbox: Inbox::default(),
             seasoned: false,
         }
     }
@@ -70,19 +69,24 @@ impl Connection {
         &self.stream
     }
 
-    /// Serves requests until either side ends the connection.
-    pub(super) fn serve(mut self) {
-        let mut after = After::Keep;
-        while after == After::Keep {
-            after = self.exchange();
-            self.seasoned = true;
-        }
-        if after == After::Drain {
-            self.stream.shutdown_write();
-            self.stream
-                .drain(self.context.config.timeouts.close, DRAINED);
+    /// Serves requests until either side ends the connection, or it becomes a stream. What is left to do
+    /// for a stream is returned, for a thread that has nothing of this one's on its stack.
+    pub(super) fn serve(mut self) -> Option<Box<dyn Listening>> {
+        loop {
+            match self.exchange() {
+                After::Keep => self.seasoned = true,
+                After::Close => break,
+                After::Drain => {
+                    self.stream.shutdown_write();
+                    self.stream
+                        .drain(self.context.config.timeouts.close, DRAINED);
+                    break;
+                }
+                After::Listen(listening) => return Some(listening),
+            }
         }
         self.stream.shutdown();
+        None
     }
 
     /// One request and its answer.
@@ -148,20 +152,30 @@ impl Connection {
         head: Response,
     ) -> After {
         let begun = self.write(request, &request.visitor.decorate(head), false);
-        if begun && request.head.method != Method::Head {
-            // What else the client sent means nothing, and a stream may live for long.
-            self.buffer = Vec::new();
-            streaming::serve(&self.context, &self.stream, &self.berth, query, framing);
+        if !begun || request.head.method == Method::Head {
+            return After::Close;
         }
-        After::Close
+        // What else the client sent means nothing.
+        let (context, stream, berth) = self.parts();
+        After::Listen(streaming::begin(context, stream, berth, query, framing))
     }
 
     fn speak_websocket(&mut self, request: &Request, query: &Query, response: &Response) -> After {
-        if self.write(request, response, false) {
-            let early = std::mem::take(&mut self.buffer);
-            websocket::serve(&self.context, &self.stream, &self.berth, query, &early);
+        if !self.write(request, response, false) {
+            return After::Close;
         }
-        After::Close
+        let early = self.inbox.bytes().to_vec();
+        let (context, stream, berth) = self.parts();
+        After::Listen(websocket::begin(context, stream, berth, query, early))
+    }
+
+    /// What goes on when this connection is no HTTP any more.
+    fn parts(&self) -> (Arc<Context>, Arc<Stream>, Arc<Berth>) {
+        (
+            self.context.clone(),
+            self.stream.clone(),
+            self.berth.clone(),
+        )
     }
 
     fn publish(
@@ -184,9 +198,9 @@ impl Connection {
         let mut parser = HeadParser::default();
         let mut deadline = None;
         loop {
-            if !self.buffer.is_empty() {
-                if let Some((head, length)) = parser.parse(&self.buffer, &ceilings)? {
-                    self.buffer.drain(..length);
+            if !self.inbox.is_empty() {
+                if let Some((head, length)) = parser.parse(self.inbox.bytes(), &ceilings)? {
+                    self.inbox.consume(length);
                     return Ok(Some(head));
                 }
                 // One deadline from the first byte, so that a byte now and then (Slowloris) wins nothing.
@@ -194,7 +208,7 @@ impl Connection {
             }
             match self.read_more(deadline) {
                 Ok(()) => {}
-                Err(ReadError::TimedOut) if !self.buffer.is_empty() => {
+                Err(ReadError::TimedOut) if !self.inbox.is_empty() => {
                     let detail = "the head of the request did not arrive in time";
                     return Err(Refusal::new(Kind::RequestTimeout, detail));
                 }
@@ -203,34 +217,34 @@ impl Connection {
         }
     }
 
-    /// Reads into the buffer. Without a deadline the connection is idle, and may be cut by a stopping server.
+    /// Reads into the inbox. Without a deadline the connection is idle, and may be cut by a stopping server.
     fn read_more(&mut self, deadline: Option<Instant>) -> Result<(), ReadError> {
+        let count = match deadline {
+            Some(deadline) => self.stream.read(self.inbox.room(), deadline)?,
+            None => self.read_idle()?,
+        };
+        self.inbox.received(count);
+        Ok(())
+    }
+
+    fn read_idle(&mut self) -> Result<usize, ReadError> {
         let timeouts = &self.context.config.timeouts;
         let idle = if self.seasoned {
             timeouts.idle
         } else {
             timeouts.head
         };
-        if deadline.is_none() {
-            self.berth.hold(self.stream.clone());
-        }
-        let mut bytes = [0; READ_BYTES];
-        let read = self.stream.read(
-            &mut bytes,
-            deadline.unwrap_or_else(|| Instant::now() + idle),
-        );
-        if deadline.is_none() {
-            self.berth.release();
-        }
-        self.buffer
-            .extend_from_slice(bytes.get(..read?).unwrap_or_default());
-        Ok(())
+        self.inbox.shrink();
+        self.berth.hold(self.stream.clone());
+        let read = self.stream.read(self.inbox.room(), Instant::now() + idle);
+        self.berth.release();
+        read
     }
 
     /// The body of a request, `most` bytes at most.
     fn read_body(&mut self, request: &mut Request, most: u64) -> Result<Vec<u8>, Refusal> {
         let mut decoder = Decoder::new(request.head.body, most)?;
-        if request.head.expects_continue() && self.buffer.is_empty() {
+        if request.head.expects_continue() && self.inbox.is_empty() {
             // A client that does not wait for it is not refused because it did not arrive.
             let _ = self
                 .stream
@@ -239,8 +253,8 @@ impl Connection {
         let deadline = Instant::now() + self.context.config.timeouts.body;
         let mut body = Vec::new();
         loop {
-            let progress = decoder.decode(&self.buffer, &mut body)?;
-            self.buffer.drain(..progress.consumed);
+            let progress = decoder.decode(self.inbox.bytes(), &mut body)?;
+            self.inbox.consume(progress.consumed);
             if progress.done {
                 request.body_read = true;
                 return Ok(body);
@@ -307,10 +321,10 @@ impl Connection {
         let Ok(length) = usize::try_from(length) else {
             return false;
         };
-        if length > self.buffer.len() {
+        if length > self.inbox.bytes().len() {
             return false;
         }
-        self.buffer.drain(..length);
+        self.inbox.consume(length);
         request.body_read = true;
         true
     }

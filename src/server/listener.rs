@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{Shutdown as Half, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -12,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 
 use super::connection::Connection;
+use super::crew::Crew;
 use super::doorman::Doormen;
 use super::permit::Permits;
 use super::stream::Stream;
@@ -20,8 +20,6 @@ use crate::delivery::Context;
 use crate::hub::fanout::or_abort;
 use crate::seldom::Seldom;
 
-/// The stack of a connection's thread, in bytes of address space; only what is touched costs memory.
-const STACK: usize = 256 * 1024;
 /// Connections that the kernel may hold until they are accepted.
 const BACKLOG: i32 = 4096;
 /// How long to wait after an error that going on at once would only repeat (EMFILE, ENOMEM).
@@ -81,7 +79,7 @@ impl Listener {
             doormen: doormen.clone(),
             socket,
             heard,
-            accepted: 0,
+            crew: Crew::default(),
         };
         let thread = thread::Builder::new().name("listener".into());
         let thread = thread.spawn(move || or_abort("the listener panicked", || door.run()))?;
@@ -117,17 +115,18 @@ struct Door {
     doormen: Arc<Doormen>,
     socket: TcpListener,
     heard: UnixStream,
-    accepted: u64,
+    crew: Crew,
 }
 
 impl Door {
-    fn run(mut self) {
+    fn run(self) {
         while self.wait() {
             match self.socket.accept() {
                 Ok((socket, _)) => self.admit(socket),
                 Err(error) => self.endure(&error),
             }
         }
+        self.crew.dismiss();
     }
 
     /// Waits for a connection; `false` when the server stops.
@@ -143,7 +142,7 @@ impl Door {
     }
 
     /// Gives a connection its thread, or sends it to the doormen.
-    fn admit(&mut self, socket: TcpStream) {
+    fn admit(&self, socket: TcpStream) {
         // Inherited on some Unixes, not on Linux.
         if socket.set_nonblocking(false).is_err() {
             return;
@@ -155,12 +154,8 @@ impl Door {
         let Ok(stream) = Stream::new(socket, Some(permit)) else {
             return;
         };
-        self.accepted += 1;
         let connection = Connection::new(self.context.clone(), Arc::new(stream));
-        let thread = thread::Builder::new()
-            .name(format!("conn-{}", self.accepted))
-            .stack_size(STACK);
-        if let Err(error) = thread.spawn(move || serve(connection)) {
+        if let Err(error) = self.crew.serve(connection) {
             log::error!("a connection is dropped, there is no thread to be had: {error}");
             self.back_off();
         }
@@ -183,48 +178,5 @@ impl Door {
     fn back_off(&self) {
         let mut fds = [PollFd::new(&self.heard, PollFlags::IN)];
         let _ = poll(&mut fds, Timespec::try_from(BACK_OFF).ok().as_ref());
-    }
-}
-
-/// One connection from its first byte to its last.
-fn serve(connection: Connection) {
-    let stream = connection.stream().clone();
-    contain(&stream, || connection.serve());
-}
-
-/// Runs what belongs to one connection. A panic in it is a bug of ours, and ends this connection only.
-fn contain(stream: &Stream, body: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(body)).is_err() {
-        log::error!(
-            "{}: a panic ended this connection; this is a bug in fourcast",
-            stream.peer()
-        );
-        stream.shutdown();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Read;
-
-    #[test]
-    fn a_panic_ends_its_connection_and_nothing_else() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        client
-            .set_read_timeout(Some(Duration::from_secs(10)))
-            .unwrap();
-        let (socket, _) = listener.accept().unwrap();
-        let permits = Permits::new(1);
-        let stream = Stream::new(socket, permits.try_take()).unwrap();
-        contain(&stream, || panic!("a bug, as this test wants it"));
-        assert_eq!(
-            client.read(&mut [0; 1]).unwrap(),
-            0,
-            "the connection has ended"
-        );
-        drop(stream);
-        assert!(permits.try_take().is_some(), "its place is free");
     }
 }

@@ -1,11 +1,13 @@
 //! 1: a socket becomes a thread.
 //!
-//! The `listener` accepts, takes a permit and starts a thread; `connection` is that thread's loop. Whoever
-//! finds no permit left is refused by the `doorman`.
+//! The `listener` accepts and takes a permit; a thread of the `crew` serves it; `connection` is that thread's
+//! loop. Whoever finds no permit left is refused by the `doorman`.
 
 pub mod budget;
 mod connection;
+mod crew;
 mod doorman;
+mod inbox;
 mod listener;
 pub mod permit;
 pub mod stream;
@@ -13,6 +15,7 @@ pub mod stream;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +23,7 @@ use self::budget::Budget;
 use self::doorman::Doormen;
 use self::listener::Listener;
 use self::permit::Permits;
+use self::stream::Stream;
 use crate::config::{Config, Limits};
 use crate::delivery::Context;
 use crate::delivery::catch_up::CatchUp;
@@ -174,5 +178,49 @@ fn ceilings(limits: &Limits) -> Ceilings {
         head_bytes: limits.head_bytes,
         target_bytes: limits.target_bytes,
         fields: limits.fields,
+    }
+}
+
+/// Runs what belongs to one connection; `None` after a panic in it, which is a bug of ours and ends this
+/// connection only.
+fn contain<T>(stream: &Stream, body: impl FnOnce() -> T) -> Option<T> {
+    let outcome = catch_unwind(AssertUnwindSafe(body));
+    if outcome.is_err() {
+        log::error!(
+            "{}: a panic ended this connection; this is a bug in fourcast",
+            stream.peer()
+        );
+        stream.shutdown();
+    }
+    outcome.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read as _;
+    use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn a_panic_ends_its_connection_and_nothing_else() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        let permits = Permits::new(1);
+        let stream = Stream::new(socket, permits.try_take()).unwrap();
+        assert_eq!(
+            contain::<()>(&stream, || panic!("a bug, as this test wants it")),
+            None
+        );
+        assert_eq!(
+            client.read(&mut [0; 1]).unwrap(),
+            0,
+            "the connection has ended"
+        );
+        drop(stream);
+        assert!(permits.try_take().is_some(), "its place is free");
     }
 }

@@ -180,7 +180,8 @@ impl Stream {
     /// bytes: a close with unread bytes would reset the connection and take our last words with it.
     pub fn drain(&self, patience: Duration, most: usize) {
         let deadline = Instant::now() + patience;
-        let mut scratch = [0; 4096];
+        // Not on the stack, of which every stream's thread would touch a page more.
+        let mut scratch = vec![0; 4096];
         let mut left = most;
         while left > 0 {
             let Ok(count) = self.read(&mut scratch, deadline) else {

@@ -21,7 +21,7 @@ use super::control::Control;
 use super::framing::Framing;
 use super::outbox::Outbox;
 use super::stream::{next_beat, open};
-use super::{Context, Opening, Query};
+use super::{Context, Listening, Opening, Query};
 use crate::hub::channel::ChannelName;
 use crate::hub::selector::Selector;
 use crate::journal::{Draft, Start};
@@ -29,35 +29,38 @@ use crate::refusal::Kind;
 use crate::server::stream::{ReadError, Stream};
 use crate::shutdown::Berth;
 
-/// Bytes read, and handed to the parser, at once: a million empty fragments stay inside one call of it.
-const READ_BYTES: usize = 4096;
-/// What the parser keeps ready for a connection that says nothing.
-const PARSER_BYTES: usize = 1024;
+/// Bytes read from a connection that says little.
+const READ_LEAST: usize = 512;
+/// Bytes read from one that fills that, and the most that are handed to the parser at once: a million empty
+/// fragments stay inside one call of it.
+const READ_MOST: usize = 16 * 1024;
+/// What the parser reads at once, and keeps for a connection that says nothing.
+const PARSER_BYTES: usize = 256;
 
-/// Serves an open WebSocket until either side ends it. The 101 has been written; `early` is what the
-/// client sent behind its request.
-pub fn serve(
-    context: &Arc<Context>,
-    stream: &Arc<Stream>,
-    berth: &Berth,
+/// Begins a WebSocket: makes it live, or has catch-up serve what it missed. The 101 has been written;
+/// `early` is what the client sent behind its request.
+pub fn begin(
+    context: Arc<Context>,
+    stream: Arc<Stream>,
+    berth: Arc<Berth>,
     query: &Query,
-    early: &[u8],
-) {
+    early: Vec<u8>,
+) -> Box<dyn Listening> {
     let framing: &'static dyn Framing = if query.raw { &wire::RAW } else { &wire::EVENTS };
     let opening = Opening::find(
         &context.hub,
         &query.selectors,
         query.start.unwrap_or(Start::Now),
     );
-    let outbox = Arc::new(open(context, stream, framing, opening));
+    let outbox = Arc::new(open(&context, &stream, framing, opening));
+    let reader = Reader::new(outbox.clone(), berth.clone(), framing, query, early);
     berth.hold(outbox.clone());
-    begin(&outbox);
-    Reader::new(outbox.clone(), framing, query).run(early);
-    outbox.close();
+    go_live(&outbox);
+    Box::new(reader)
 }
 
 /// Goes live if nothing is owed; else catch-up serves the replay, since this thread must read on.
-fn begin(outbox: &Arc<Outbox>) {
+fn go_live(outbox: &Arc<Outbox>) {
     if step(outbox) != Step::Live {
         outbox.context().catch_up.take(outbox.clone());
     }
@@ -70,6 +73,20 @@ struct Reader {
     pipe: Pipe,
     operations: Operations,
     raw_channel: Option<ChannelName>,
+    early: Vec<u8>,
+    _berth: Arc<Berth>,
+}
+
+impl Listening for Reader {
+    fn listen(mut self: Box<Self>) {
+        self.run();
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.outbox.close();
+    }
 }
 
 /// Whether the connection goes on.
@@ -82,7 +99,13 @@ enum Next {
 }
 
 impl Reader {
-    fn new(outbox: Arc<Outbox>, framing: &'static dyn Framing, query: &Query) -> Self {
+    fn new(
+        outbox: Arc<Outbox>,
+        berth: Arc<Berth>,
+        framing: &'static dyn Framing,
+        query: &Query,
+        early: Vec<u8>,
+    ) -> Self {
         let most = Some(outbox.context().config.limits.event_bytes);
         let config = WebSocketConfig::default()
             .read_buffer_size(PARSER_BYTES)
@@ -100,13 +123,20 @@ impl Reader {
             raw_channel: only.filter(|_| query.raw),
             outbox,
             framing,
+            early,
+            _berth: berth,
         }
     }
 
     /// Reads until the connection ends.
-    fn run(&mut self, early: &[u8]) {
-        let mut next = self.take(early);
-        let mut buffer = vec![0; READ_BYTES];
+    fn run(&mut self) {
+        let early = std::mem::take(&mut self.early);
+        let mut next = match early.is_empty() {
+            true => Next::Read,
+            false => self.take(&early),
+        };
+        drop(early);
+        let mut buffer = vec![0; READ_LEAST];
         let interval = self.outbox.context().config.heartbeat.interval;
         let mut beat = Instant::now() + interval;
         let mut pinged: Option<Instant> = None;
@@ -121,6 +151,14 @@ impl Reader {
                 Ok(count) => {
                     pinged = None;
                     next = self.take(buffer.get(..count).unwrap_or_default());
+                    let room = if count == buffer.len() {
+                        READ_MOST
+                    } else {
+                        READ_LEAST
+                    };
+                    if room != buffer.len() {
+                        buffer = vec![0; room];
+                    }
                 }
                 Err(ReadError::HungUp) => return,
                 Err(ReadError::TimedOut) if self.has_given_up(pinged) => return self.part(),
