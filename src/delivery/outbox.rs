@@ -1,6 +1,7 @@
 //! What one streaming subscriber is owed: the rest of the frame begun, control frames, and its place in
 //! the sequence. The history is the queue: no event waits here.
 
+mod debts;
 pub mod errand;
 mod state;
 
@@ -74,14 +75,14 @@ impl Outbox {
         let Some(mut state) = self.lock().filter(|state| !state.is_ending()) else {
             return;
         };
-        if state.control.len() >= self.context.config.limits.control_messages {
+        if state.debts().control.len() >= self.context.config.limits.control_messages {
             return self.dismiss_with(
                 state,
                 Kind::TooSlow,
                 "answers wait faster than they are read",
             );
         }
-        state.control.push_back(frame);
+        state.debts().control.push_back(frame);
         self.flush_now(state);
     }
 
@@ -90,7 +91,7 @@ impl Outbox {
         let Some(mut state) = self.lock().filter(|state| !state.is_ending()) else {
             return;
         };
-        state.pong = Some(frame);
+        state.debts().pong = Some(frame);
         self.flush_now(state);
     }
 
@@ -145,7 +146,7 @@ impl Outbox {
         let Some(mut state) = self.wait_for_room() else {
             return;
         };
-        state.work.push_back(work);
+        state.debts().work.push_back(work);
         if state.feeder == Feeder::Shard {
             state.say_what_is_due();
         }
@@ -156,7 +157,7 @@ impl Outbox {
     fn wait_for_room(&self) -> Option<MutexGuard<'_, State>> {
         let bound = self.context.config.limits.control_messages;
         let patience = self.context.config.timeouts.write;
-        let full = |state: &mut State| state.work.len() >= bound && !state.is_ending();
+        let full = |state: &mut State| state.work_waiting() >= bound && !state.is_ending();
         let state = self.lock()?;
         let (state, waited) = self.room.wait_timeout_while(state, patience, full).ok()?;
         if waited.timed_out() {
@@ -197,7 +198,7 @@ impl Outbox {
     /// so that orders to it do not pile up; delivery looks at deadlines anew.
     fn call_feeder(&self, mut state: MutexGuard<'_, State>) {
         let live = state.feeder == Feeder::Shard;
-        let (delivery, answers) = (state.needs_delivery(), !state.work.is_empty());
+        let (delivery, answers) = (state.needs_delivery(), state.work_waiting() > 0);
         let recall = live && delivery && !state.recalled;
         let ask = live && !delivery && answers && !state.asked;
         state.recalled |= recall;
@@ -233,20 +234,15 @@ impl Outbox {
     /// Takes the next errand, if it is its turn, with what it needs to know.
     pub fn take_errand(&self) -> Option<(Box<dyn Errand>, Arc<Selection>, u64)> {
         let mut state = self.lock()?;
-        match state.work.pop_front()? {
-            Work::Do(errand) => Some((errand, state.selection.clone(), state.place)),
-            say => {
-                state.work.push_front(say);
-                None
-            }
-        }
+        let errand = state.owed_mut()?.take_errand()?;
+        Some((errand, state.selection.clone(), state.place))
     }
 
     /// Takes what an errand came to.
     pub fn take_outcome(&self, errand: Box<dyn Errand>, outcome: Outcome) {
         let Some(mut state) = self.lock() else { return };
         if outcome.more {
-            state.work.push_front(Work::Do(errand));
+            state.debts().work.push_front(Work::Do(errand));
         }
         state.take_outcome(outcome);
     }
@@ -259,7 +255,7 @@ impl Outbox {
 
     /// Takes the gap that is to be told first.
     pub fn take_gap(&self) -> Option<Gap> {
-        self.lock()?.gap.take()
+        self.lock()?.owed_mut()?.gap.take()
     }
 
     /// Tells what retention or DELETE took; by its name if that was because the subscriber was too slow.
@@ -336,7 +332,9 @@ impl Outbox {
     pub fn patience(&self) -> Option<Duration> {
         let mut state = self.lock()?;
         let timeouts = &self.context.config.timeouts;
-        let (since, allowed) = match (&state.ending, state.stalled) {
+        let ending = state.owed().and_then(|debts| debts.ending.as_ref());
+        let is_ending = ending.is_some();
+        let (since, allowed) = match (ending, state.stalled) {
             (Some(ending), _) => (ending.since, timeouts.close),
             (None, Some(stalled)) => (stalled, timeouts.write),
             (None, None) => return Some(timeouts.write),
@@ -345,7 +343,7 @@ impl Outbox {
         if !left.is_zero() {
             return Some(left);
         }
-        if state.ending.is_none() {
+        if !is_ending {
             log::info!(
                 "{}: read nothing for {allowed:?}, closed with 4408",
                 self.stream.peer()
@@ -382,6 +380,7 @@ impl Subscriber for Outbox {
         self.attend(place, |state| {
             let cursor = self.context.hub.cursor(place);
             state
+                .debts()
                 .control
                 .extend(self.framing.control(&Control::Heartbeat { cursor }));
         })

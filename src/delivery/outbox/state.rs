@@ -1,13 +1,12 @@
 //! The state of an outbox, which one thread has at a time: what leaves next, and how far it left.
 
-use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::errand::{Outcome, Work};
+use super::debts::{Debts, Ending, Rest};
+use super::errand::Outcome;
 use crate::delivery::Opening;
-use crate::delivery::control::Gap;
 use crate::hub::fanout::{Offer, Run};
 use crate::hub::selector::Selection;
 use crate::hub::tail::Form;
@@ -16,28 +15,24 @@ use crate::server::stream::{Sent, Stream};
 /// What one subscriber is owed, and where it is.
 pub(super) struct State {
     pub(super) feeder: Feeder,
-    pub(super) selection: Arc<Selection>,
+    pub(super) closed: bool,
     /// The seq up to which everything was handed to the socket.
     pub(super) place: u64,
-    /// A gap that is known already, to be told before anything else.
-    pub(super) gap: Option<Gap>,
+    /// Since when bytes are owed and none moved.
+    pub(super) stalled: Option<Instant>,
+    /// Apart, since most owe nothing most of the time: so the state of a live subscriber is a line or two of
+    /// cache.
+    debts: Option<Box<Debts>>,
+    pub(super) selection: Arc<Selection>,
     /// Whether what was lost so far was never owed: the subscriber came without a cursor and was not
     /// looked after yet.
     pub(super) is_bare: bool,
-    pub(super) control: VecDeque<Vec<u8>>,
-    pub(super) pong: Option<Vec<u8>>,
-    pub(super) work: VecDeque<Work>,
-    pub(super) ending: Option<Ending>,
-    pub(super) closed: bool,
-    /// Since when bytes are owed and none moved.
-    pub(super) stalled: Option<Instant>,
     /// Whether it was live once, so that a loss means that it was overtaken.
     pub(super) was_live: bool,
     /// Whether the shard was asked to let go of the subscriber and has not done it yet.
     pub(super) recalled: bool,
     /// Whether the shard was asked to have answers said and has not done it yet.
     pub(super) asked: bool,
-    rest: Option<Rest>,
 }
 
 /// Who takes events for a subscriber and moves its place. One at a time.
@@ -47,19 +42,6 @@ pub(super) enum Feeder {
     Delivery,
     /// A shard: the subscriber is live.
     Shard,
-}
-
-/// The unsent part of a frame begun.
-struct Rest {
-    bytes: Arc<[u8]>,
-    sent: usize,
-}
-
-/// The last words.
-pub(super) struct Ending {
-    pub(super) since: Instant,
-    bytes: Vec<u8>,
-    sent: usize,
 }
 
 /// What is left after an attempt to send.
@@ -76,57 +58,70 @@ pub enum Flushed {
 impl State {
     /// A subscriber that begins, fed by delivery.
     pub(super) fn new(opening: Opening) -> Self {
-        State {
+        let mut state = State {
             feeder: Feeder::Delivery,
-            selection: Arc::new(opening.selection),
-            place: opening.place,
-            gap: opening.gap,
-            is_bare: opening.is_bare,
-            control: VecDeque::new(),
-            pong: None,
-            work: VecDeque::new(),
-            ending: None,
             closed: false,
+            place: opening.place,
             stalled: None,
+            debts: None,
+            selection: Arc::new(opening.selection),
+            is_bare: opening.is_bare,
             was_live: false,
             recalled: false,
             asked: false,
-            rest: None,
+        };
+        if opening.gap.is_some() {
+            state.debts().gap = opening.gap;
         }
+        state
+    }
+
+    /// What is owed beside events, to be added to.
+    pub(super) fn debts(&mut self) -> &mut Debts {
+        self.debts.get_or_insert_default()
+    }
+
+    /// What is owed beside events, if anything is.
+    pub(super) fn owed(&self) -> Option<&Debts> {
+        self.debts.as_deref()
+    }
+
+    /// What is owed beside events, if anything is, to be paid.
+    pub(super) fn owed_mut(&mut self) -> Option<&mut Debts> {
+        self.debts.as_deref_mut()
     }
 
     /// Whether the last words were spoken or nothing can be sent any more.
     pub(super) fn is_ending(&self) -> bool {
-        self.ending.is_some() || self.closed
+        self.closed || self.owed().is_some_and(|debts| debts.ending.is_some())
     }
 
     /// Whether something is to leave before the next event.
     pub(super) fn owes_frames(&self) -> bool {
-        self.rest.is_some()
-            || !self.control.is_empty()
-            || self.pong.is_some()
-            || self.ending.is_some()
-            || self.gap.is_some()
+        self.owed().is_some_and(Debts::hold_events_back)
     }
 
     /// Whether there is something to be done that a shard cannot do.
     pub(super) fn needs_delivery(&self) -> bool {
-        self.owes_frames() || self.work.iter().any(|work| matches!(work, Work::Do(_)))
+        self.owed().is_some_and(Debts::need_delivery)
+    }
+
+    /// How much work is queued.
+    pub(super) fn work_waiting(&self) -> usize {
+        self.owed().map_or(0, |debts| debts.work.len())
     }
 
     /// Queues what is to be said by now.
     pub(super) fn say_what_is_due(&mut self) {
-        while let Some(Work::Say(_, after)) = self.work.front()
-            && *after <= self.place
-            && let Some(Work::Say(frame, _)) = self.work.pop_front()
-        {
-            self.control.push_back(frame);
+        let place = self.place;
+        if let Some(debts) = self.owed_mut() {
+            debts.say_what_is_due(place);
         }
     }
 
     /// Takes what an errand came to.
     pub(super) fn take_outcome(&mut self, outcome: Outcome) {
-        self.control.extend(outcome.frames);
+        self.debts().control.extend(outcome.frames);
         if let Some(selection) = outcome.selection {
             self.selection = selection;
         }
@@ -134,7 +129,7 @@ impl State {
 
     /// Queues the last words.
     pub(super) fn end(&mut self, bytes: Vec<u8>) {
-        self.ending = Some(Ending {
+        self.debts().ending = Some(Ending {
             since: Instant::now(),
             bytes,
             sent: 0,
@@ -147,37 +142,33 @@ impl State {
         if self.closed {
             return Flushed::Over;
         }
-        loop {
-            if self.rest.is_none() {
-                self.rest = self.next_control();
-            }
-            let Some(rest) = &mut self.rest else { break };
-            match stream.try_send(&rest.bytes[rest.sent..]) {
+        let Some(debts) = &mut self.debts else {
+            return Flushed::Clear;
+        };
+        while let Some(rest) = debts.next_frame() {
+            match stream.try_send(rest.bytes()) {
                 Sent::Some(count) => rest.sent += count,
                 failed => return self.failed(failed, stream),
             }
             self.stalled = None;
-            if rest.sent == rest.bytes.len() {
-                self.rest = None;
+            if rest.bytes().is_empty() {
+                debts.rest = None;
             }
+        }
+        if debts.are_paid() {
+            self.debts = None;
+            return Flushed::Clear;
         }
         self.flush_ending(stream)
     }
 
-    fn next_control(&mut self) -> Option<Rest> {
-        let frame = self.pong.take().or_else(|| self.control.pop_front())?;
-        Some(Rest {
-            bytes: frame.into(),
-            sent: 0,
-        })
-    }
-
     fn flush_ending(&mut self, stream: &Stream) -> Flushed {
-        let Some(ending) = &mut self.ending else {
+        let debts = self.owed_mut();
+        let Some(ending) = debts.and_then(|debts| debts.ending.as_mut()) else {
             return Flushed::Clear;
         };
-        while ending.sent < ending.bytes.len() {
-            match stream.try_send(&ending.bytes[ending.sent..]) {
+        while !ending.bytes().is_empty() {
+            match stream.try_send(ending.bytes()) {
                 Sent::Some(count) => ending.sent += count,
                 failed => return self.failed(failed, stream),
             }
@@ -233,7 +224,7 @@ impl State {
                 continue;
             }
             if left > 0 {
-                self.rest = Some(Rest {
+                self.debts().rest = Some(Rest {
                     bytes: bytes.clone(),
                     sent: left,
                 });

@@ -182,27 +182,34 @@ impl Shard {
     fn spread_channel(&mut self, name: ChannelName, entries: &[Arc<Entry>]) {
         let deleted = entries.iter().any(|entry| entry.is_deleted());
         let mut joined: Joined = Default::default();
-        let row = Row::Channel(name);
-        for index in (0..self.rooms.row(&row).len()).rev() {
-            let seat = &self.rooms.row(&row)[index];
-            let offer = match deleted {
-                true => Offer::Behind(self.place),
-                false => seat.offer_joined(entries, &mut joined),
-            };
-            self.settle(&row, index, offer);
-        }
+        self.offer(&Row::Channel(name), |seat, place| match deleted {
+            true => Offer::Behind(place),
+            false => seat.offer_joined(entries, &mut joined),
+        });
     }
 
     /// To those who ask for several channels: each its own, in the order of ids.
     fn spread_wide(&mut self, entries: &[Arc<Entry>]) {
-        for index in (0..self.rooms.row(&Row::Wide).len()).rev() {
-            let offer = self.rooms.row(&Row::Wide)[index].offer_wide(entries);
-            self.settle(&Row::Wide, index, offer);
+        self.offer(&Row::Wide, |seat, _| seat.offer_wide(entries));
+    }
+
+    /// Makes an offer to everyone in a row. Whoever leaves does so afterwards, the last first, so that the
+    /// one who takes an emptied seat has stayed.
+    fn offer(&mut self, row: &Row, mut offer: impl FnMut(&Seat, u64) -> Offer) {
+        let place = self.place;
+        let mut leaving = Vec::new();
+        for (index, seat) in self.rooms.row(row).iter().enumerate() {
+            match offer(seat, place) {
+                Offer::Taken => {}
+                other => leaving.push((index, other)),
+            }
+        }
+        for (index, offer) in leaving.into_iter().rev() {
+            self.settle(row, index, offer);
         }
     }
 
-    /// Lets the subscriber at `index` stay, fall behind or go. Rows are walked from the end, so that
-    /// the one who takes an emptied seat was served before.
+    /// Lets the subscriber at `index` stay, fall behind or go.
     fn settle(&mut self, row: &Row, index: usize, offer: Offer) {
         match offer {
             Offer::Taken => {}

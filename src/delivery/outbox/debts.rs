@@ -1,0 +1,103 @@
+//! What a subscriber is owed beside events: the rest of the frame begun, frames of control, work, and the
+//! last words.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::errand::{Errand, Work};
+use crate::delivery::control::Gap;
+
+/// All that leaves before the next event, or changes what the next event is.
+#[derive(Default)]
+pub(super) struct Debts {
+    /// The unsent part of a frame begun.
+    pub(super) rest: Option<Rest>,
+    /// A gap that is known already, to be told before anything else.
+    pub(super) gap: Option<Gap>,
+    pub(super) pong: Option<Vec<u8>>,
+    pub(super) control: VecDeque<Vec<u8>>,
+    pub(super) work: VecDeque<Work>,
+    pub(super) ending: Option<Ending>,
+}
+
+/// The unsent part of a frame begun.
+pub(super) struct Rest {
+    pub(super) bytes: Arc<[u8]>,
+    pub(super) sent: usize,
+}
+
+/// The last words.
+pub(super) struct Ending {
+    pub(super) since: Instant,
+    pub(super) bytes: Vec<u8>,
+    pub(super) sent: usize,
+}
+
+impl Debts {
+    /// Whether nothing is owed.
+    pub(super) fn are_paid(&self) -> bool {
+        !self.hold_events_back() && self.work.is_empty()
+    }
+
+    /// Whether something is to leave before the next event.
+    pub(super) fn hold_events_back(&self) -> bool {
+        self.rest.is_some()
+            || !self.control.is_empty()
+            || self.pong.is_some()
+            || self.ending.is_some()
+            || self.gap.is_some()
+    }
+
+    /// Whether there is something to be done that a shard cannot do.
+    pub(super) fn need_delivery(&self) -> bool {
+        self.hold_events_back() || self.work.iter().any(|work| matches!(work, Work::Do(_)))
+    }
+
+    /// Queues what is to be said by now, with everything up to `place` given.
+    pub(super) fn say_what_is_due(&mut self, place: u64) {
+        while let Some(Work::Say(_, after)) = self.work.front()
+            && *after <= place
+            && let Some(Work::Say(frame, _)) = self.work.pop_front()
+        {
+            self.control.push_back(frame);
+        }
+    }
+
+    /// Takes the next errand, if it is its turn.
+    pub(super) fn take_errand(&mut self) -> Option<Box<dyn Errand>> {
+        match self.work.pop_front()? {
+            Work::Do(errand) => Some(errand),
+            say => {
+                self.work.push_front(say);
+                None
+            }
+        }
+    }
+
+    /// What is sent next: the rest of the frame begun, else a frame of control.
+    pub(super) fn next_frame(&mut self) -> Option<&mut Rest> {
+        if self.rest.is_none() {
+            let frame = self.pong.take().or_else(|| self.control.pop_front());
+            self.rest = frame.map(|frame| Rest {
+                bytes: frame.into(),
+                sent: 0,
+            });
+        }
+        self.rest.as_mut()
+    }
+}
+
+impl Rest {
+    /// The bytes that were not sent.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.bytes.get(self.sent..).unwrap_or_default()
+    }
+}
+
+impl Ending {
+    /// The bytes that were not sent.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.bytes.get(self.sent..).unwrap_or_default()
+    }
+}
