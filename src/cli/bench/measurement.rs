@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 
-use super::control::{Control, EndOnDrop, between};
+use super::control::{Control, EndOnDrop};
 use super::mark::Marks;
 use super::process::Process;
 use super::progress::Progress;
-use super::publishers::{Published, Publishers, Work};
-use super::report::{Cost, Delay, Report, microseconds};
-use super::subscribers::{self, Assignment, Harvest, Polling};
+use super::publishers::{Publishers, Work};
+use super::reckoning::{Connected, Outcome, Run, all_events};
+use super::report::Report;
+use super::subscribers::{self, Assignment, Polling};
 use super::target::Target;
 use super::watch::Watch;
 use super::{Args, Failure};
@@ -27,10 +28,6 @@ const POLL_LIMIT: u32 = 1000;
 /// What a subscriber that does not read lets the system receive for it: so little that it soon owes nothing
 /// to that buffer but to its slowness.
 const SLOW_BUFFER: usize = 32 * 1024;
-/// Publishing later than this share of the time is a rate that was not kept.
-const TOO_LATE: f64 = 0.05;
-/// A reading thread that is busier than this may be what was measured.
-const TOO_BUSY: f64 = 0.9;
 
 /// A run that has not begun.
 pub(super) struct Measurement<'a> {
@@ -39,25 +36,6 @@ pub(super) struct Measurement<'a> {
     interrupted: &'a Arc<AtomicBool>,
     work: Work,
     marks: Marks,
-}
-
-/// What is known when everybody is connected.
-struct Connected {
-    subscribers: Vec<Begun>,
-    /// Kept, and never read.
-    stalled: Vec<Begun>,
-    per_second: f64,
-    memory_before: Option<u64>,
-    memory: Option<u64>,
-    threads: Option<u64>,
-}
-
-/// What came out.
-struct Outcome {
-    published: Vec<Published>,
-    harvest: Harvest,
-    cpu: Option<Duration>,
-    threads_most: Option<u64>,
 }
 
 impl<'a> Measurement<'a> {
@@ -80,13 +58,19 @@ impl<'a> Measurement<'a> {
         // First, so that the memory before the subscribers is that with the publishers.
         let publishers = Publishers::connect(client, &self.work, &self.marks)
             .map_err(|error| self.unreachable(error))?;
-        let mut connected = self.connect()?;
-        let subscribers = std::mem::take(&mut connected.subscribers);
+        let (subscribers, connected) = self.connect()?;
         let outcome = self.carry_out(publishers, subscribers)?;
-        Ok(self.report(&connected, outcome))
+        let run = Run {
+            args: self.args,
+            work: &self.work,
+            process: self.target.process,
+            connected: &connected,
+            outcome: &outcome,
+        };
+        Ok(run.report())
     }
 
-    fn connect(&self) -> Result<Connected, Failure> {
+    fn connect(&self) -> Result<(Vec<Begun>, Connected), Failure> {
         let process = self.target.process;
         let memory_before = process.and_then(Process::memory);
         let began = Instant::now();
@@ -98,14 +82,14 @@ impl<'a> Measurement<'a> {
         }
         let stalled = self.begin(self.args.stalled)?;
         stalled.iter().for_each(receive_little);
-        Ok(Connected {
-            subscribers,
+        let connected = Connected {
             stalled,
             per_second,
             memory_before,
             memory,
             threads: process.and_then(Process::threads),
-        })
+        };
+        Ok((subscribers, connected))
     }
 
     /// Connects so many subscribers, one after another.
@@ -129,8 +113,7 @@ impl<'a> Measurement<'a> {
     fn unreachable(&self, error: crate::client::Error) -> Failure {
         match Failure::from(error) {
             Failure::Unavailable(why) => {
-                let server = &self.target.client;
-                Failure::Unavailable(format!("cannot reach {server:?}: {why}"))
+                Failure::Unavailable(format!("cannot reach {}: {why}", self.target.url))
             }
             failure => failure,
         }
@@ -152,8 +135,8 @@ impl<'a> Measurement<'a> {
         let extent = self.work.extent;
         let mut watch = Watch::begin(&control, self.interrupted, process, extent, args.pause);
         let published = watch.publishers(&accounts)?;
-        control.set_goal(events(&published) * args.subscribers as u64);
-        let harvest = watch.subscribers(&harvests, self.patience())?;
+        let goal = all_events(&published) * args.subscribers as u64;
+        let harvest = watch.subscribers(&harvests, goal, self.patience())?;
         let cpu = process.and_then(Process::cpu);
         Ok(Outcome {
             published,
@@ -196,137 +179,10 @@ impl<'a> Measurement<'a> {
             _ => self.args.patience,
         }
     }
-
-    fn report(&self, connected: &Connected, outcome: Outcome) -> Report {
-        let (args, harvest) = (self.args, &outcome.harvest);
-        let published = &outcome.published;
-        let events = events(published);
-        let first = published
-            .iter()
-            .map(|account| account.first)
-            .min()
-            .unwrap_or(0);
-        let acknowledged = published
-            .iter()
-            .map(|account| account.last)
-            .max()
-            .unwrap_or(0);
-        let late = published
-            .iter()
-            .map(|account| account.late)
-            .max()
-            .unwrap_or_default();
-        let publishing = between(first, acknowledged);
-        let delivering = between(first, harvest.last);
-        let deliveries = harvest.tally.deliveries;
-        Report {
-            way: args.way.name(),
-            subscribers: args.subscribers,
-            stalled: connected.stalled.len(),
-            publishers: args.publishers,
-            batch: args.batch,
-            payload_bytes: args.size,
-            rate_wanted: self.work.rate,
-            events,
-            publishing_seconds: publishing.as_secs_f64(),
-            events_per_second: per_second(events, publishing),
-            deliveries,
-            seconds: delivering.as_secs_f64(),
-            deliveries_per_second: per_second(deliveries, delivering),
-            delay_us: delay(harvest),
-            connections_per_second: connected.per_second,
-            server: self
-                .target
-                .process
-                .map(|process| self.cost(process, connected, &outcome)),
-            losses: (events * args.subscribers as u64).saturating_sub(deliveries),
-            duplicates: harvest.tally.duplicates,
-            out_of_order: harvest.tally.out_of_order,
-            gaps_told: harvest.gaps,
-            ended: harvest.ended,
-            publishers_late_us: microseconds(late),
-            readers_busy: harvest.busy,
-            warnings: self.warnings(harvest, late, publishing),
-        }
-    }
-
-    fn cost(&self, process: Process, connected: &Connected, outcome: &Outcome) -> Cost {
-        let deliveries = outcome.harvest.tally.deliveries.max(1) as f64;
-        let memory = connected.memory.zip(connected.memory_before);
-        let growth = memory.map(|(after, before)| after.saturating_sub(before) as f64);
-        Cost {
-            pid: process.pid,
-            cpu_seconds: outcome.cpu.map(|cpu| cpu.as_secs_f64()),
-            cpu_resolution_seconds: Process::cpu_resolution().as_secs_f64(),
-            cpu_us_per_delivery: outcome.cpu.map(|cpu| microseconds(cpu) / deliveries),
-            memory_before_bytes: connected.memory_before,
-            memory_connected_bytes: connected.memory,
-            memory_bytes_per_connection: growth.map(|bytes| bytes / self.args.subscribers as f64),
-            threads_before: connected.threads,
-            threads_most: outcome.threads_most,
-        }
-    }
-
-    fn warnings(&self, harvest: &Harvest, late: Duration, publishing: Duration) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if harvest.ended > 0 {
-            let why = harvest.why.as_deref().unwrap_or_default();
-            warnings.push(format!(
-                "{} subscribers lost their connection, the first because: {why}",
-                harvest.ended
-            ));
-        }
-        if harvest.gaps > 0 {
-            warnings.push(format!(
-                "the server told {} gaps: its history was too short for those who fell behind",
-                harvest.gaps
-            ));
-        }
-        let bound = publishing.mul_f64(TOO_LATE).max(Duration::from_millis(100));
-        if self.work.rate.is_some() && late > bound {
-            warnings.push(format!(
-                "the rate asked for was not kept: events were sent up to {} ms late, because the server \
-                 acknowledged late or this machine is too busy; try more --publishers or a lower --rate",
-                late.as_millis()
-            ));
-        }
-        if harvest.busy > TOO_BUSY {
-            warnings.push(
-                "the reading threads of bench were busy nearly all the time, so this may be their speed \
-                 and not the server's; try more --threads"
-                    .to_owned(),
-            );
-        }
-        warnings
-    }
 }
 
 /// Keeps the system from receiving much for one that does not read, so that it falls behind soon.
 fn receive_little(begun: &Begun) {
     // Where the system refuses, it falls behind later.
     let _ = set_socket_recv_buffer_size(&begun.socket, SLOW_BUFFER);
-}
-
-fn events(published: &[Published]) -> u64 {
-    published
-        .iter()
-        .map(|account| u64::from(account.events))
-        .sum()
-}
-
-fn per_second(count: u64, time: Duration) -> f64 {
-    match time.is_zero() {
-        true => 0.0,
-        false => count as f64 / time.as_secs_f64(),
-    }
-}
-
-fn delay(harvest: &Harvest) -> Option<Delay> {
-    let quantile = |share| Some(harvest.delays.quantile(share)? as f64 / 1e3);
-    Some(Delay {
-        p50: quantile(0.5)?,
-        p90: quantile(0.9)?,
-        p99: quantile(0.99)?,
-        max: harvest.delays.greatest() as f64 / 1e3,
-    })
 }

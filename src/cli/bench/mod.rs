@@ -11,6 +11,7 @@ mod process;
 mod progress;
 mod publishers;
 mod readiness;
+mod reckoning;
 mod report;
 mod subscriber;
 mod subscribers;

@@ -13,13 +13,11 @@ pub(super) use self::anywhere::Readiness;
 #[cfg(target_os = "linux")]
 pub(super) use self::linux::Readiness;
 
-/// The most sockets reported at once.
-const MOST: usize = 1024;
+/// The longest wait: an hour, within what every system can count.
+const LONGEST: Duration = Duration::from_secs(3600);
 
-/// What is longer than the system can count is a year.
 fn timespec(wait: Duration) -> Timespec {
-    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
-    wait.min(YEAR).try_into().unwrap_or_default()
+    wait.min(LONGEST).try_into().unwrap_or_default()
 }
 
 #[cfg(target_os = "linux")]
@@ -30,6 +28,9 @@ mod linux {
     use rustix::fd::OwnedFd;
 
     use super::*;
+
+    /// The most sockets reported at once.
+    const MOST: usize = 1024;
 
     /// The sockets that are watched: epoll tells the ready ones without looking at the others.
     pub struct Readiness {
@@ -100,8 +101,10 @@ mod anywhere {
             let alive =
                 |(number, socket): &(usize, Weak<TcpStream>)| Some((*number, socket.upgrade()?));
             let sockets: Vec<_> = self.watched.iter().filter_map(alive).collect();
-            let polled = |(_, socket)| PollFd::new(socket, PollFlags::IN);
-            let mut files: Vec<_> = sockets.iter().map(polled).collect();
+            let mut files: Vec<_> = sockets
+                .iter()
+                .map(|(_, socket)| PollFd::new(socket, PollFlags::IN))
+                .collect();
             match poll(&mut files, Some(&timespec(wait))) {
                 // A signal has ended the wait.
                 Err(Errno::INTR) => return Ok(()),
@@ -112,7 +115,7 @@ mod anywhere {
                 .zip(&files)
                 .filter(|(_, file)| !file.revents().is_empty())
                 .map(|((number, _), _)| *number);
-            ready.extend(reported.take(MOST));
+            ready.extend(reported);
             Ok(())
         }
     }

@@ -1,6 +1,6 @@
 //! What a run has shown: the same figures for people and for programs.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -8,29 +8,18 @@ use serde::Serialize;
 /// The figures of a run. What could not be found out is `None`, and `null` in JSON.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Report {
-    /// The way of the subscribers.
-    pub(super) way: &'static str,
-    /// Subscribers that read.
-    pub(super) subscribers: usize,
-    /// Subscribers that never read, of which nothing else here counts.
-    pub(super) stalled: usize,
-    /// Publishers.
-    pub(super) publishers: u16,
-    /// Events in one request.
-    pub(super) batch: u32,
-    /// Bytes of each payload.
-    pub(super) payload_bytes: usize,
-    /// Events a second that were asked for; `None`: as many as are acknowledged.
-    pub(super) rate_wanted: Option<f64>,
+    /// What was asked for.
+    #[serde(flatten)]
+    pub(super) load: Load,
     /// Events that were acknowledged.
     pub(super) events: u64,
-    /// From the first request to the last acknowledgement.
+    /// From the first request to the last acknowledgement, or as long as that was to take.
     pub(super) publishing_seconds: f64,
     /// Events by publishing seconds.
     pub(super) events_per_second: f64,
     /// Events that reached a subscriber, each counted once for each subscriber.
     pub(super) deliveries: u64,
-    /// From the first request to the last delivery.
+    /// From the first request to the last delivery, and at least as long as publishing.
     pub(super) seconds: f64,
     /// Deliveries by seconds.
     pub(super) deliveries_per_second: f64,
@@ -56,6 +45,25 @@ pub(super) struct Report {
     pub(super) readers_busy: f64,
     /// What one should know before one believes the rest.
     pub(super) warnings: Vec<String>,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Load {
+    /// The way of the subscribers.
+    pub(super) way: &'static str,
+    /// Subscribers that read.
+    pub(super) subscribers: usize,
+    /// Subscribers that never read, of which nothing else here counts.
+    pub(super) stalled: usize,
+    /// Publishers.
+    pub(super) publishers: u16,
+    /// Events in one request.
+    pub(super) batch: u32,
+    /// Bytes of each payload.
+    pub(super) payload_bytes: usize,
+    /// Events a second that were asked for; `None`: as many as are acknowledged.
+    pub(super) rate_wanted: Option<f64>,
 }
 
 /// Delays in microseconds.
@@ -106,7 +114,7 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = |name: &str, value: String| writeln!(f, "{name:<20} {value}");
-        line("load", self.load())?;
+        line("load", self.load.to_string())?;
         line("published", self.published())?;
         line("deliveries", self.delivered())?;
         line(
@@ -141,25 +149,8 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    fn load(&self) -> String {
-        let mut load = format!("{} subscribers by {}", self.subscribers, self.way);
-        let mut add = |text: fmt::Arguments<'_>| {
-            // Writing into a String cannot fail.
-            let _ = load.write_fmt(text);
-        };
-        if self.stalled > 0 {
-            add(format_args!(" and {} that never read", self.stalled));
-        }
-        add(format_args!(", publishers: {}", self.publishers));
-        if self.batch > 1 {
-            add(format_args!(", {} events a request", self.batch));
-        }
-        add(format_args!(", {} bytes a payload", self.payload_bytes));
-        load
-    }
-
     fn published(&self) -> String {
-        let wanted = match self.rate_wanted {
+        let wanted = match self.load.rate_wanted {
             Some(rate) => format!("{rate} were asked for"),
             None => "as many as were acknowledged".to_owned(),
         };
@@ -182,6 +173,20 @@ impl Report {
             time(self.publishers_late_us),
             self.readers_busy * 100.0
         )
+    }
+}
+
+impl fmt::Display for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} subscribers by {}", self.subscribers, self.way)?;
+        if self.stalled > 0 {
+            write!(f, " and {} that never read", self.stalled)?;
+        }
+        write!(f, ", publishers: {}", self.publishers)?;
+        if self.batch > 1 {
+            write!(f, ", {} events a request", self.batch)?;
+        }
+        write!(f, ", {} bytes a payload", self.payload_bytes)
     }
 }
 
@@ -252,13 +257,15 @@ mod tests {
 
     fn report() -> Report {
         Report {
-            way: "sse",
-            subscribers: 1000,
-            stalled: 0,
-            publishers: 1,
-            batch: 1,
-            payload_bytes: 64,
-            rate_wanted: Some(20.0),
+            load: Load {
+                way: "sse",
+                subscribers: 1000,
+                stalled: 0,
+                publishers: 1,
+                batch: 1,
+                payload_bytes: 64,
+                rate_wanted: Some(20.0),
+            },
             events: 200,
             publishing_seconds: 9.95,
             events_per_second: 20.1,

@@ -13,6 +13,8 @@ const SPARE: usize = 16;
 
 /// A server, and the channel on it.
 pub(super) struct Target {
+    /// The server's URL.
+    pub(super) url: String,
     /// A client of the server.
     pub(super) client: Client,
     /// The channel that everybody uses.
@@ -57,6 +59,7 @@ impl Target {
             None => None,
         };
         Ok(Target {
+            url: server,
             client: builder.build()?,
             channel,
             process,

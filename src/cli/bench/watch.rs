@@ -25,6 +25,7 @@ pub(super) struct Watch<'a> {
     extent: Extent,
     began: Instant,
     progress: Progress,
+    is_publishing: bool,
     pause: Pause,
     /// The most threads of the server seen.
     pub(super) threads_most: Option<u64>,
@@ -58,6 +59,7 @@ impl<'a> Watch<'a> {
             extent,
             began: Instant::now(),
             progress: Progress::new("publishing", length),
+            is_publishing: true,
             pause: pause.map_or(Pause::Over, Pause::Planned),
             threads_most: process.and_then(Process::threads),
         }
@@ -79,13 +81,17 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Waits until everything has arrived, or nothing for as long as `patience`; then ends the run, and
+    /// Waits until there were `goal` deliveries, or none for as long as `patience`; then ends the run, and
     /// gives what the subscribers got.
     pub(super) fn subscribers(
         &mut self,
         harvests: &Receiver<Harvest>,
+        goal: u64,
         patience: Duration,
     ) -> Result<Harvest, Failure> {
+        self.control.set_goal(goal);
+        self.progress = Progress::new("delivering", goal);
+        self.is_publishing = false;
         let mut all = Harvest::empty();
         let (mut deliveries, mut moved) = (0, Instant::now());
         loop {
@@ -141,6 +147,7 @@ impl<'a> Watch<'a> {
 
     fn position(&self) -> u64 {
         match self.extent {
+            _ if !self.is_publishing => self.control.deliveries(),
             Extent::Time(_) => u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
             Extent::Events(_) => self.control.published(),
         }
