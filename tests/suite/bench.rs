@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -128,6 +129,19 @@ fn a_server_that_runs_already_is_measured_at_its_url() {
             "{line}\n{text}"
         );
     }
+}
+
+#[test]
+fn subscribers_by_websocket_answer_pings() {
+    let server = Fixture::start(|config| {
+        config.heartbeat.interval = Duration::from_millis(200);
+        config.heartbeat.patience = Duration::from_secs(1);
+    });
+    let url = format!("http://{}/bench", server.address);
+    let load = ["--subscribers", "3", "--events", "25", "--rate", "10"];
+    let (report, code) = report(&[&[&*url, "--way", "websocket"][..], &load].concat());
+    assert_eq!(code, Some(0), "{report}");
+    assert_all_delivered(&report, 75);
 }
 
 #[test]

@@ -18,7 +18,7 @@ mod subscribers;
 mod target;
 mod watch;
 
-use std::io;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -51,6 +51,8 @@ Whoever measures on one machine shares it between the server and this program.
 
 Exit codes: 0 everything arrived once and in order, 1 something was lost, came twice or out of order.";
 
+/// The longest time of anything that was asked for.
+const LONGEST_SPAN: Duration = Duration::from_secs(24 * 3600);
 /// The longest time between two polls: beyond it a server closes the connection (timeouts.idle).
 const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -67,7 +69,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "1000", value_parser = count(1, 1_000_000))]
     subscribers: usize,
     /// Publishers, each with a connection
-    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=1000))]
     publishers: u16,
     /// Events a second of all publishers together, or 'max': each publishes when its last is acknowledged
     #[arg(long, value_name = "EVENTS_PER_SECOND", default_value = "20", value_parser = rate)]
@@ -79,7 +81,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     batch: u32,
     /// How long to publish
-    #[arg(long = "for", value_name = "TIME", default_value = "10s", value_parser = remote::duration)]
+    #[arg(long = "for", value_name = "TIME", default_value = "10s", value_parser = span)]
     time: Duration,
     /// Publish so many events, however long it takes
     #[arg(long, value_name = "N", conflicts_with = "time", value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
@@ -88,13 +90,13 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "0", value_parser = count(0, 1_000_000))]
     stalled: usize,
     /// In the middle, no subscriber reads for so long
-    #[arg(long, value_name = "TIME", value_parser = remote::duration)]
+    #[arg(long, value_name = "TIME", value_parser = span)]
     pause: Option<Duration>,
     /// The time between two polls
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
     interval: Duration,
     /// How long to wait for what is missing, since the last that came
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = remote::duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = span)]
     patience: Duration,
     /// Threads that read for the subscribers
     #[arg(long, value_name = "N", default_value = "1", value_parser = count(1, 64))]
@@ -180,19 +182,28 @@ enum Rate {
 }
 
 fn rate(text: &str) -> Result<Rate, String> {
-    const MOST: f64 = 1e7;
+    const POSSIBLE: RangeInclusive<f64> = 0.001..=1e7;
     match text.parse() {
         _ if text == "max" => Ok(Rate::Max),
-        Ok(events) if events > 0.0 && events <= MOST => Ok(Rate::PerSecond(events)),
-        _ => Err("a number of events a second, at most 10000000, or 'max'".to_owned()),
+        Ok(events) if POSSIBLE.contains(&events) => Ok(Rate::PerSecond(events)),
+        _ => Err("a number of events a second, from 0.001 to 10000000, or 'max'".to_owned()),
     }
 }
 
+fn span(text: &str) -> Result<Duration, String> {
+    at_most(LONGEST_SPAN, text)
+}
+
 fn interval(text: &str) -> Result<Duration, String> {
-    remote::duration(text).and_then(|interval| match interval <= LONGEST_INTERVAL {
-        true => Ok(interval),
-        false => Err("at most 60s, since servers close idle connections".to_owned()),
-    })
+    at_most(LONGEST_INTERVAL, text)
+}
+
+fn at_most(longest: Duration, text: &str) -> Result<Duration, String> {
+    let time = remote::duration(text)?;
+    match time <= longest {
+        true => Ok(time),
+        false => Err(format!("at most {}", humantime::format_duration(longest))),
+    }
 }
 
 fn count(least: u64, most: u64) -> impl clap::builder::TypedValueParser<Value = usize> {
@@ -202,17 +213,62 @@ fn count(least: u64, most: u64) -> impl clap::builder::TypedValueParser<Value = 
         .try_map(usize::try_from)
 }
 
-/// The first signal is seen by whoever looks; the second ends the process at once.
+/// A signal is seen by whoever looks. A second one does not end the process at once: a server of its own
+/// would be left behind.
 fn take_signals() -> Result<Arc<AtomicBool>, Failure> {
     let has_come = Arc::new(AtomicBool::new(false));
-    let take = || -> io::Result<()> {
-        for signal in [SIGTERM, SIGINT] {
-            // The order counts: a signal finds the flag as the one before it left it.
-            flag::register_conditional_shutdown(signal, 1, has_come.clone())?;
-            flag::register(signal, has_come.clone())?;
-        }
-        Ok(())
-    };
-    take().map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
+    for signal in [SIGTERM, SIGINT] {
+        flag::register(signal, has_come.clone())
+            .map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
+    }
     Ok(has_come)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Line::try_parse_from(line.split(' ')).map(|line| line.args)
+    }
+
+    #[test]
+    fn a_line_says_who_publishes_what_to_whom() {
+        let args = parse("bench --way long-poll --rate 0.5 --for 2m --stalled 3").unwrap();
+        assert_eq!(args.way, Transport::LongPoll);
+        assert_eq!(args.rate, Rate::PerSecond(0.5));
+        assert_eq!(args.time, Duration::from_secs(120));
+        assert_eq!(args.connections(), 1004);
+        let args = parse("bench http://localhost/a --pid 7 --rate max --events 5").unwrap();
+        assert_eq!((args.rate, args.events), (Rate::Max, Some(5)));
+        assert!(args.url.is_some() && args.pid == Some(7));
+    }
+
+    #[test]
+    fn what_cannot_be_measured_is_refused() {
+        for line in [
+            "bench http://localhost",
+            "bench --pid 7",
+            "bench --way carrier-pigeon",
+            "bench --subscribers 0",
+            "bench --size 44",
+            "bench --rate 0",
+            "bench --rate nan",
+            "bench --rate -1",
+            "bench --for 2d",
+            "bench --for 18446744073709551615",
+            "bench --for 1s --events 5",
+            "bench --interval 61s",
+            "bench --batch 0",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
 }

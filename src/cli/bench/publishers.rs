@@ -15,8 +15,9 @@ use crate::client::{Client, Error};
 
 /// How long a server may take to acknowledge.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// A connection that was not used for so long is replaced, before the server closes it (timeouts.idle).
-const RENEW_AFTER: Duration = Duration::from_secs(30);
+/// A connection that was not used for so long is replaced, before the server closes it: a new one on which
+/// nothing comes (timeouts.head), or a kept one (timeouts.idle).
+const RENEW_AFTER: Duration = Duration::from_secs(5);
 /// Bytes that are read of an answer at once.
 const PIECE: usize = 8 * 1024;
 
