@@ -25,8 +25,7 @@ use crate::client::bare::Begun;
 const LONG_POLL: &str = "wait=30";
 /// The most events that an answer to a poll may have: as many as a server gives.
 const POLL_LIMIT: u32 = 1000;
-/// What a subscriber that does not read lets the system receive for it: so little that it soon owes nothing
-/// to that buffer but to its slowness.
+/// Bytes that the system receives for a subscriber that does not read: few, so that it falls behind soon.
 const SLOW_BUFFER: usize = 32 * 1024;
 
 /// A run that has not begun.
@@ -135,7 +134,7 @@ impl<'a> Measurement<'a> {
         let extent = self.work.extent;
         let mut watch = Watch::begin(&control, self.interrupted, process, extent, args.pause);
         let published = watch.publishers(&accounts)?;
-        let goal = all_events(&published) * args.subscribers as u64;
+        let goal = all_events(&published).saturating_mul(args.subscribers as u64);
         let harvest = watch.subscribers(&harvests, goal, self.patience())?;
         let cpu = process.and_then(Process::cpu);
         Ok(Outcome {
@@ -181,7 +180,7 @@ impl<'a> Measurement<'a> {
     }
 }
 
-/// Keeps the system from receiving much for one that does not read, so that it falls behind soon.
+/// Makes the system receive little for one that will not read.
 fn receive_little(begun: &Begun) {
     // Where the system refuses, it falls behind later.
     let _ = set_socket_recv_buffer_size(&begun.socket, SLOW_BUFFER);
