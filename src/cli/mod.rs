@@ -1,5 +1,6 @@
 //! A person at a shell: one file per command.
 
+mod bench;
 mod check;
 mod config_file;
 mod failure;
@@ -24,6 +25,7 @@ Examples:
   fourcast subscribe chat                 prints what is published to 'chat'
   fourcast publish chat hello             publishes to it
   fourcast check                          is it right, and how large may it be here?
+  fourcast bench                          how much does it carry here, how fast, at what cost?
 
 Exit codes:
   0   it worked; for 'serve': it was asked to stop, and did
@@ -53,6 +55,8 @@ enum Command {
     Subscribe(subscribe::Args),
     /// Say whether the configuration is right, and how many connections this host really allows
     Check(check::Args),
+    /// Measure a server, running or started for it: deliveries, delays, CPU time, memory
+    Bench(bench::Args),
     /// Print what is built in, such as a configuration to begin with
     Print(print::Args),
 }
@@ -79,6 +83,7 @@ fn obey(command: Command) -> Result<(), Failure> {
         Command::Publish(args) => publish::run(&args),
         Command::Subscribe(args) => subscribe::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Print(args) => print::run(&args),
     }
 }

@@ -59,7 +59,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "a number of seconds, or a time such as 90s, 10m, 2h, 7d".to_owned())
 }
 
-fn field(text: &str) -> Result<(String, String), String> {
+pub(super) fn field(text: &str) -> Result<(String, String), String> {
     let (name, value) = text
         .split_once(':')
         .ok_or("a header looks like 'Authorization: Bearer abc'")?;

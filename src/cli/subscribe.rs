@@ -98,7 +98,7 @@ fn note(text: &str) {
     let _ = writeln!(io::stderr(), "fourcast: {text}");
 }
 
-fn transport() -> impl clap::builder::TypedValueParser<Value = Transport> {
+pub(super) fn transport() -> impl clap::builder::TypedValueParser<Value = Transport> {
     PossibleValuesParser::new(Transport::ALL.map(Transport::name))
         .try_map(|name| name.parse::<Transport>())
 }

@@ -86,16 +86,16 @@ pub(super) fn is_field_value(text: &str) -> bool {
 
 /// The head of an answer.
 #[derive(Debug)]
-pub(super) struct Head {
+pub(crate) struct Head {
     /// The status code.
-    pub(super) status: u16,
+    pub(crate) status: u16,
     keeps_alive_by_version: bool,
     fields: Vec<(String, String)>,
 }
 
 impl Head {
     /// Reads a head from the front of `received` and takes it away; `None` while it is incomplete.
-    pub(super) fn take(received: &mut Vec<u8>) -> Result<Option<Self>, Error> {
+    pub(crate) fn take(received: &mut Vec<u8>) -> Result<Option<Self>, Error> {
         let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
         let mut answer = httparse::Response::new(&mut fields);
         let parsed = answer.parse(received);
@@ -125,7 +125,7 @@ impl Head {
     }
 
     /// The first value of a field.
-    pub(super) fn field(&self, name: &str) -> Option<&str> {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         self.values(name).next()
     }
 
@@ -164,7 +164,7 @@ impl Head {
 
 /// What is still to come of an answer's body (RFC 9112, section 6).
 #[derive(Debug)]
-pub(super) enum Body {
+pub(crate) enum Body {
     /// So many bytes.
     Length(u64),
     /// Chunks.
@@ -177,7 +177,7 @@ pub(super) enum Body {
 
 /// The place inside a chunked body.
 #[derive(Debug)]
-pub(super) enum Chunk {
+pub(crate) enum Chunk {
     /// Before the line with the size.
     Size,
     /// Inside the data, so many bytes before its end.
@@ -190,7 +190,7 @@ pub(super) enum Chunk {
 
 impl Body {
     /// The body that follows `head`.
-    pub(super) fn of(head: &Head) -> Result<Self, Error> {
+    pub(crate) fn of(head: &Head) -> Result<Self, Error> {
         if matches!(head.status, 100..=199 | 204 | 304) {
             return Ok(Body::Done);
         }
@@ -216,7 +216,7 @@ impl Body {
     }
 
     /// Moves what belongs to the body from the front of `received` to the end of `out`.
-    pub(super) fn decode(
+    pub(crate) fn decode(
         &mut self,
         received: &mut Vec<u8>,
         out: &mut Vec<u8>,
@@ -245,7 +245,7 @@ impl Body {
     }
 
     /// Whether the whole body was decoded.
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         matches!(self, Body::Done)
     }
 

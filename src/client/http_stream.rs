@@ -39,20 +39,8 @@ impl HttpStream {
         media_type: &'static str,
         framing: Framing,
     ) -> Result<Self, Error> {
-        let deadline = Instant::now() + client.options().answer_timeout;
-        let request = ask.request(client).with("Accept", media_type);
-        let connection = client.connect(Some(&ask.stopper))?;
-        let mut exchange = Exchange::begin(connection, &request, client.endpoint(), deadline);
-        let head = exchange.head(deadline)?.ok_or_else(Error::timed_out)?;
-        if head.status != 200 {
-            return Err(exchange.into_refusal(deadline));
-        }
-        if head.media_type() != media_type {
-            let sentence = format!("{:?} where {media_type} was asked for", head.media_type());
-            return Err(Error::protocol(sentence));
-        }
         Ok(HttpStream {
-            exchange,
+            exchange: begin(client, ask, media_type)?,
             framing,
             piece: Vec::new(),
             options: client.options().clone(),
@@ -74,6 +62,27 @@ impl HttpStream {
             Received::Nothing => Ok(()),
         }
     }
+}
+
+/// Asks, and waits for the head of the streamed answer; what was received behind it is in the exchange.
+pub(super) fn begin(
+    client: &Client,
+    ask: &Ask,
+    media_type: &'static str,
+) -> Result<Exchange, Error> {
+    let deadline = Instant::now() + client.options().answer_timeout;
+    let request = ask.request(client).with("Accept", media_type);
+    let connection = client.connect(Some(&ask.stopper))?;
+    let mut exchange = Exchange::begin(connection, &request, client.endpoint(), deadline);
+    let head = exchange.head(deadline)?.ok_or_else(Error::timed_out)?;
+    if head.status != 200 {
+        return Err(exchange.into_refusal(deadline));
+    }
+    if head.media_type() != media_type {
+        let sentence = format!("{:?} where {media_type} was asked for", head.media_type());
+        return Err(Error::protocol(sentence));
+    }
+    Ok(exchange)
 }
 
 impl Way for HttpStream {

@@ -26,6 +26,7 @@
 //! Nothing here starts a thread. A [`Subscription`] does its work, heartbeats and reconnections
 //! included, while it is asked for what comes next, so it is to be asked all the time.
 
+pub(crate) mod bare;
 mod connection;
 mod endpoint;
 mod error;

@@ -65,21 +65,8 @@ impl WebSocket {
     }
 
     fn open(client: &Client, request: Request, stopper: &Stopper) -> Result<Self, Error> {
-        let deadline = Instant::now() + client.options().answer_timeout;
-        let key = BASE64.encode(random::sixteen_bytes());
-        let request = request
-            .with("Upgrade", "websocket")
-            .with("Connection", "Upgrade")
-            .with("Sec-WebSocket-Version", "13")
-            .with("Sec-WebSocket-Key", &key);
-        let connection = client.connect(Some(stopper))?;
-        let mut exchange = Exchange::begin(connection, &request, client.endpoint(), deadline);
-        let head = exchange.head(deadline)?.ok_or_else(Error::timed_out)?;
-        if head.status != 101 {
-            return Err(exchange.into_refusal(deadline));
-        }
-        check_switch(head, &key)?;
-        Ok(Self::over(exchange.into_connection(), client.options()))
+        let connection = upgrade(client, request, stopper)?;
+        Ok(Self::over(connection, client.options()))
     }
 
     fn over(mut connection: Connection, options: &Options) -> Self {
@@ -223,6 +210,29 @@ impl Way for WebSocket {
     }
 }
 
+/// The opening handshake (RFC 6455, section 4.1); what was received behind it is in the connection.
+pub(super) fn upgrade(
+    client: &Client,
+    request: Request,
+    stopper: &Stopper,
+) -> Result<Connection, Error> {
+    let deadline = Instant::now() + client.options().answer_timeout;
+    let key = BASE64.encode(random::sixteen_bytes());
+    let request = request
+        .with("Upgrade", "websocket")
+        .with("Connection", "Upgrade")
+        .with("Sec-WebSocket-Version", "13")
+        .with("Sec-WebSocket-Key", &key);
+    let connection = client.connect(Some(stopper))?;
+    let mut exchange = Exchange::begin(connection, &request, client.endpoint(), deadline);
+    let head = exchange.head(deadline)?.ok_or_else(Error::timed_out)?;
+    if head.status != 101 {
+        return Err(exchange.into_refusal(deadline));
+    }
+    check_switch(head, &key)?;
+    Ok(exchange.into_connection())
+}
+
 /// Checks that the server has switched to WebSocket for this very request, and to nothing that was not
 /// offered (RFC 6455, section 4.1).
 fn check_switch(head: &Head, key: &str) -> Result<(), Error> {
@@ -317,10 +327,11 @@ impl Sender {
     }
 }
 
-/// The frames that a client begins by itself.
+/// The frames that are written here rather than by tungstenite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Opcode {
+pub(super) enum Opcode {
     Text,
+    Pong,
     Close,
 }
 
@@ -362,12 +373,13 @@ impl Link {
 }
 
 /// A frame with a fresh mask, as every frame of a client must have (RFC 6455, section 5.3).
-fn masked_frame(opcode: Opcode, payload: &[u8]) -> Result<Vec<u8>, Error> {
+pub(super) fn masked_frame(opcode: Opcode, payload: &[u8]) -> Result<Vec<u8>, Error> {
     let mask = random::mask();
     let header = FrameHeader {
         is_final: true,
         opcode: match opcode {
             Opcode::Text => OpCode::Data(Data::Text),
+            Opcode::Pong => OpCode::Control(Control::Pong),
             Opcode::Close => OpCode::Control(Control::Close),
         },
         mask: Some(mask),

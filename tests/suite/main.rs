@@ -14,6 +14,7 @@ mod websocket;
 
 mod slow;
 
+mod bench;
 mod client;
 mod hardening;
 mod regression;

@@ -1,0 +1,96 @@
+//! What the server costs, seen from outside: the time, memory and threads of a process, by its number.
+
+use std::time::Duration;
+
+/// A process of this machine. On systems without `/proc` nothing is known of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Process {
+    /// Its number.
+    pub(super) pid: u32,
+}
+
+impl Process {
+    /// How finely [`cpu`](Self::cpu) is counted.
+    pub(super) fn cpu_resolution() -> Duration {
+        let ticks = u32::try_from(rustix::param::clock_ticks_per_second()).unwrap_or(u32::MAX);
+        Duration::from_secs(1) / ticks.max(1)
+    }
+
+    /// The time that all its threads have computed so far, in user and in kernel mode.
+    pub(super) fn cpu(self) -> Option<Duration> {
+        let ticks = ticks_in(&self.file("stat")?)?;
+        Some(Self::cpu_resolution().saturating_mul(u32::try_from(ticks).ok()?))
+    }
+
+    /// Bytes of memory that it has to itself, and its share of what it shares with others (PSS). Needs
+    /// the right to look into the process. What the kernel holds for it, such as what sockets buffer, is
+    /// not among it.
+    pub(super) fn memory(self) -> Option<u64> {
+        let kibibytes = field(&self.file("smaps_rollup")?, "Pss:")?;
+        kibibytes.checked_mul(1024)
+    }
+
+    /// Its threads.
+    pub(super) fn threads(self) -> Option<u64> {
+        field(&self.file("status")?, "Threads:")
+    }
+
+    fn file(self, name: &str) -> Option<String> {
+        std::fs::read_to_string(format!("/proc/{}/{name}", self.pid)).ok()
+    }
+}
+
+/// `utime` and `stime` of `/proc/PID/stat`, fields 14 and 15, in clock ticks.
+fn ticks_in(stat: &str) -> Option<u64> {
+    // The name of the program, field 2, may hold spaces and parentheses of its own.
+    let (_, behind_name) = stat.rsplit_once(')')?;
+    let mut fields = behind_name.split_ascii_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    ticks()?.checked_add(ticks()?)
+}
+
+/// The number behind a name at the beginning of a line.
+fn field(text: &str, name: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+    value.split_ascii_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_program_does_not_shift_the_fields() {
+        let stat = "42 (a ) 1 2) S 1 42 42 0 -1 4194560 100 0 0 0 17 5 0 0 20 0 3 0 1 2 3";
+        assert_eq!(ticks_in(stat), Some(22));
+        assert_eq!(ticks_in("42 (a) S 1"), None);
+        assert_eq!(ticks_in(""), None);
+    }
+
+    #[test]
+    fn a_field_is_found_by_its_name() {
+        let rollup = "00400000-7ff r--p 0 00:00 0 [rollup]\nRss:  9 kB\nPss:            2048 kB\nPss_Anon: 7 kB\n";
+        assert_eq!(field(rollup, "Pss:"), Some(2048));
+        assert_eq!(field(rollup, "Threads:"), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn this_process_has_computed_and_has_memory_and_threads() {
+        let this = Process {
+            pid: std::process::id(),
+        };
+        assert!(this.cpu().is_some());
+        assert!(this.memory().is_some_and(|bytes| bytes > 4096));
+        assert!(this.threads().is_some_and(|threads| threads >= 1));
+    }
+
+    #[test]
+    fn nothing_is_known_of_a_process_that_is_not_there() {
+        let nobody = Process { pid: u32::MAX };
+        assert_eq!(
+            (nobody.cpu(), nobody.memory(), nobody.threads()),
+            (None, None, None)
+        );
+    }
+}
