@@ -127,7 +127,7 @@ impl Visitor {
         match &self.origin {
             None => response,
             Some(origin) => response
-                .with("Access-Control-Allow-Origin", origin.clone())
+                .with("Access-Control-Allow-Origin", origin)
                 .with("Access-Control-Expose-Headers", EXPOSED)
                 .with("Vary", "Origin"),
         }
