@@ -97,7 +97,8 @@ impl Connection {
             body_read: head.body == BodyFraming::None,
             head,
         };
-        let outcome = origin::check(&request.head, &self.context.config, self.stream.local())
+        let (config, local) = (&self.context.config, self.stream.local());
+        let outcome = origin::check(&request.head, &request.visitor, config, local)
             .and_then(|()| plan(&self.context, &request.head, &request.visitor))
             .and_then(|plan| self.follow(plan, &mut request));
         match outcome {
