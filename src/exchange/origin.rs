@@ -95,7 +95,8 @@ fn is_allowed(origin: &str, head: &Head, config: &Config) -> bool {
     // The scheme may differ: behind a proxy that ends TLS the page is https and this is http.
     let port = |authority: &Authority| authority.port.unwrap_or(default);
     let same_as = |host: &Authority| host.host == from.host && port(host) == port(&from);
-    is_loopback(from.host.trim_end_matches('.'), from.ip()) || head.host.as_ref().is_some_and(same_as)
+    is_loopback(from.host.trim_end_matches('.'), from.ip())
+        || head.host.as_ref().is_some_and(same_as)
 }
 
 fn is_loopback(host: &str, ip: Option<IpAddr>) -> bool {
