@@ -215,17 +215,15 @@ impl Connection {
         if deadline.is_none() {
             self.berth.hold(self.stream.clone());
         }
-        let mut bytes = [0; READ_BYTES];
-        let read = self.stream.read(
-            &mut bytes,
+        let read = self.stream.append_to(
+            &mut self.buffer,
+            READ_BYTES,
             deadline.unwrap_or_else(|| Instant::now() + idle),
         );
         if deadline.is_none() {
             self.berth.release();
         }
-        self.buffer
-            .extend_from_slice(bytes.get(..read?).unwrap_or_default());
-        Ok(())
+        read.map(|_| ())
     }
 
     /// The body of a request, `most` bytes at most.
