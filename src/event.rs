@@ -24,14 +24,18 @@ impl Epoch {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let well_formed = text.len() == Self::DIGITS
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_digit() || b.is_ascii_lowercase());
-        if !well_formed {
+        let digit = |byte| match byte {
+            b'0'..=b'9' => Some(byte - b'0'),
+            b'a'..=b'z' => Some(byte - b'a' + 10),
+            _ => None,
+        };
+        if text.len() != Self::DIGITS {
             return None;
         }
-        u64::from_str_radix(text, 36).ok().map(Epoch)
+        // So few digits are within 64 bits.
+        let mut bytes = text.bytes();
+        let bits = bytes.try_fold(0, |bits, byte| Some(bits * 36 + u64::from(digit(byte)?)));
+        bits.map(Epoch)
     }
 
     fn digits(self) -> [u8; Self::DIGITS] {

@@ -48,6 +48,9 @@ impl<'a> Parameters<'a> {
     /// # Errors
     /// When it is given twice: which one counts nobody could know.
     pub fn get(&self, name: &str) -> Result<Option<&str>, Refusal> {
+        if self.pairs.is_empty() {
+            return Ok(None);
+        }
         let mut values = self
             .pairs
             .iter()

@@ -94,7 +94,7 @@ fn selectors(list: &str, most: usize) -> Result<Vec<Selector>, Refusal> {
 
 /// Percent-decodes one selector. What would change its shape must stand bare.
 fn decoded(part: &str) -> Result<Cow<'_, str>, Refusal> {
-    if !part.contains('%') {
+    if !part.as_bytes().contains(&b'%') {
         return Ok(part.into());
     }
     let lower = part.to_ascii_lowercase();

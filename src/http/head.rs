@@ -169,7 +169,9 @@ impl Fields {
 
     /// The values of all fields called `name`.
     pub fn get_all(&self, name: &str) -> impl Iterator<Item = &str> {
-        let named = move |line: &&Line| self.slice(&line.name).eq_ignore_ascii_case(name);
+        let named = move |line: &&Line| {
+            line.name.len() == name.len() && self.slice(&line.name).eq_ignore_ascii_case(name)
+        };
         let value = |line: &Line| self.slice(&line.value);
         self.lines.iter().filter(named).map(value)
     }

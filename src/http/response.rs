@@ -201,10 +201,8 @@ fn field(name: &str, value: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b": ");
     let begin = out.len();
     out.extend_from_slice(value.as_bytes());
-    for byte in out.iter_mut().skip(begin) {
-        if byte.is_ascii_control() {
-            *byte = b' ';
-        }
+    for byte in out.get_mut(begin..).unwrap_or_default() {
+        *byte = if byte.is_ascii_control() { b' ' } else { *byte };
     }
     out.extend_from_slice(b"\r\n");
 }
