@@ -244,8 +244,7 @@ fn separate(value: &str, mut separates: impl FnMut(u8) -> bool) -> impl Iterator
         let text = rest?;
         let end = text.bytes().position(&mut separates);
         rest = end.and_then(|end| text.get(end + 1..));
-        let part = text.get(..end.unwrap_or(text.len()))?;
-        Some(part.trim_matches([' ', '\t']))
+        text.get(..end.unwrap_or(text.len())).map(str::trim_ascii)
     })
 }
 

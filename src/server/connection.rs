@@ -235,7 +235,8 @@ impl Connection {
                 .stream
                 .write_all(CONTINUE, self.context.config.timeouts.write);
         }
-        let deadline = Instant::now() + self.context.config.timeouts.body;
+        let patience = self.context.config.timeouts.body;
+        let mut deadline = None;
         let mut body = Vec::new();
         loop {
             let progress = decoder.decode(&self.buffer, &mut body)?;
@@ -244,6 +245,7 @@ impl Connection {
                 request.body_read = true;
                 return Ok(body);
             }
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + patience);
             self.read_more(Some(deadline))
                 .map_err(|error| match error {
                     ReadError::TimedOut => Refusal::new(
