@@ -24,26 +24,28 @@ impl Epoch {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let well_formed = text.len() == Self::DIGITS
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_digit() || b.is_ascii_lowercase());
-        if !well_formed {
+        let digit = |byte| match byte {
+            b'0'..=b'9' => Some(byte - b'0'),
+            b'a'..=b'z' => Some(byte - b'a' + 10),
+            _ => None,
+        };
+        if text.len() != Self::DIGITS {
             return None;
         }
-        u64::from_str_radix(text, 36).ok().map(Epoch)
+        // So few digits are within 64 bits.
+        let mut bytes = text.bytes();
+        let bits = bytes.try_fold(0, |bits, byte| Some(bits * 36 + u64::from(digit(byte)?)));
+        bits.map(Epoch)
     }
-}
 
-impl fmt::Display for Epoch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn digits(self) -> [u8; Self::DIGITS] {
         let mut digits = [b'0'; Self::DIGITS];
         let mut rest = self.0;
         for digit in digits.iter_mut().rev() {
             *digit = b"0123456789abcdefghijklmnopqrstuvwxyz"[(rest % 36) as usize];
             rest /= 36;
         }
-        f.write_str(std::str::from_utf8(&digits).unwrap_or_default())
+        digits
     }
 }
 
@@ -62,6 +64,20 @@ pub struct Id {
 pub type Cursor = Id;
 
 impl Id {
+    /// The most bytes of its text.
+    const MAX: usize = Epoch::DIGITS + 1 + 20;
+
+    /// Its text, without an allocation.
+    pub fn text(self) -> IdText {
+        let mut bytes = [b'-'; Self::MAX];
+        let mut number = itoa::Buffer::new();
+        let number = number.format(self.seq).as_bytes();
+        let length = Epoch::DIGITS + 1 + number.len();
+        bytes[..Epoch::DIGITS].copy_from_slice(&self.epoch.digits());
+        bytes[Epoch::DIGITS + 1..length].copy_from_slice(number);
+        IdText { bytes, length }
+    }
+
     /// Reads what [`Display`](fmt::Display) writes; nothing else is an id.
     pub fn parse(text: &str) -> Option<Self> {
         let (epoch, seq) = text.split_once('-')?;
@@ -78,7 +94,29 @@ impl Id {
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.epoch, self.seq)
+        f.write_str(&self.text())
+    }
+}
+
+/// An [`Id`] as text, on the stack.
+#[derive(Debug, Clone, Copy)]
+pub struct IdText {
+    bytes: [u8; Id::MAX],
+    length: usize,
+}
+
+impl std::ops::Deref for IdText {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        let written = self.bytes.get(..self.length).unwrap_or_default();
+        std::str::from_utf8(written).unwrap_or_default()
+    }
+}
+
+impl AsRef<str> for IdText {
+    fn as_ref(&self) -> &str {
+        self
     }
 }
 
@@ -276,16 +314,15 @@ impl Event {
     /// Appends the JSON object that every way carries: `id`, `channel`, `type`, `time`, what explains
     /// the data, and `data` last. One line; no final LF.
     pub fn write_json(&self, out: &mut Vec<u8>) {
-        use std::io::Write as _;
-        // Writing into a Vec cannot fail.
-        let _ = write!(
-            out,
-            r#"{{"id":"{}","channel":"{}","type":"#,
-            self.id,
-            self.channel.name()
-        );
+        out.extend_from_slice(br#"{"id":""#);
+        out.extend_from_slice(self.id.text().as_bytes());
+        // A name needs no escapes.
+        out.extend_from_slice(br#"","channel":""#);
+        out.extend_from_slice(self.channel.name().as_str().as_bytes());
+        out.extend_from_slice(br#"","type":"#);
         write_json_string(out, self.kind.as_str());
-        let _ = write!(out, r#","time":{}"#, self.time);
+        out.extend_from_slice(br#","time":"#);
+        out.extend_from_slice(itoa::Buffer::new().format(self.time).as_bytes());
         if let Some(media_type) = &self.content_type {
             out.extend_from_slice(br#","content_type":"#);
             write_json_string(out, media_type);

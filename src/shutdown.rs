@@ -43,14 +43,22 @@ struct Shared {
 #[derive(Default)]
 struct List {
     next: u64,
-    slots: HashMap<u64, Slot>,
+    slots: HashMap<u64, Arc<Slot>>,
 }
 
 struct Slot {
     /// The connection itself, which can be cut.
     connection: Arc<dyn Leave>,
-    /// Who says goodbye; nobody while a request is answered.
-    guest: Option<Arc<dyn Leave>>,
+    /// Who says goodbye; nobody while a request is answered. It changes twice a request, so it has a lock of
+    /// its own, for which nobody waits but while the server stops.
+    guest: Mutex<Option<Arc<dyn Leave>>>,
+}
+
+impl Slot {
+    fn guest(&self) -> MutexGuard<'_, Option<Arc<dyn Leave>>> {
+        // Every change is one assignment, so a panic leaves it whole.
+        self.guest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Shutdown {
@@ -68,7 +76,7 @@ impl Shutdown {
             .list()
             .slots
             .values()
-            .filter_map(|slot| slot.guest.clone())
+            .filter_map(|slot| slot.guest().clone())
             .collect();
         for guest in guests {
             guest.leave(leaving);
@@ -91,19 +99,18 @@ impl Shutdown {
 
     /// A place in the list, until it is dropped, for a connection that its own `leave` cuts.
     pub fn berth(&self, connection: Arc<dyn Leave>) -> Berth {
+        let slot = Arc::new(Slot {
+            connection,
+            guest: Mutex::new(None),
+        });
         let mut list = self.list();
         list.next += 1;
         let number = list.next;
-        list.slots.insert(
-            number,
-            Slot {
-                connection,
-                guest: None,
-            },
-        );
+        list.slots.insert(number, slot.clone());
         Berth {
             shutdown: self.clone(),
             number,
+            slot,
         }
     }
 
@@ -120,6 +127,7 @@ impl Shutdown {
 pub struct Berth {
     shutdown: Shutdown,
     number: u64,
+    slot: Arc<Slot>,
 }
 
 impl Berth {
@@ -137,11 +145,8 @@ impl Berth {
     }
 
     fn put(&self, guest: Option<Arc<dyn Leave>>) {
-        let mut list = self.shutdown.list();
-        let slot = list.slots.get_mut(&self.number);
-        // What stood there is dropped after the list was let go: it may be the last owner of much.
-        let before = slot.map(|slot| std::mem::replace(&mut slot.guest, guest));
-        drop(list);
+        let before = std::mem::replace(&mut *self.slot.guest(), guest);
+        // Dropped after the slot was let go: it may be the last owner of much.
         drop(before);
     }
 }

@@ -192,9 +192,10 @@ impl Answer {
     }
 
     fn with_cursor(&self, response: Response) -> Response {
+        let cursor = self.cursor.text();
         response
-            .with("ETag", format!("\"{}\"", self.cursor))
-            .with("Last-Event-ID", self.cursor.to_string())
+            .with("ETag", ["\"", &cursor, "\""].concat())
+            .with("Last-Event-ID", cursor)
     }
 
     /// Keeps the answer within its bytes: base64 and escapes may make it larger than its payloads.
@@ -253,9 +254,9 @@ impl Answer {
         let Some(entry) = entry else { return response };
         let event = entry.event();
         response
-            .with("Fourcast-Channel", event.channel.name().to_string())
-            .with("Fourcast-Type", event.kind.as_str().to_owned())
+            .with("Fourcast-Channel", event.channel.name().as_str())
+            .with("Fourcast-Type", event.kind.as_str())
             .with("Fourcast-Time", event.time.to_string())
-            .with_body(event.media_type().to_owned(), event.data.bytes().to_vec())
+            .with_body(event.media_type(), event.data.bytes().to_vec())
     }
 }

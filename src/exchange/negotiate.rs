@@ -48,6 +48,9 @@ impl<'a> Parameters<'a> {
     /// # Errors
     /// When it is given twice: which one counts nobody could know.
     pub fn get(&self, name: &str) -> Result<Option<&str>, Refusal> {
+        if self.pairs.is_empty() {
+            return Ok(None);
+        }
         let mut values = self
             .pairs
             .iter()
@@ -77,15 +80,16 @@ pub fn negotiate(
     } else {
         None
     };
+    let in_url = start_in_url(parameters)?;
     let query = Query {
         selectors,
-        start: start(&head.fields, parameters, none_match.as_ref())?,
+        start: start(&head.fields, in_url, none_match.as_ref()),
         raw: is_raw(parameters)?,
         limit: limit(parameters)?,
         before: before(parameters)?,
         conditional: none_match.is_some(),
     };
-    check(way, &query, start_in_url(parameters)?.is_some())?;
+    check(way, &query, in_url.is_some())?;
     Ok((way, query))
 }
 
@@ -137,25 +141,17 @@ fn is_raw(parameters: &Parameters<'_>) -> Result<bool, Refusal> {
 /// Where to begin: a cursor in a field, then the URL, then `If-None-Match`.
 fn start(
     fields: &Fields,
-    parameters: &Parameters<'_>,
+    in_url: Option<Start>,
     none_match: Option<&NoneMatch<'_>>,
-) -> Result<Option<Start>, Refusal> {
-    // What the URL says is checked even where it does not count: a 400 tells its writer early.
-    let in_url = start_in_url(parameters)?;
+) -> Option<Start> {
     // A browser that comes back sends the field, while its URL is as old as the page.
-    if let Some(value) = fields
-        .get("Last-Event-ID")
-        .filter(|value| !value.is_empty())
-    {
-        return Ok(Some(cursor_in_field(value)));
-    }
-    if in_url.is_some() {
-        return Ok(in_url);
-    }
-    Ok(match none_match {
-        Some(NoneMatch::Tags(tags)) => Some(cursor_among(tags)),
-        Some(NoneMatch::Any) | None => None,
-    })
+    let given = fields.get("Last-Event-ID");
+    let in_field = given.filter(|value| !value.is_empty()).map(cursor_in_field);
+    let tagged = || match none_match? {
+        NoneMatch::Tags(tags) => Some(cursor_among(tags)),
+        NoneMatch::Any => None,
+    };
+    in_field.or(in_url).or_else(tagged)
 }
 
 /// A cursor in a field that cannot be read is a gap: a refusal would stop a browser for good.
@@ -170,6 +166,7 @@ fn cursor_among(tags: &[&str]) -> Start {
         .map_or(Start::Unreadable, Start::After)
 }
 
+/// What the URL says is checked even where it does not count: a 400 tells its writer early.
 fn start_in_url(parameters: &Parameters<'_>) -> Result<Option<Start>, Refusal> {
     let mut starts = Vec::new();
     for name in ["after", "last_event_id", "lastEventId"] {

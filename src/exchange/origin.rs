@@ -22,13 +22,16 @@ pub struct Visitor {
 ///
 /// # Errors
 /// 421 against DNS rebinding, 403 for a page of an origin that is not allowed.
-pub fn check(head: &Head, config: &Config, local: SocketAddr) -> Result<(), Refusal> {
+pub fn check(
+    head: &Head,
+    visitor: &Visitor,
+    config: &Config,
+    local: SocketAddr,
+) -> Result<(), Refusal> {
     check_host(head, config, local.ip())?;
-    match Visitor::of(head, config) {
-        Visitor { origin: None } if head.fields.get("Origin").is_some() => {
-            Err(refused_origin(head))
-        }
-        _ => Ok(()),
+    match visitor.origin.is_none() && head.fields.get("Origin").is_some() {
+        true => Err(refused_origin(head)),
+        false => Ok(()),
     }
 }
 
@@ -37,12 +40,13 @@ fn check_host(head: &Head, config: &Config, local: IpAddr) -> Result<(), Refusal
         return Ok(());
     };
     let host = authority.host.trim_end_matches('.');
+    let ip = authority.ip().map(|ip| ip.to_canonical());
     let configured = || match authority.ip() {
         Some(IpAddr::V6(ip)) => config.hosts.contains(&format!("[{ip}]")),
         _ => config.hosts.iter().any(|known| known == host),
     };
-    let bound = |ip: IpAddr| ip.to_canonical() == local.to_canonical();
-    if is_loopback(authority) || authority.ip().is_some_and(bound) || configured() {
+    let bound = ip == Some(local.to_canonical());
+    if bound || is_loopback(host, ip) || configured() {
         return Ok(());
     }
     HOSTS.say(|more| log::warn!("refused: Host '{host}' is not served here; hosts = [\"{host}\"] in the config allows it{more}"));
@@ -91,16 +95,14 @@ fn is_allowed(origin: &str, head: &Head, config: &Config) -> bool {
     // The scheme may differ: behind a proxy that ends TLS the page is https and this is http.
     let port = |authority: &Authority| authority.port.unwrap_or(default);
     let same_as = |host: &Authority| host.host == from.host && port(host) == port(&from);
-    is_loopback(&from) || head.host.as_ref().is_some_and(same_as)
+    is_loopback(from.host.trim_end_matches('.'), from.ip())
+        || head.host.as_ref().is_some_and(same_as)
 }
 
-fn is_loopback(authority: &Authority) -> bool {
-    let name = authority.host.trim_end_matches('.');
-    name == "localhost"
-        || name.ends_with(".localhost")
-        || authority
-            .ip()
-            .is_some_and(|ip| ip.to_canonical().is_loopback())
+fn is_loopback(host: &str, ip: Option<IpAddr>) -> bool {
+    ip.is_some_and(|ip| ip.to_canonical().is_loopback())
+        || host == "localhost"
+        || host.ends_with(".localhost")
 }
 
 impl Visitor {
@@ -127,7 +129,7 @@ impl Visitor {
         match &self.origin {
             None => response,
             Some(origin) => response
-                .with("Access-Control-Allow-Origin", origin.clone())
+                .with("Access-Control-Allow-Origin", origin)
                 .with("Access-Control-Expose-Headers", EXPOSED)
                 .with("Vary", "Origin"),
         }

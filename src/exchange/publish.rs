@@ -1,5 +1,7 @@
 //! A POST becomes a batch: what its head says about the body, and the body itself.
 
+use std::time::Duration;
+
 use super::negotiate::Parameters;
 use crate::config::Limits;
 use crate::event::{Data, EventType};
@@ -12,11 +14,14 @@ use crate::hub::draft::{Members, media_type, not_json, parse_ttl, parse_type};
 use crate::journal::{Batch, Draft, IdempotencyKey, Receipt};
 use crate::refusal::{Kind, Refusal};
 
+/// What the answer has for one event, with a name of middling length.
+const RECEIPT_BYTES: usize = 128;
+
 /// What a POST says before its body comes.
 pub struct Publication {
     body: Body,
-    kind: Option<String>,
-    ttl: Option<String>,
+    kind: EventType,
+    ttl: Option<Duration>,
     content_type: Option<String>,
     key: Option<String>,
 }
@@ -48,19 +53,23 @@ impl Publication {
             .fields
             .get_one("Content-Type")?
             .filter(|value| !value.is_empty());
-        let publication = Publication {
-            body: Body::announced(channel, content_type.map(parse_media).transpose()?)?,
-            kind: parameters.get("type")?.map(str::to_owned),
-            ttl: parameters.get("ttl")?.map(str::to_owned),
+        let body = Body::announced(channel, content_type.map(parse_media).transpose()?)?;
+        let (kind, ttl) = (parameters.get("type")?, parameters.get("ttl")?);
+        if matches!(body, Body::Batch(_)) && (kind.is_some() || ttl.is_some()) {
+            let detail = "'type' and 'ttl' of a batch stand in its lines";
+            return Err(Refusal::new(Kind::BadParameter, detail));
+        }
+        Ok(Publication {
+            body,
+            kind: kind.map_or(Ok(EventType::message()), parse_type)?,
+            ttl: ttl.map(parse_ttl).transpose()?,
             content_type: content_type.map(str::to_owned),
             key: head
                 .fields
                 .get_one("Idempotency-Key")?
                 .map(bare_key)
                 .transpose()?,
-        };
-        publication.check_parameters()?;
-        Ok(publication)
+        })
     }
 
     /// The most bytes that its body may have.
@@ -84,22 +93,17 @@ impl Publication {
         };
         let key = self.key(&drafts)?;
         let appended = hub.publish(Batch { drafts, key })?;
-        let receipts: Vec<_> = appended.receipts.iter().map(receipt_json).collect();
-        let answer = match self.body {
-            Body::Payload(..) => receipts.concat(),
-            Body::Batch(_) => format!(r#"{{"events":[{}]}}"#, receipts.join(",")),
-        };
-        Ok(Response::new(201).with_body("application/json", (answer + "\n").into_bytes()))
-    }
-
-    fn check_parameters(&self) -> Result<(), Refusal> {
-        if matches!(self.body, Body::Batch(_)) && (self.kind.is_some() || self.ttl.is_some()) {
-            let detail = "'type' and 'ttl' of a batch stand in its lines";
-            return Err(Refusal::new(Kind::BadParameter, detail));
+        let mut answer = Vec::with_capacity(appended.receipts.len() * RECEIPT_BYTES);
+        match self.body {
+            Body::Payload(..) => write_receipts(&appended.receipts, &mut answer),
+            Body::Batch(_) => {
+                answer.extend_from_slice(br#"{"events":["#);
+                write_receipts(&appended.receipts, &mut answer);
+                answer.extend_from_slice(b"]}");
+            }
         }
-        self.kind.as_deref().map(parse_type).transpose()?;
-        self.ttl.as_deref().map(parse_ttl).transpose()?;
-        Ok(())
+        answer.push(b'\n');
+        Ok(Response::new(201).with_body("application/json", answer))
     }
 
     fn key(&self, drafts: &[Draft]) -> Result<Option<IdempotencyKey>, Refusal> {
@@ -124,11 +128,8 @@ impl Publication {
         let named = self.content_type.as_deref().filter(|_| !says_all);
         Ok(Draft {
             channel,
-            kind: self
-                .kind
-                .as_deref()
-                .map_or(Ok(EventType::message()), parse_type)?,
-            ttl: self.ttl.as_deref().map(parse_ttl).transpose()?,
+            kind: self.kind.clone(),
+            ttl: self.ttl,
             content_type: named.map(media_type).transpose()?,
             data,
         })
@@ -217,12 +218,21 @@ fn event_of(line: &str, channel: Option<&ChannelName>, limits: &Limits) -> Resul
     Ok(draft)
 }
 
-/// The receipt as it is answered.
-fn receipt_json(receipt: &Receipt) -> String {
-    format!(
-        r#"{{"id":"{}","channel":"{}","time":{}}}"#,
-        receipt.id, receipt.channel, receipt.time
-    )
+/// Appends receipts as they are answered, with commas between.
+fn write_receipts(receipts: &[Receipt], out: &mut Vec<u8>) {
+    for (index, receipt) in receipts.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(br#"{"id":""#);
+        out.extend_from_slice(receipt.id.text().as_bytes());
+        // A name needs no escapes.
+        out.extend_from_slice(br#"","channel":""#);
+        out.extend_from_slice(receipt.channel.as_str().as_bytes());
+        out.extend_from_slice(br#"","time":"#);
+        out.extend_from_slice(itoa::Buffer::new().format(receipt.time).as_bytes());
+        out.push(b'}');
+    }
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, Refusal> {

@@ -93,7 +93,10 @@ fn selectors(list: &str, most: usize) -> Result<Vec<Selector>, Refusal> {
 }
 
 /// Percent-decodes one selector. What would change its shape must stand bare.
-fn decoded(part: &str) -> Result<String, Refusal> {
+fn decoded(part: &str) -> Result<Cow<'_, str>, Refusal> {
+    if !part.as_bytes().contains(&b'%') {
+        return Ok(part.into());
+    }
     let lower = part.to_ascii_lowercase();
     for (encoded, bare) in [("%2f", '/'), ("%2c", ','), ("%2a", '*')] {
         if lower.contains(encoded) {
@@ -102,10 +105,8 @@ fn decoded(part: &str) -> Result<String, Refusal> {
             )));
         }
     }
-    match percent_decode_str(part).decode_utf8() {
-        Ok(text) => Ok(text.into_owned()),
-        Err(_) => Err(bad("the path is not UTF-8 when it is decoded")),
-    }
+    let text = percent_decode_str(part).decode_utf8();
+    text.map_err(|_| bad("the path is not UTF-8 when it is decoded"))
 }
 
 fn bad(detail: impl Into<Cow<'static, str>>) -> Refusal {

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// The elements of a comma-separated list, trimmed, empty ones left out (RFC 9110, section 5.6.1). A comma in
 /// a quoted string separates nothing.
 pub fn list(value: &str) -> impl Iterator<Item = &str> {
-    split(value, ',').filter(|element| !element.is_empty())
+    split(value, b',').filter(|element| !element.is_empty())
 }
 
 /// Whether `token` is an element of one of the lists, in any case: `Connection`, `Upgrade`.
@@ -22,7 +22,7 @@ pub fn has_token<'a>(values: impl IntoIterator<Item = &'a str>, token: &str) -> 
 /// `type/*` name nothing: every client sends them.
 pub fn accepts<'a>(values: impl IntoIterator<Item = &'a str>, essence: &str) -> bool {
     values.into_iter().flat_map(list).any(|range| {
-        let mut parts = split(range, ';');
+        let mut parts = split(range, b';');
         let named = parts
             .next()
             .is_some_and(|r| r.eq_ignore_ascii_case(essence));
@@ -36,7 +36,7 @@ pub fn prefer_wait<'a>(values: impl IntoIterator<Item = &'a str>) -> Option<Dura
     let wait = values
         .into_iter()
         .flat_map(list)
-        .filter_map(|preference| split(preference, ';').next())
+        .filter_map(|preference| split(preference, b';').next())
         .map(parameter)
         .find(|(name, _)| name.eq_ignore_ascii_case("wait"))?;
     seconds(wait.1)
@@ -75,7 +75,7 @@ impl MediaType {
     /// Reads a media type; `None` unless it begins with `type/subtype`. Of its parameters only the first
     /// `charset` is kept.
     pub fn parse(value: &str) -> Option<MediaType> {
-        let mut parts = split(value, ';');
+        let mut parts = split(value, b';');
         let essence = parts.next()?.to_ascii_lowercase();
         let (family, subtype) = essence.split_once('/')?;
         if !is_token(family) || !is_token(subtype) {
@@ -213,14 +213,14 @@ fn opaque(tag: &str) -> &str {
 }
 
 /// Splits at `separator` outside of quoted strings, in which a backslash escapes; parts are trimmed.
-fn split(value: &str, separator: char) -> impl Iterator<Item = &str> {
+fn split(value: &str, separator: u8) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
-    separate(value, move |c| {
-        let separates = c == separator && !quoted;
-        match c {
+    separate(value, move |byte| {
+        let separates = byte == separator && !quoted;
+        match byte {
             _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
             _ => {}
         }
         separates
@@ -230,17 +230,22 @@ fn split(value: &str, separator: char) -> impl Iterator<Item = &str> {
 /// Splits a list of entity-tags. They have no escapes: `"\"` is a whole one (RFC 9110, section 8.8.3).
 fn entity_tags(value: &str) -> impl Iterator<Item = &str> {
     let mut quoted = false;
-    let elements = separate(value, move |c| {
-        quoted ^= c == '"';
-        c == ',' && !quoted
+    let elements = separate(value, move |byte| {
+        quoted ^= byte == b'"';
+        byte == b',' && !quoted
     });
     elements.filter(|element| !element.is_empty())
 }
 
-fn separate(value: &str, separates: impl FnMut(char) -> bool) -> impl Iterator<Item = &str> {
-    value
-        .split(separates)
-        .map(|part| part.trim_matches([' ', '\t']))
+/// Splits at the ASCII characters that `separates` picks; parts are trimmed.
+fn separate(value: &str, mut separates: impl FnMut(u8) -> bool) -> impl Iterator<Item = &str> {
+    let mut rest = Some(value);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = text.bytes().position(&mut separates);
+        rest = end.and_then(|end| text.get(end + 1..));
+        text.get(..end.unwrap_or(text.len())).map(str::trim_ascii)
+    })
 }
 
 #[cfg(test)]

@@ -5,11 +5,9 @@
 use std::ops::Range;
 
 use super::fields::{Authority, has_token};
-use super::scan::{Scan, unknown_method};
+use super::scan::{Complete, Line, Scan};
 use super::{Method, Version};
 use crate::refusal::{Kind, Refusal};
-
-const NOT_READ: &str = "the request head is malformed";
 
 /// The bounds of a request head. Beyond them: 431, for the target 414.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +19,13 @@ pub struct Ceilings {
     /// Field lines.
     pub fields: usize,
 }
+
+/// For a head that was found to be within its bounds.
+const UNBOUNDED: Ceilings = Ceilings {
+    head_bytes: usize::MAX,
+    target_bytes: usize::MAX,
+    fields: usize::MAX,
+};
 
 /// Parses one head from the beginning of `input`: `None` when it is not complete yet, else the head and how
 /// many bytes it took. A connection that reads piece by piece keeps a [`HeadParser`] instead.
@@ -47,10 +52,9 @@ impl HeadParser {
         let Some(complete) = self.scan.advance(input, ceilings)? else {
             return Ok(None);
         };
-        self.scan = Scan::default();
-        let bytes = input.get(complete.begin..complete.end).unwrap_or_default();
-        let head = Head::from_complete(bytes, complete.fields)?;
-        Ok(Some((head, complete.end)))
+        let end = complete.end;
+        let head = Head::from_complete(input.get(..end).unwrap_or_default(), complete)?;
+        Ok(Some((head, end)))
     }
 }
 
@@ -111,21 +115,15 @@ impl Head {
         !bodiless && self.version == Version::Http11 && self.fields.get("expect").is_some()
     }
 
-    /// Makes a head of `bytes`, which end with the empty line and have `count` field lines.
-    fn from_complete(bytes: &[u8], count: usize) -> Result<Head, Refusal> {
-        let text = String::from_utf8_lossy(bytes).into_owned();
-        let mut lines = vec![httparse::EMPTY_HEADER; count];
-        let mut request = httparse::Request::new(&mut lines);
-        let (method, version) = read(&mut request, &text)?;
-        let target = Target::parse(method, request.path.unwrap_or_default())?;
+    fn from_complete(bytes: &[u8], complete: Complete) -> Result<Head, Refusal> {
+        let (text, complete) = decoded(bytes, complete)?;
+        let (method, version) = (complete.method, complete.version);
+        let target = text.get(complete.target).unwrap_or_default();
+        let target = Target::parse(method, target)?;
         let authority = target.authority.map(authority).transpose()?;
-        let path = span(&text, target.path.as_bytes());
-        let query = target.query.map(|query| span(&text, query.as_bytes()));
-        let lines = request
-            .headers
-            .iter()
-            .map(|line| Line::of(&text, line))
-            .collect();
+        let path = span(&text, target.path);
+        let query = target.query.map(|query| span(&text, query));
+        let lines = complete.lines;
         let fields = Fields { text, lines };
         let host = host(&fields, version)?;
         let body = framing(&fields, version)?;
@@ -142,18 +140,25 @@ impl Head {
     }
 }
 
+/// A head as text. What is not UTF-8 can only stand in values; U+FFFD is longer than what it stands for, so
+/// they are found anew.
+fn decoded(bytes: &[u8], complete: Complete) -> Result<(String, Complete), Refusal> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return Ok((text.to_owned(), complete));
+    }
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    match Scan::default().advance(text.as_bytes(), &UNBOUNDED)? {
+        Some(complete) => Ok((text, complete)),
+        None => Err(malformed("the request head is malformed")),
+    }
+}
+
 /// The header fields of a request, in their order. Names are compared without regard to case. Bytes of a
 /// value that are not UTF-8 are read as U+FFFD.
 #[derive(Debug, Clone)]
 pub struct Fields {
     text: String,
     lines: Vec<Line>,
-}
-
-#[derive(Debug, Clone)]
-struct Line {
-    name: Range<usize>,
-    value: Range<usize>,
 }
 
 impl Fields {
@@ -164,9 +169,11 @@ impl Fields {
 
     /// The values of all fields called `name`.
     pub fn get_all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.iter()
-            .filter(move |(given, _)| given.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        let named = move |line: &&Line| {
+            line.name.len() == name.len() && self.slice(&line.name).eq_ignore_ascii_case(name)
+        };
+        let value = |line: &Line| self.slice(&line.value);
+        self.lines.iter().filter(named).map(value)
     }
 
     /// The value of the only field called `name`; 400 when there are several.
@@ -198,40 +205,6 @@ impl Fields {
     }
 }
 
-impl Line {
-    fn of(text: &str, header: &httparse::Header<'_>) -> Line {
-        let is_space = |b: &u8| matches!(b, b' ' | b'\t');
-        let mut value = header.value;
-        while let [rest @ .., last] = value
-            && is_space(last)
-        {
-            value = rest;
-        }
-        Line {
-            name: span(text, header.name.as_bytes()),
-            value: span(text, value),
-        }
-    }
-}
-
-/// Lets httparse read `text`. The scan has refused already what httparse would let through; this refuses the
-/// reverse, should there be any.
-fn read<'t>(
-    request: &mut httparse::Request<'_, 't>,
-    text: &'t str,
-) -> Result<(Method, Version), Refusal> {
-    match request.parse(text.as_bytes()) {
-        Ok(httparse::Status::Complete(end)) if end == text.len() => {}
-        _ => return Err(malformed(NOT_READ)),
-    }
-    let method = request.method.and_then(Method::from_token);
-    let version = match request.version {
-        Some(0) => Version::Http10,
-        _ => Version::Http11,
-    };
-    Ok((method.ok_or_else(unknown_method)?, version))
-}
-
 /// A request target in its parts (RFC 9112, section 3.2).
 struct Target<'a> {
     authority: Option<&'a str>,
@@ -248,14 +221,15 @@ impl<'a> Target<'a> {
                 query: None,
             });
         }
-        let (authority, rest) = match after_scheme(text) {
-            _ if text.starts_with('/') => (None, text),
-            Some(rest) => {
-                let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-                (Some(authority), rest)
-            }
-            None if method == Method::Connect => (Some(text), ""),
-            None => return Err(malformed("the request target does not begin with a slash")),
+        let (authority, rest) = if text.starts_with('/') {
+            (None, text)
+        } else if let Some(rest) = after_scheme(text) {
+            let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+            (Some(authority), rest)
+        } else if method == Method::Connect {
+            (Some(text), "")
+        } else {
+            return Err(malformed("the request target does not begin with a slash"));
         };
         let (path, query) = match rest.split_once('?') {
             Some((path, query)) => (path, Some(query)),
@@ -333,14 +307,10 @@ fn check_expectation(fields: &Fields) -> Result<(), Refusal> {
     }
 }
 
-/// Where `part`, which httparse cut out of `text`, lies in it.
-fn span(text: &str, part: &[u8]) -> Range<usize> {
+/// Where `part`, which was cut out of `text`, lies in it.
+fn span(text: &str, part: &str) -> Range<usize> {
     let start = part.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
-    // What is empty may point anywhere.
-    match part.len() {
-        0 => 0..0,
-        length => start..start.saturating_add(length),
-    }
+    start..start.saturating_add(part.len())
 }
 
 fn malformed(detail: &'static str) -> Refusal {

@@ -1,7 +1,7 @@
 //! 2: bytes become a request and an answer becomes bytes: HTTP/1.1 (RFC 9110, RFC 9112) without a socket,
 //! a thread or a clock.
 //!
-//! In walking order: [`head`] reads a request's head, `scan` refuses it as early as its bytes allow,
+//! In walking order: [`head`] reads a request's head, which `scan` refuses as early as its bytes allow,
 //! [`fields`] reads the values of single fields, [`body`] decodes what follows, [`response`] writes the
 //! answer. Every no is a [`Refusal`](crate::refusal::Refusal).
 
@@ -12,8 +12,9 @@ pub mod response;
 mod scan;
 
 /// A request method that RFC 9110, section 9, or RFC 5789 defines. Any other is refused with 501.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Method {
+    #[default]
     Get,
     Head,
     Post,
@@ -39,8 +40,9 @@ impl Method {
     ];
 
     /// The method that `token` names; methods are case-sensitive (RFC 9110, section 9.1).
-    pub fn from_token(token: &str) -> Option<Method> {
-        Method::ALL.into_iter().find(|m| m.as_str() == token)
+    pub fn from_token(token: &[u8]) -> Option<Method> {
+        let mut all = Method::ALL.into_iter();
+        all.find(|method| method.as_str().as_bytes() == token)
     }
 
     /// The method as it stands in a request line.
@@ -66,9 +68,10 @@ impl std::fmt::Display for Method {
 }
 
 /// The versions of HTTP that are spoken here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Version {
     Http10,
+    #[default]
     Http11,
 }
 

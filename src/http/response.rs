@@ -1,6 +1,6 @@
 //! An answer becomes bytes: status line, fields, framing and payload (RFC 9110, section 15; RFC 9112, section 4).
 
-use std::borrow::Cow;
+use std::cell::Cell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Version;
@@ -9,13 +9,19 @@ use crate::refusal::{Refusal, Retry};
 /// The interim answer to `Expect: 100-continue`.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
+/// What the field lines of most answers need.
+const FIELDS_BYTES: usize = 192;
+
 /// An answer in the making. `Date`, `Connection`, `Keep-Alive`, `Content-Length` and `Transfer-Encoding` are
 /// added when it is encoded and are not to be given as fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
     /// The status code (RFC 9110, section 15).
     pub status: u16,
-    fields: Vec<(&'static str, Cow<'static, str>)>,
+    /// The field lines as they go over the wire.
+    fields: Vec<u8>,
+    /// Whether one of them is `Upgrade`.
+    offers_upgrade: bool,
     payload: Payload,
 }
 
@@ -52,7 +58,8 @@ impl Response {
     pub fn new(status: u16) -> Response {
         Response {
             status,
-            fields: Vec::new(),
+            fields: Vec::with_capacity(FIELDS_BYTES),
+            offers_upgrade: false,
             payload: Payload::Empty,
         }
     }
@@ -65,7 +72,7 @@ impl Response {
         let mut response = Response::new(row.status)
             .with_body("application/problem+json", refusal.problem().into_bytes());
         if let Some((name, value)) = &refusal.field {
-            response = response.with(name, value.clone());
+            response = response.with(name, value);
         }
         match refusal.retry_after.or(usual) {
             Some(wait) => response.with("Retry-After", whole_seconds_up(wait).to_string()),
@@ -83,23 +90,20 @@ impl Response {
 
     /// Adds a field. A control character in `value` becomes a space on the wire, so that no value can end its line
     /// and begin a field or an answer of its own (response splitting).
-    pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Response {
-        self.fields.push((name, value.into()));
+    pub fn with(mut self, name: &'static str, value: impl AsRef<str>) -> Response {
+        self.offers_upgrade |= name.eq_ignore_ascii_case("upgrade");
+        field(name, value.as_ref(), &mut self.fields);
         self
     }
 
     /// Gives the answer a complete payload.
-    pub fn with_body(
-        mut self,
-        content_type: impl Into<Cow<'static, str>>,
-        body: Vec<u8>,
-    ) -> Response {
+    pub fn with_body(mut self, content_type: impl AsRef<str>, body: Vec<u8>) -> Response {
         self.payload = Payload::Full(body);
         self.with("Content-Type", content_type)
     }
 
     /// Gives the answer a payload that follows piece by piece.
-    pub fn with_stream(mut self, content_type: impl Into<Cow<'static, str>>) -> Response {
+    pub fn with_stream(mut self, content_type: impl AsRef<str>) -> Response {
         self.payload = Payload::Stream;
         self.with("Content-Type", content_type)
     }
@@ -123,8 +127,11 @@ impl Response {
 
     /// Appends the head and, when it is complete and wanted, the payload to `out`.
     pub fn encode(&self, answering: &Answering, out: &mut Vec<u8>) {
-        let status_line = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
-        out.extend_from_slice(status_line.as_bytes());
+        out.extend_from_slice(b"HTTP/1.1 ");
+        number(self.status.into(), out);
+        out.push(b' ');
+        out.extend_from_slice(reason(self.status).as_bytes());
+        out.extend_from_slice(b"\r\n");
         match &self.payload {
             Payload::Upgrade(protocol) => {
                 field("Upgrade", protocol, out);
@@ -132,9 +139,7 @@ impl Response {
             }
             _ => self.connection(answering, out),
         }
-        for (name, value) in &self.fields {
-            field(name, value, out);
-        }
+        out.extend_from_slice(&self.fields);
         self.framing(answering, out);
         out.extend_from_slice(b"\r\n");
         if let Payload::Full(body) = &self.payload
@@ -148,15 +153,13 @@ impl Response {
     /// `Date` and `Connection`. An `Upgrade`, as 426 has it, is named as an option of the connection too
     /// (RFC 9110, section 7.8).
     fn connection(&self, answering: &Answering, out: &mut Vec<u8>) {
-        field("Date", &date(answering.date), out);
-        let offers_upgrade = self
-            .fields
-            .iter()
-            .any(|(name, _)| name.eq_ignore_ascii_case("upgrade"));
+        out.extend_from_slice(b"Date: ");
+        out.extend_from_slice(&date(answering.date));
+        out.extend_from_slice(b"\r\n");
         let kept = answering
             .keep_alive
             .filter(|_| !self.ends_with_connection(answering));
-        let options = match (offers_upgrade, kept) {
+        let options = match (self.offers_upgrade, kept) {
             (true, Some(_)) => "upgrade, keep-alive",
             (true, None) => "upgrade, close",
             (false, Some(_)) => "keep-alive",
@@ -165,7 +168,9 @@ impl Response {
         field("Connection", options, out);
         // Rounded down: a client that reuses the connection to the last second must still find it open.
         if let Some(seconds @ 1..) = kept.map(|kept| kept.as_secs()) {
-            field("Keep-Alive", &format!("timeout={seconds}"), out);
+            out.extend_from_slice(b"Keep-Alive: timeout=");
+            number(seconds, out);
+            out.extend_from_slice(b"\r\n");
         }
     }
 
@@ -173,7 +178,11 @@ impl Response {
         match &self.payload {
             _ if self.is_bodiless() => {}
             Payload::Empty => field("Content-Length", "0", out),
-            Payload::Full(body) => field("Content-Length", &body.len().to_string(), out),
+            Payload::Full(body) => {
+                out.extend_from_slice(b"Content-Length: ");
+                number(body.len() as u64, out);
+                out.extend_from_slice(b"\r\n");
+            }
             Payload::Stream if answering.version == Version::Http11 => {
                 field("Transfer-Encoding", "chunked", out);
             }
@@ -190,19 +199,46 @@ impl Response {
 fn field(name: &str, value: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
-    out.extend(value.bytes().map(|byte| match byte {
-        0x00..=0x1f | 0x7f => b' ',
-        byte => byte,
-    }));
+    let begin = out.len();
+    out.extend_from_slice(value.as_bytes());
+    for byte in out.get_mut(begin..).unwrap_or_default() {
+        *byte = if byte.is_ascii_control() { b' ' } else { *byte };
+    }
     out.extend_from_slice(b"\r\n");
 }
 
-/// IMF-fixdate (RFC 9110, section 5.6.7). A clock before 1970 or after 9999 is read as one at that end, since
-/// httpdate panics on it.
-fn date(time: SystemTime) -> String {
-    const END_OF_9999: Duration = Duration::from_secs(253_402_300_799);
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    httpdate::fmt_http_date(UNIX_EPOCH + since.min(END_OF_9999))
+fn number(number: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// IMF-fixdate (RFC 9110, section 5.6.7), in which every date has the same length.
+type Date = [u8; b"Thu, 01 Jan 1970 00:00:00 GMT".len()];
+
+/// The date of a time. A thread remembers its last one, since answers come many to a second.
+fn date(time: SystemTime) -> Date {
+    thread_local! {
+        static LAST: Cell<Option<(u64, Date)>> = const { Cell::new(None) };
+    }
+    let seconds = time
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    match LAST.get() {
+        Some((known, date)) if known == seconds => date,
+        _ => {
+            let date = format_date(seconds);
+            LAST.set(Some((seconds, date)));
+            date
+        }
+    }
+}
+
+/// A clock before 1970 or after 9999 is read as one at that end, since httpdate panics on it.
+fn format_date(seconds: u64) -> Date {
+    const END_OF_9999: u64 = 253_402_300_799;
+    let time = UNIX_EPOCH + Duration::from_secs(seconds.min(END_OF_9999));
+    let text = httpdate::fmt_http_date(time);
+    text.as_bytes().try_into().unwrap_or([b' '; _])
 }
 
 /// Rounded up, and never the 0 that invites a client to hammer.
@@ -397,10 +433,17 @@ mod tests {
     #[test]
     fn a_clock_that_is_wrong_does_no_harm() {
         let late = UNIX_EPOCH + Duration::from_secs(1 << 40);
-        assert_eq!(
-            date(UNIX_EPOCH - Duration::from_secs(1)),
-            "Thu, 01 Jan 1970 00:00:00 GMT"
-        );
-        assert_eq!(date(late), "Fri, 31 Dec 9999 23:59:59 GMT");
+        let early = UNIX_EPOCH - Duration::from_secs(1);
+        assert_eq!(&date(early), b"Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(&date(late), b"Fri, 31 Dec 9999 23:59:59 GMT");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_is_believed() {
+        let at = |seconds| date(UNIX_EPOCH + Duration::from_secs(seconds));
+        for _ in 0..2 {
+            assert_eq!(&at(61), b"Thu, 01 Jan 1970 00:01:01 GMT");
+            assert_eq!(&at(60), b"Thu, 01 Jan 1970 00:01:00 GMT");
+        }
     }
 }

@@ -1,12 +1,20 @@
-//! Finds the end of a request head, looking at each byte once, and refuses at the first byte that no
-//! well-formed head could have there.
+//! Reads a request head, looking at each byte once, and refuses at the first byte that no well-formed head
+//! could have there.
+
+use std::ops::Range;
 
 use super::head::Ceilings;
-use super::{Method, is_token_byte};
+use super::{Method, Version, is_token_byte};
 use crate::refusal::{Kind, Refusal};
 
 /// Longer than any method that is known, short enough that a stream of letters ends early.
 const METHOD_BYTES: usize = 32;
+
+/// What a byte may stand in: each class is one bit.
+const TOKEN: u8 = 1;
+const TARGET: u8 = 2;
+const VALUE: u8 = 4;
+static CLASSES: [u8; 256] = classes();
 
 /// How far a head was looked at. Calls pass the same bytes again, with more behind them.
 #[derive(Debug, Default)]
@@ -14,12 +22,13 @@ pub(super) struct Scan {
     place: Place,
     /// The first byte that was not looked at.
     at: usize,
-    /// Where the request line begins, after the empty line that may precede it.
-    begin: usize,
     /// Where the current line, or the current word of the request line, begins.
     word: usize,
-    /// Complete field lines.
-    fields: usize,
+    method: Range<usize>,
+    /// Where the colon of the current field line stands.
+    colon: usize,
+    /// What was read so far; where it ends is known at its end.
+    head: Complete,
 }
 
 /// Where in a head the next byte stands.
@@ -34,15 +43,22 @@ enum Place {
     Value,
 }
 
-/// A complete head.
-#[derive(Debug, PartialEq, Eq)]
+/// A complete head: its parts are ranges of the bytes that were looked at.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Complete {
-    /// Where its request line begins.
-    pub begin: usize,
+    pub method: Method,
+    pub version: Version,
+    pub target: Range<usize>,
+    pub lines: Vec<Line>,
     /// The first byte after its final CRLF.
     pub end: usize,
-    /// How many field lines it has.
-    pub fields: usize,
+}
+
+/// A field line; its value is trimmed.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    pub name: Range<usize>,
+    pub value: Range<usize>,
 }
 
 impl Scan {
@@ -53,7 +69,11 @@ impl Scan {
         ceilings: &Ceilings,
     ) -> Result<Option<Complete>, Refusal> {
         let window = input.get(..ceilings.head_bytes).unwrap_or(input);
-        while let Some(&byte) = window.get(self.at) {
+        loop {
+            self.skip(window, ceilings);
+            let Some(&byte) = window.get(self.at) else {
+                break;
+            };
             if byte != b'\r' {
                 self.byte(byte, ceilings)?;
                 self.at += 1;
@@ -69,7 +89,7 @@ impl Scan {
                 }
             }
             if self.line_end(window, ceilings)? {
-                return Ok(Some(self.complete()));
+                return Ok(Some(std::mem::take(self).head));
             }
         }
         if input.len() >= ceilings.head_bytes {
@@ -78,12 +98,19 @@ impl Scan {
         Ok(None)
     }
 
-    fn complete(&self) -> Complete {
-        Complete {
-            begin: self.begin,
-            end: self.at,
-            fields: self.fields,
-        }
+    /// Passes over bytes that may stand here whatever follows them, which is most of a head.
+    fn skip(&mut self, window: &[u8], ceilings: &Ceilings) {
+        let (class, most) = match self.place {
+            Place::Method => (TOKEN, METHOD_BYTES),
+            Place::Target => (TARGET, ceilings.target_bytes),
+            Place::Name => (TOKEN, usize::MAX),
+            Place::Value => (VALUE, usize::MAX),
+            Place::First | Place::Version => return,
+        };
+        let rest = window.get(self.at..).unwrap_or_default();
+        let rest = rest.get(..most - self.length().min(most)).unwrap_or(rest);
+        let ends = |byte: &u8| CLASSES[usize::from(*byte)] & class == 0;
+        self.at += rest.iter().position(ends).unwrap_or(rest.len());
     }
 
     fn byte(&mut self, byte: u8, ceilings: &Ceilings) -> Result<(), Refusal> {
@@ -109,7 +136,10 @@ impl Scan {
 
     fn method(&mut self, byte: u8) -> Result<(), Refusal> {
         match byte {
-            b' ' if self.length() > 0 => self.next_word(Place::Target),
+            b' ' if self.length() > 0 => {
+                self.method = self.word..self.at;
+                self.next_word(Place::Target);
+            }
             byte if !is_token_byte(byte) => {
                 return Err(malformed("the request line does not begin with a method"));
             }
@@ -121,7 +151,10 @@ impl Scan {
 
     fn target(&mut self, byte: u8, ceilings: &Ceilings) -> Result<(), Refusal> {
         match byte {
-            b' ' if self.length() > 0 => self.next_word(Place::Version),
+            b' ' if self.length() > 0 => {
+                self.head.target = self.word..self.at;
+                self.next_word(Place::Version);
+            }
             b'#' => {
                 return Err(malformed("the request target has a fragment; leave it out"));
             }
@@ -149,7 +182,10 @@ impl Scan {
     fn name(&mut self, byte: u8) -> Result<(), Refusal> {
         let first = self.length() == 0;
         match byte {
-            b':' if !first => self.place = Place::Value,
+            b':' if !first => {
+                self.colon = self.at;
+                self.place = Place::Value;
+            }
             b' ' | b'\t' if first => {
                 return Err(malformed(
                     "a field line is folded; put each field on one line",
@@ -170,22 +206,15 @@ impl Scan {
         let line_end = self.at;
         match self.place {
             // One empty line before the request line is ignored (RFC 9112, section 2.2).
-            Place::First => self.begin = line_end + 2,
+            Place::First => {}
             Place::Method => return Err(malformed("the request line has no target")),
             Place::Target => return Err(no_version()),
-            Place::Version => {
-                let line = window.get(self.begin..line_end).unwrap_or_default();
-                let version = window.get(self.word..line_end).unwrap_or_default();
-                check_request_line(line, version)?;
-            }
+            Place::Version => self.request_line(window)?,
             Place::Name if self.length() > 0 => {
                 return Err(malformed("a field line has no colon"));
             }
             Place::Name => {}
-            Place::Value => self.fields += 1,
-        }
-        if self.fields > ceilings.fields {
-            return Err(too_many_fields(ceilings));
+            Place::Value => self.field_line(window, ceilings)?,
         }
         let ends_head = self.place == Place::Name;
         self.place = match self.place {
@@ -194,7 +223,41 @@ impl Scan {
         };
         self.at = line_end + 2;
         self.word = self.at;
+        self.head.end = self.at;
         Ok(ends_head)
+    }
+
+    /// The version is judged before the method, so that the preface of HTTP/2 hears of its version.
+    fn request_line(&mut self, window: &[u8]) -> Result<(), Refusal> {
+        let version = window.get(self.word..self.at).unwrap_or_default();
+        self.head.version = match version {
+            b"HTTP/1.1" => Version::Http11,
+            b"HTTP/1.0" => Version::Http10,
+            version if version.len() < b"HTTP/1.1".len() => return Err(no_version()),
+            _ => {
+                return Err(Refusal::new(
+                    Kind::VersionNotSupported,
+                    "this server speaks HTTP/1.1 and HTTP/1.0",
+                ));
+            }
+        };
+        let method = window.get(self.method.clone()).unwrap_or_default();
+        self.head.method = Method::from_token(method).ok_or_else(unknown_method)?;
+        Ok(())
+    }
+
+    fn field_line(&mut self, window: &[u8], ceilings: &Ceilings) -> Result<(), Refusal> {
+        if self.head.lines.len() >= ceilings.fields {
+            return Err(too_many_fields(ceilings));
+        }
+        let value = window.get(self.colon + 1..self.at).unwrap_or_default();
+        let value = value.trim_ascii_start();
+        let begin = self.at - value.len();
+        self.head.lines.push(Line {
+            name: self.word..self.colon,
+            value: begin..begin + value.trim_ascii_end().len(),
+        });
+        Ok(())
     }
 
     fn length(&self) -> usize {
@@ -214,23 +277,6 @@ fn value(byte: u8) -> Result<(), Refusal> {
     }
 }
 
-/// The version is judged before the method, so that the preface of HTTP/2 hears of its version.
-fn check_request_line(line: &[u8], version: &[u8]) -> Result<(), Refusal> {
-    match version {
-        b"HTTP/1.1" | b"HTTP/1.0" => {}
-        version if version.len() < b"HTTP/1.1".len() => return Err(no_version()),
-        _ => {
-            return Err(Refusal::new(
-                Kind::VersionNotSupported,
-                "this server speaks HTTP/1.1 and HTTP/1.0",
-            ));
-        }
-    }
-    let method = line.split(|&byte| byte == b' ').next().unwrap_or_default();
-    let known = std::str::from_utf8(method).is_ok_and(|m| Method::from_token(m).is_some());
-    if known { Ok(()) } else { Err(unknown_method()) }
-}
-
 /// The first byte of a TLS record with a ClientHello; no method begins with it.
 fn refuse_tls(byte: u8) -> Result<(), Refusal> {
     match byte {
@@ -241,6 +287,25 @@ fn refuse_tls(byte: u8) -> Result<(), Refusal> {
     }
 }
 
+const fn classes() -> [u8; 256] {
+    let mut classes = [0; 256];
+    let mut index = 0;
+    while index < classes.len() {
+        let byte = index as u8;
+        if is_token_byte(byte) {
+            classes[index] |= TOKEN;
+        }
+        if matches!(byte, 0x21..=0x7e) && byte != b'#' {
+            classes[index] |= TARGET;
+        }
+        if matches!(byte, b'\t' | 0x20..=0x7e | 0x80..) {
+            classes[index] |= VALUE;
+        }
+        index += 1;
+    }
+    classes
+}
+
 fn malformed(detail: &'static str) -> Refusal {
     Refusal::new(Kind::BadRequest, detail)
 }
@@ -249,7 +314,7 @@ fn no_version() -> Refusal {
     malformed("the request line does not end with an HTTP version, such as HTTP/1.1")
 }
 
-pub(super) fn unknown_method() -> Refusal {
+fn unknown_method() -> Refusal {
     Refusal::new(Kind::NotImplemented, "the method is not known here")
 }
 

@@ -56,7 +56,7 @@ pub(super) fn check_shape(text: &str) -> Result<(), ChannelNameError> {
     if text.len() > ChannelName::MAX_BYTES {
         return Err(ChannelNameError::TooLong);
     }
-    if text.split('/').count() > ChannelName::MAX_SEGMENTS {
+    if text.bytes().filter(|&byte| byte == b'/').count() >= ChannelName::MAX_SEGMENTS {
         return Err(ChannelNameError::TooManySegments);
     }
     if text == "-" || text.starts_with("-/") {

@@ -150,7 +150,9 @@ impl Default for Selection {
 impl Selection {
     /// Selectors that count from the beginning.
     pub fn new(selectors: impl IntoIterator<Item = Selector>) -> Self {
+        let selectors = selectors.into_iter();
         let mut selection = Selection::default();
+        selection.terms.reserve(selectors.size_hint().0);
         for selector in selectors {
             selection.add(selector, 0);
         }

@@ -39,16 +39,21 @@ struct Rules {
 struct State {
     head: u64,
     last_time: u64,
-    bytes: usize,
     log: Log,
     channels: HashMap<ChannelName, Record>,
     folded: u64,
-    /// The highest of all marks, so that most reads need not look at any.
+    overview: Overview,
+    keys: Keys,
+    closed: bool,
+}
+
+/// What is known of all channels without looking at any.
+#[derive(Default)]
+struct Overview {
+    /// The highest of all marks, so that most reads need not look at them.
     highest_loss: u64,
     /// Whether a record may hold nothing, so that a fold may find room.
     some_empty: bool,
-    keys: Keys,
-    closed: bool,
 }
 
 /// What is known of one channel.
@@ -78,12 +83,10 @@ impl MemoryJournal {
             state: RwLock::new(State {
                 head: 0,
                 last_time: 0,
-                bytes: 0,
                 log: Log::default(),
                 channels: HashMap::new(),
                 folded: 0,
-                highest_loss: 0,
-                some_empty: false,
+                overview: Overview::default(),
                 keys: Keys::new(config.journal.idempotency, config.limits.idempotency_keys),
                 closed: false,
             }),
@@ -196,7 +199,7 @@ impl Journal for MemoryJournal {
 
     fn forget(&self, channel: &ChannelName) -> bool {
         let now = unix_millis();
-        let mut state = self.writing();
+        let state = &mut *self.writing();
         let head = state.head;
         let Some(record) = state.channels.get_mut(channel) else {
             return false;
@@ -207,21 +210,23 @@ impl Journal for MemoryJournal {
         record.channel.delete(head);
         if let Some(last) = gone.iter().rfind(|event| !event.expired(now)) {
             record.channel.lose(last.id.seq, LossReason::Deleted);
-            state.highest_loss = state.highest_loss.max(last.id.seq);
         }
-        state.some_empty = true;
+        state.overview.note(record);
         for event in gone {
-            state.let_go(&event);
+            state.log.remove(event.id.seq);
         }
         true
     }
 
     fn retain(&self) {
         let now = unix_millis();
-        let mut state = self.writing();
-        for name in state.overdue(now) {
-            state.sweep(&name, now);
-            state.trim(&name, now);
+        let state = &mut *self.writing();
+        for record in state.channels.values_mut() {
+            if record.is_overdue(now) {
+                record.sweep(&mut state.log, now);
+                record.trim(&mut state.log, now);
+                state.overview.note(record);
+            }
         }
         state.keys.expire(now);
     }
@@ -257,11 +262,15 @@ impl State {
         drafts: &[Draft],
         rules: &Rules,
     ) -> Result<(), AppendError> {
+        let known = |draft: &Draft| self.channels.contains_key(&draft.channel);
+        if drafts.iter().all(known) {
+            return Ok(());
+        }
         let wanted: HashSet<&ChannelName> = drafts.iter().map(|draft| &draft.channel).collect();
         if self.has_room_for(&wanted, rules) {
             return Ok(());
         }
-        if self.some_empty {
+        if self.overview.some_empty {
             self.fold_empty_records(&wanted);
         }
         match self.has_room_for(&wanted, rules) {
@@ -292,7 +301,7 @@ impl State {
             }
             keep
         });
-        self.some_empty = spared;
+        self.overview.some_empty = spared;
         if lost > 0 {
             // Raised even over an older loss: whoever was excused up to the mark was not told of this one.
             self.folded = lost.max(self.folded + 1);
@@ -334,101 +343,80 @@ impl State {
             record.next_expiry = record.next_expiry.min(expires.unwrap_or(u64::MAX));
             record.events.push_back(event.clone());
             record.bytes += event.weight();
-            self.bytes += event.weight();
             self.log.push(event.clone());
-            self.trim(event.channel.name(), now);
-            self.trim_whole(rules.max_bytes, now);
-        } else {
-            self.some_empty = true;
+            record.trim(&mut self.log, now);
         }
+        self.overview.note(record);
+        self.trim_whole(rules.max_bytes, now);
         event
-    }
-
-    /// The channels of which something is to go.
-    fn overdue(&self, now: u64) -> Vec<ChannelName> {
-        let over = |record: &&Record| {
-            let oldest = record.events.front();
-            record.next_expiry <= now || oldest.is_some_and(|oldest| record.is_over(oldest, now))
-        };
-        self.channels
-            .values()
-            .filter(over)
-            .map(|record| record.channel.name().clone())
-            .collect()
-    }
-
-    /// Lets go of all events of a channel that outlived themselves, so that they push out no others.
-    fn sweep(&mut self, name: &ChannelName, now: u64) {
-        let Some(record) = self
-            .channels
-            .get_mut(name)
-            .filter(|record| record.next_expiry <= now)
-        else {
-            return;
-        };
-        let events = std::mem::take(&mut record.events).into_iter();
-        let (gone, kept): (VecDeque<_>, VecDeque<_>) = events.partition(|event| event.expired(now));
-        let expiries = kept.iter().filter_map(|event| event.expires);
-        record.next_expiry = expiries.min().unwrap_or(u64::MAX);
-        record.bytes = kept.iter().map(|event| event.weight()).sum();
-        self.some_empty |= kept.is_empty();
-        record.events = kept;
-        for event in gone {
-            self.let_go(&event);
-        }
-    }
-
-    /// Keeps a channel within its own rule.
-    fn trim(&mut self, name: &ChannelName, now: u64) {
-        while let Some(record) = self.channels.get_mut(name) {
-            let Some(oldest) = record.events.front() else {
-                break;
-            };
-            if !record.is_over(oldest, now) {
-                break;
-            }
-            let seq = oldest.id.seq;
-            self.evict(name, seq, now);
-        }
     }
 
     /// Keeps everything together within `max_bytes`.
     fn trim_whole(&mut self, max_bytes: usize, now: u64) {
-        while self.bytes > max_bytes {
-            let Some(oldest) = self.log.oldest() else {
-                break;
-            };
-            let (name, seq) = (oldest.channel.name().clone(), oldest.id.seq);
-            self.evict(&name, seq, now);
+        while self.log.bytes() > max_bytes {
+            let oldest = self.log.oldest().map(|event| event.channel.clone());
+            let record = oldest.and_then(|channel| self.channels.get_mut(channel.name()));
+            let Some(record) = record else { break };
+            record.evict(&mut self.log, now);
+            self.overview.note(record);
         }
     }
+}
 
-    /// Takes the oldest event of a channel, raising the mark first when it was still owed.
-    fn evict(&mut self, name: &ChannelName, seq: u64, now: u64) {
-        let Some(record) = self.channels.get_mut(name) else {
-            return;
-        };
-        let Some(event) = record.events.pop_front() else {
-            return;
-        };
-        debug_assert_eq!(event.id.seq, seq);
-        if !event.expired(now) {
-            record.channel.lose(seq, LossReason::Retention);
-            self.highest_loss = self.highest_loss.max(seq);
-        }
-        record.bytes -= event.weight();
+impl Overview {
+    /// Takes in what became of a record.
+    fn note(&mut self, record: &Record) {
+        self.highest_loss = self.highest_loss.max(record.channel.lost_through());
         self.some_empty |= record.events.is_empty();
-        self.let_go(&event);
-    }
-
-    fn let_go(&mut self, event: &Event) {
-        self.bytes -= event.weight();
-        self.log.remove(event.id.seq);
     }
 }
 
 impl Record {
-    fn is_over(&self, oldest: &Event, now: u64) -> bool {
+    /// Whether something is to go by its age or its time to live.
+    fn is_overdue(&self, now: u64) -> bool {
+        self.next_expiry <= now || self.is_over(now)
+    }
+
+    /// Lets go of all events that outlived themselves, so that they push out no others.
+    fn sweep(&mut self, log: &mut Log, now: u64) {
+        if self.next_expiry > now {
+            return;
+        }
+        let events = std::mem::take(&mut self.events).into_iter();
+        let (gone, kept): (VecDeque<_>, VecDeque<_>) = events.partition(|event| event.expired(now));
+        let expiries = kept.iter().filter_map(|event| event.expires);
+        self.next_expiry = expiries.min().unwrap_or(u64::MAX);
+        self.bytes = kept.iter().map(|event| event.weight()).sum();
+        self.events = kept;
+        for event in gone {
+            log.remove(event.id.seq);
+        }
+    }
+
+    /// Keeps the channel within its own rule.
+    fn trim(&mut self, log: &mut Log, now: u64) {
+        while self.is_over(now) {
+            self.evict(log, now);
+        }
+    }
+
+    /// Takes the oldest event, raising the mark first when it was still owed.
+    fn evict(&mut self, log: &mut Log, now: u64) {
+        let Some(event) = self.events.pop_front() else {
+            return;
+        };
+        if !event.expired(now) {
+            self.channel.lose(event.id.seq, LossReason::Retention);
+        }
+        self.bytes -= event.weight();
+        log.remove(event.id.seq);
+    }
+
+    /// Whether the oldest event is to go.
+    fn is_over(&self, now: u64) -> bool {
+        let Some(oldest) = self.events.front() else {
+            return false;
+        };
         let max_age = self
             .rule
             .max_age

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::ceilings;
-use super::inbox::Inbox;
 use super::stream::{ReadError, Stream};
 use crate::delivery::framing::Framing;
 use crate::delivery::{Context, Listening, Query, long_poll, poll, stream as streaming, websocket};
@@ -18,6 +17,10 @@ use crate::http::{Method, Version};
 use crate::refusal::{Kind, Refusal};
 use crate::shutdown::Berth;
 
+/// Bytes of heads that are read at once.
+const READ_BYTES: usize = 4 * 1024;
+/// Bytes of a body that are read at once.
+const BODY_BYTES: usize = 64 * 1024;
 /// The most of an unwanted body that is read so that the connection can go on.
 const SKIPPED_BODY: u64 = 64 * 1024;
 /// The most that is read after a refusal, so that its sender has a chance to read it.
@@ -28,7 +31,8 @@ pub(super) struct Connection {
     context: Arc<Context>,
     stream: Arc<Stream>,
     berth: Arc<Berth>,
-    inbox: Inbox,
+    /// Bytes that came and belong to no request yet.
+    buffer: Vec<u8>,
     /// Whether a request was answered already.
     seasoned: bool,
 }
@@ -60,7 +64,7 @@ impl Connection {
             context,
             stream,
             berth,
-            inbox: Inbox::default(),
+            buffer: Vec::new(),
             seasoned: false,
         }
     }
@@ -101,7 +105,8 @@ impl Connection {
             body_read: head.body == BodyFraming::None,
             head,
         };
-        let outcome = origin::check(&request.head, &self.context.config, self.stream.local())
+        let (config, local) = (&self.context.config, self.stream.local());
+        let outcome = origin::check(&request.head, &request.visitor, config, local)
             .and_then(|()| plan(&self.context, &request.head, &request.visitor))
             .and_then(|plan| self.follow(plan, &mut request));
         match outcome {
@@ -164,7 +169,7 @@ impl Connection {
         if !self.write(request, response, false) {
             return After::Close;
         }
-        let early = self.inbox.bytes().to_vec();
+        let early = std::mem::take(&mut self.buffer);
         let (context, stream, berth) = self.parts();
         After::Listen(websocket::begin(context, stream, berth, query, early))
     }
@@ -198,17 +203,17 @@ impl Connection {
         let mut parser = HeadParser::default();
         let mut deadline = None;
         loop {
-            if !self.inbox.is_empty() {
-                if let Some((head, length)) = parser.parse(self.inbox.bytes(), &ceilings)? {
-                    self.inbox.consume(length);
+            if !self.buffer.is_empty() {
+                if let Some((head, length)) = parser.parse(&self.buffer, &ceilings)? {
+                    self.buffer.drain(..length);
                     return Ok(Some(head));
                 }
                 // One deadline from the first byte, so that a byte now and then (Slowloris) wins nothing.
                 deadline.get_or_insert_with(|| Instant::now() + self.context.config.timeouts.head);
             }
-            match self.read_more(deadline) {
+            match self.read_more(READ_BYTES, deadline) {
                 Ok(()) => {}
-                Err(ReadError::TimedOut) if !self.inbox.is_empty() => {
+                Err(ReadError::TimedOut) if !self.buffer.is_empty() => {
                     let detail = "the head of the request did not arrive in time";
                     return Err(Refusal::new(Kind::RequestTimeout, detail));
                 }
@@ -217,26 +222,28 @@ impl Connection {
         }
     }
 
-    /// Reads into the inbox. Without a deadline the connection is idle, and may be cut by a stopping server.
-    fn read_more(&mut self, deadline: Option<Instant>) -> Result<(), ReadError> {
-        let count = match deadline {
-            Some(deadline) => self.stream.read(self.inbox.room(), deadline)?,
-            None => self.read_idle()?,
+    /// Reads what there is, `most` bytes at most. Without a deadline the connection is idle, and may be cut
+    /// by a stopping server.
+    fn read_more(&mut self, most: usize, deadline: Option<Instant>) -> Result<(), ReadError> {
+        match deadline {
+            Some(deadline) => self.stream.append_to(&mut self.buffer, most, deadline)?,
+            None => self.read_idle(most)?,
         };
-        self.inbox.received(count);
         Ok(())
     }
 
-    fn read_idle(&mut self) -> Result<usize, ReadError> {
+    fn read_idle(&mut self, most: usize) -> Result<usize, ReadError> {
         let timeouts = &self.context.config.timeouts;
         let idle = if self.seasoned {
             timeouts.idle
         } else {
             timeouts.head
         };
-        self.inbox.shrink();
+        // What a large body needed.
+        self.buffer.shrink_to(most);
         self.berth.hold(self.stream.clone());
-        let read = self.stream.read(self.inbox.room(), Instant::now() + idle);
+        let deadline = Instant::now() + idle;
+        let read = self.stream.append_to(&mut self.buffer, most, deadline);
         self.berth.release();
         read
     }
@@ -244,22 +251,26 @@ impl Connection {
     /// The body of a request, `most` bytes at most.
     fn read_body(&mut self, request: &mut Request, most: u64) -> Result<Vec<u8>, Refusal> {
         let mut decoder = Decoder::new(request.head.body, most)?;
-        if request.head.expects_continue() && self.inbox.is_empty() {
+        if request.head.expects_continue() && self.buffer.is_empty() {
             // A client that does not wait for it is not refused because it did not arrive.
             let _ = self
                 .stream
                 .write_all(CONTINUE, self.context.config.timeouts.write);
         }
-        let deadline = Instant::now() + self.context.config.timeouts.body;
+        let patience = self.context.config.timeouts.body;
+        let mut deadline = None;
         let mut body = Vec::new();
         loop {
-            let progress = decoder.decode(self.inbox.bytes(), &mut body)?;
-            self.inbox.consume(progress.consumed);
+            let progress = decoder.decode(&self.buffer, &mut body)?;
+            self.buffer.drain(..progress.consumed);
             if progress.done {
                 request.body_read = true;
                 return Ok(body);
             }
-            self.read_more(Some(deadline))
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + patience);
+            let owed = decoder.owed().and_then(|owed| usize::try_from(owed).ok());
+            let most = owed.unwrap_or(READ_BYTES).clamp(READ_BYTES, BODY_BYTES);
+            self.read_more(most, Some(deadline))
                 .map_err(|error| match error {
                     ReadError::TimedOut => Refusal::new(
                         Kind::RequestTimeout,
@@ -321,10 +332,10 @@ impl Connection {
         let Ok(length) = usize::try_from(length) else {
             return false;
         };
-        if length > self.inbox.bytes().len() {
+        if length > self.buffer.len() {
             return false;
         }
-        self.inbox.consume(length);
+        self.buffer.drain(..length);
         request.body_read = true;
         true
     }

@@ -136,7 +136,7 @@ fn write_refusal(context: &Context, head: &Head, local: SocketAddr, out: &mut Ve
         Kind::Overloaded,
         "every connection is taken; come back later",
     );
-    let response = match origin::check(head, &context.config, local) {
+    let response = match origin::check(head, &visitor, &context.config, local) {
         Err(refusal) => Response::refusal(&refusal, None),
         Ok(()) if head.path() == "/-/healthy" => healthy(),
         Ok(()) if asks_for_sse(head) => {

@@ -7,7 +7,6 @@ pub mod budget;
 mod connection;
 mod crew;
 mod doorman;
-mod inbox;
 mod listener;
 pub mod permit;
 pub mod stream;

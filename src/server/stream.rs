@@ -1,11 +1,12 @@
 //! One connection's socket: blocking reads for its own thread, sends that never wait for everyone else.
 
-use std::io::{self, IoSlice, Read};
+use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
@@ -75,18 +76,35 @@ impl Stream {
     /// # Errors
     /// When there is nothing to be had any more, or not in time.
     pub fn read(&self, buffer: &mut [u8], deadline: Instant) -> Result<usize, ReadError> {
+        self.reading(deadline, || rustix::io::read(&self.socket, &mut *buffer))
+    }
+
+    /// The same behind what `buffer` holds already, `most` bytes at most. The room is not cleared first.
+    pub fn append_to(
+        &self,
+        buffer: &mut Vec<u8>,
+        most: usize,
+        deadline: Instant,
+    ) -> Result<usize, ReadError> {
+        buffer.reserve(most);
+        self.reading(deadline, || {
+            rustix::io::read(&self.socket, spare_capacity(buffer))
+        })
+    }
+
+    fn reading(
+        &self,
+        deadline: Instant,
+        mut read: impl FnMut() -> rustix::io::Result<usize>,
+    ) -> Result<usize, ReadError> {
         loop {
             self.limit_read(deadline)?;
-            match (&self.socket).read(buffer) {
+            match read() {
                 Ok(0) => return Err(ReadError::HungUp),
                 Ok(count) => return Ok(count),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                        return Err(ReadError::TimedOut);
-                    }
-                    _ => return Err(ReadError::HungUp),
-                },
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN | Errno::TIMEDOUT) => return Err(ReadError::TimedOut),
+                Err(_) => return Err(ReadError::HungUp),
             }
         }
     }

@@ -30,7 +30,7 @@ pub fn accept(head: &Head, known: &[String]) -> Result<Response, Refusal> {
     let key = check_key(head)?;
     let response = Response::upgrade("websocket").with("Sec-WebSocket-Accept", accept_value(key));
     Ok(match chosen_subprotocol(head, known) {
-        Some(chosen) => response.with("Sec-WebSocket-Protocol", chosen.to_owned()),
+        Some(chosen) => response.with("Sec-WebSocket-Protocol", chosen),
         None => response,
     })
 }

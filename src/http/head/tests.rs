@@ -126,14 +126,31 @@ fn a_spoilt_byte_has_the_same_outcome_however_the_head_is_split() {
                 .unwrap_or(Ok(None))
                 .map(|done| done.map(|(_, consumed)| consumed));
             assert_eq!(whole, piecewise, "{}", input.escape_ascii());
-            let by_httparse = whole.is_err_and(|refusal| refusal.detail == NOT_READ);
-            assert!(
-                !by_httparse,
-                "the scan let through {}",
-                input.escape_ascii()
-            );
+            assert_read_alike(&input);
         }
     }
+}
+
+/// Another parser's opinion on what was read.
+fn assert_read_alike(input: &[u8]) {
+    let Ok(Some((got, consumed))) = parse(input, &CEILINGS) else {
+        return;
+    };
+    let mut lines = [httparse::EMPTY_HEADER; 8];
+    let mut other = httparse::Request::new(&mut lines);
+    let end = other.parse(input).unwrap().unwrap();
+    let text = |bytes| String::from_utf8_lossy(bytes);
+    let theirs = other
+        .headers
+        .iter()
+        .map(|line| (line.name, text(line.value.trim_ascii())));
+    let ours = got.fields.iter().map(|(name, value)| (name, value.into()));
+    assert!(ours.eq(theirs), "{}", input.escape_ascii());
+    assert_eq!(
+        (consumed, got.method.as_str()),
+        (end, other.method.unwrap())
+    );
+    assert!(other.path.unwrap().contains(got.path()) || got.path() == "/");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::event::Event;
 pub(super) struct Log {
     slots: VecDeque<Slot>,
     holes: usize,
+    bytes: usize,
 }
 
 struct Slot {
@@ -20,7 +21,13 @@ struct Slot {
 }
 
 impl Log {
+    /// What all events weigh together.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn push(&mut self, event: Arc<Event>) {
+        self.bytes += event.weight();
         self.slots.push_back(Slot {
             seq: event.id.seq,
             time: event.time,
@@ -29,12 +36,17 @@ impl Log {
     }
 
     pub(super) fn remove(&mut self, seq: u64) {
-        let index = self.slots.partition_point(|slot| slot.seq < seq);
+        // Mostly the oldest goes.
+        let index = match self.slots.front() {
+            Some(oldest) if oldest.seq == seq => 0,
+            _ => self.slots.partition_point(|slot| slot.seq < seq),
+        };
         if let Some(slot) = self.slots.get_mut(index)
             && slot.seq == seq
-            && slot.event.take().is_some()
+            && let Some(event) = slot.event.take()
         {
             self.holes += 1;
+            self.bytes -= event.weight();
         }
         while self.slots.front().is_some_and(|slot| slot.event.is_none()) {
             self.slots.pop_front();

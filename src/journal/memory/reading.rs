@@ -45,7 +45,7 @@ impl State {
         place: u64,
         candidates: Vec<Arc<Event>>,
     ) -> Excerpt {
-        let nothing_lost = place >= self.highest_loss.max(self.folded);
+        let nothing_lost = place >= self.overview.highest_loss.max(self.folded);
         let marks = if nothing_lost {
             Vec::new()
         } else {
