@@ -47,6 +47,25 @@ pub fn answer(context: &Arc<Context>, query: &Query) -> Response {
     }
 }
 
+/// Answers with events that came while the client waited, as many as are asked for.
+pub fn answer_events(
+    context: &Arc<Context>,
+    query: &Query,
+    mut entries: Vec<Arc<Entry>>,
+) -> Response {
+    let most = limit(query).events;
+    let more = entries.len() > most;
+    entries.truncate(most);
+    let last = entries.last().map_or(0, |last| last.seq());
+    let answer = Answer {
+        entries,
+        gap: None,
+        cursor: context.hub.cursor(last),
+        more,
+    };
+    answer.response(query)
+}
+
 /// Pages backwards: from the place named, or from the head where nobody knows it, which is a gap.
 fn answer_before(context: &Arc<Context>, query: &Query, before: Cursor) -> Response {
     let hub = &context.hub;
@@ -97,23 +116,6 @@ impl Look {
     pub fn again(self, context: &Arc<Context>, query: &Query) -> Self {
         let page = context.hub.read(&self.selection, self.place, limit(query));
         Look::from_page(context, self.selection, self.place, page)
-    }
-
-    /// The same with events that came since, as many as are asked for.
-    pub fn with_events(
-        mut self,
-        context: &Arc<Context>,
-        query: &Query,
-        mut entries: Vec<Arc<Entry>>,
-    ) -> Self {
-        let most = limit(query).events;
-        self.answer.more = entries.len() > most;
-        entries.truncate(most);
-        if let Some(last) = entries.last() {
-            self.answer.cursor = context.hub.cursor(last.seq());
-        }
-        self.answer.entries = entries;
-        self
     }
 
     /// Whether there is something to say.

@@ -14,6 +14,7 @@ static HOSTS: Seldom = Seldom::new();
 static ORIGINS: Seldom = Seldom::new();
 
 /// The page that a request came from, if it came from one that is allowed.
+#[derive(Clone)]
 pub struct Visitor {
     origin: Option<String>,
 }

@@ -1,18 +1,19 @@
 //! Live events go out here: each shard is one thread that owns a part of the subscribers and offers
 //! them, without ever waiting, what has piled up since it last looked.
 
+mod lobby;
 mod room;
 mod shard;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Instant;
 
 use crossbeam_channel::{Sender, bounded};
 
+use self::lobby::Lobby;
 use self::shard::Shard;
 use super::selector::Selection;
 use super::tail::{Entry, Form, Tail};
@@ -48,6 +49,18 @@ pub trait Subscriber: Send + Sync {
 
     /// Is no longer fed by the shard: it was examined up to `place` and goes on from there by itself.
     fn fall_behind(self: Arc<Self>, place: u64);
+}
+
+/// One who waits for its next events once.
+pub trait Waiter: Send + Sync {
+    /// Its name in the hub.
+    fn id(&self) -> SubscriberId;
+
+    /// Takes its events, at least one. Called once, by a shard; must not block.
+    fn take(&self, entries: Vec<Arc<Entry>>);
+
+    /// Has to look for its events itself. Called instead of [`take`](Self::take).
+    fn look(&self);
 }
 
 /// Consecutive events for one subscriber, all of which it asked for.
@@ -116,8 +129,7 @@ struct Handle {
     /// Parked whenever there is nothing to do. It neither spins nor yields first, as the channel's own
     /// waiting does: with 16 publishers that alone took a third of the CPU time.
     thread: Thread,
-    /// Whether anybody is live there, who would want to hear of news.
-    occupied: Arc<AtomicBool>,
+    lobby: Arc<Lobby>,
 }
 
 impl Handle {
@@ -146,15 +158,15 @@ impl Fanout {
         let mut handles = Vec::new();
         for number in 0..shards.get() {
             let (sender, orders) = bounded(subscribers.saturating_mul(4).saturating_add(64));
-            let occupied = Arc::new(AtomicBool::new(false));
-            let shard = Shard::new(tail.clone(), orders, occupied.clone());
+            let lobby = Arc::new(Lobby::default());
+            let shard = Shard::new(tail.clone(), orders, lobby.clone());
             let thread = thread::Builder::new()
                 .name(format!("shard-{number}"))
                 .spawn(move || or_abort("a shard panicked", || shard.run()))?;
             handles.push(Handle {
                 orders: sender,
                 thread: thread.thread().clone(),
-                occupied,
+                lobby,
             });
             threads.push(thread);
         }
@@ -164,16 +176,25 @@ impl Fanout {
         })
     }
 
-    /// Tells every shard where somebody is live that the tail has grown. Never waits.
+    /// Tells every shard where somebody would hear of it that the tail has grown. Never waits.
     pub fn announce(&self) {
-        // With its like in `Shard::occupy`: either the shard is seen to be occupied here, or the newcomer
-        // sees the events there.
-        fence(Ordering::SeqCst);
         for shard in &self.shards {
-            if shard.occupied.load(Ordering::Relaxed) {
+            if shard.lobby.is_occupied() {
                 shard.thread.unpark();
             }
         }
+    }
+
+    /// Lets one wait who was examined up to `place`. It looks at the head afterwards: if that is beyond its
+    /// place, it has to withdraw and look again.
+    pub fn wait(&self, waiter: Arc<dyn Waiter>, selection: Arc<Selection>, place: u64) {
+        let shard = self.shard(waiter.id());
+        shard.lobby.enter(waiter, selection, place);
+    }
+
+    /// Takes one out who waits; `false` when it is being given its events already.
+    pub fn withdraw(&self, id: SubscriberId, selection: &Selection) -> bool {
+        self.shard(id).lobby.withdraw(id, selection)
     }
 
     /// Makes a subscriber that was examined up to `place` live.
@@ -238,9 +259,12 @@ impl Fanout {
     }
 
     fn order(&self, id: SubscriberId, order: Order) {
-        let shard = id.number() % self.shards.len();
         // Fails only when the shard has ended, and then nobody is live any more.
-        self.shards[shard].order(order, None);
+        self.shard(id).order(order, None);
+    }
+
+    fn shard(&self, id: SubscriberId) -> &Handle {
+        &self.shards[id.number() % self.shards.len()]
     }
 }
 

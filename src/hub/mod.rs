@@ -20,7 +20,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use self::fanout::{Fanout, Subscriber, SubscriberId, or_abort};
+use self::fanout::{Fanout, Subscriber, SubscriberId, Waiter, or_abort};
 use self::publish::Delivery;
 use self::selector::{Selection, Selector};
 use self::tail::{Entry, Page, Tail};
@@ -109,6 +109,19 @@ impl Hub {
     /// A name for a new subscriber.
     pub fn new_id(&self) -> SubscriberId {
         SubscriberId(self.last_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Lets one wait for its next events who was examined up to `place`; `false` when there is news already
+    /// that it may have come too late for, and it has to look again.
+    pub fn wait(&self, waiter: Arc<dyn Waiter>, selection: &Arc<Selection>, place: u64) -> bool {
+        let id = waiter.id();
+        self.fanout.wait(waiter, selection.clone(), place);
+        self.tail.head() == place || !self.withdraw(id, selection)
+    }
+
+    /// Takes one out who waits; `false` when it is being given its events already.
+    pub fn withdraw(&self, id: SubscriberId, selection: &Selection) -> bool {
+        self.fanout.withdraw(id, selection)
     }
 
     /// Makes a subscriber live that was examined up to `place`; from now on a shard feeds it.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::ceilings;
 use super::stream::{ReadError, Stream};
 use crate::delivery::framing::Framing;
+use crate::delivery::long_poll::Outcome;
 use crate::delivery::{Context, Listening, Query, long_poll, poll, stream as streaming, websocket};
 use crate::exchange::origin::{self, Visitor};
 use crate::exchange::publish::Publication;
@@ -132,7 +133,7 @@ impl Connection {
                 self.answer(request, Response::new(204))
             }
             Plan::Poll(query) => self.answer(request, poll::answer(&self.context, &query)),
-            Plan::LongPoll(query, wait) => self.long_poll(request, &query, wait),
+            Plan::LongPoll(query, wait) => self.long_poll(request, query, wait),
             Plan::Stream(query, framing, head) => {
                 self.stream_events(request, &query, framing, head)
             }
@@ -140,14 +141,57 @@ impl Connection {
         })
     }
 
-    fn long_poll(&mut self, request: &Request, query: &Query, wait: Duration) -> After {
+    fn long_poll(&mut self, request: &Request, query: Query, wait: Duration) -> After {
         // A HEAD never waits.
         let is_head = request.head.method == Method::Head;
-        let patience = if is_head { Duration::ZERO } else { wait };
-        match long_poll::answer(&self.context, &self.stream, &self.berth, query, patience) {
-            Some(response) => self.answer(request, long_poll::granting(response, wait)),
-            None => After::Close,
+        let keeps_alive = request.head.keeps_alive();
+        let waiting = long_poll::Request {
+            query,
+            wait: if is_head { Duration::ZERO } else { wait },
+            keeps_alive,
+            encode: self.encoder(request, wait),
+        };
+        let (context, stream) = (self.context.clone(), self.stream.clone());
+        let outcome = long_poll::answer(
+            &context,
+            &stream,
+            &self.berth,
+            waiting,
+            &mut self.buffer,
+            READ_BYTES,
+        );
+        match outcome {
+            Outcome::Answer(response) => self.answer(request, long_poll::granting(response, wait)),
+            Outcome::Last(response) => {
+                let response = request
+                    .visitor
+                    .decorate(long_poll::granting(response, wait));
+                self.write(request, &response, false);
+                After::Drain
+            }
+            Outcome::Answered => After::Keep,
+            Outcome::Rest(bytes) => {
+                let _ = stream.write_all(&bytes, context.config.timeouts.write);
+                After::Drain
+            }
+            Outcome::Gone => After::Close,
         }
+    }
+
+    /// How somebody else writes the answer to a long poll.
+    fn encoder(&self, request: &Request, wait: Duration) -> long_poll::Encode {
+        let (visitor, version) = (request.visitor.clone(), request.head.version);
+        let idle = self.context.config.timeouts.idle;
+        Box::new(move |response, keep| {
+            let answering = Answering {
+                keep_alive: keep.then_some(idle),
+                ..answering(version, false)
+            };
+            let mut bytes = Vec::with_capacity(512);
+            let response = visitor.decorate(long_poll::granting(response, wait));
+            response.encode(&answering, &mut bytes);
+            bytes
+        })
     }
 
     fn stream_events(

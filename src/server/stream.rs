@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
 
 use super::permit::Permit;
 use crate::shutdown::{Leave, Leaving};
@@ -76,7 +76,9 @@ impl Stream {
     /// # Errors
     /// When there is nothing to be had any more, or not in time.
     pub fn read(&self, buffer: &mut [u8], deadline: Instant) -> Result<usize, ReadError> {
-        self.reading(deadline, || rustix::io::read(&self.socket, &mut *buffer))
+        self.reading(deadline, || {
+            recv(&self.socket, &mut *buffer, RecvFlags::empty()).map(|(count, _)| count)
+        })
     }
 
     /// The same behind what `buffer` holds already, `most` bytes at most. The room is not cleared first.
@@ -88,7 +90,7 @@ impl Stream {
     ) -> Result<usize, ReadError> {
         buffer.reserve(most);
         self.reading(deadline, || {
-            rustix::io::read(&self.socket, spare_capacity(buffer))
+            recv(&self.socket, spare_capacity(buffer), RecvFlags::empty()).map(|(count, _)| count)
         })
     }
 
@@ -187,6 +189,11 @@ impl Stream {
     /// Sends the end of the stream; reading goes on.
     pub fn shutdown_write(&self) {
         let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
+    /// Ends reading, so that the thread that is blocked in it returns; what is sent still arrives.
+    pub fn shutdown_read(&self) {
+        let _ = self.socket.shutdown(Shutdown::Read);
     }
 
     /// Ends both directions; whoever is blocked in a read returns.

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::thread;
 
 use crossbeam_channel::Receiver;
 
+use super::lobby::{Call, Lobby};
 use super::room::{Rooms, Row, Seat};
 use super::{Offer, Order, Run, Subscriber, SubscriberId};
 use crate::hub::channel::ChannelName;
@@ -15,8 +15,8 @@ use crate::hub::tail::{Entry, Form, Tail};
 pub(super) struct Shard {
     tail: Arc<Tail>,
     orders: Receiver<Order>,
-    occupied: Arc<AtomicBool>,
-    /// The seq up to which the live subscribers were given everything; of no meaning without any.
+    lobby: Arc<Lobby>,
+    /// The seq up to which everyone here was given everything; of no meaning without anyone.
     place: u64,
     rooms: Rooms,
 }
@@ -25,12 +25,12 @@ pub(super) struct Shard {
 type Joined = [Option<Vec<u8>>; Form::COUNT];
 
 impl Shard {
-    pub(super) fn new(tail: Arc<Tail>, orders: Receiver<Order>, occupied: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(tail: Arc<Tail>, orders: Receiver<Order>, lobby: Arc<Lobby>) -> Self {
         let place = tail.head();
         Shard {
             tail,
             orders,
-            occupied,
+            lobby,
             place,
             rooms: Rooms::default(),
         }
@@ -45,7 +45,9 @@ impl Shard {
                 }
             }
             self.advance();
-            self.vacate();
+            if self.rooms.is_empty() {
+                self.lobby.vacate();
+            }
             // Whoever gave an order or news since has unparked this thread, and it returns at once.
             thread::park();
         }
@@ -93,7 +95,10 @@ impl Shard {
     /// Goes live at the exact place: what the newcomer lacks up to here it gets now, if that is one run
     /// out of the tail; else it catches up first.
     fn join(&mut self, mut seat: Seat) {
-        self.occupy();
+        if self.rooms.is_empty() {
+            self.lobby.occupy();
+            self.pass_over();
+        }
         if seat.after < self.place {
             let place = seat.after;
             let Some(missed) = self.missed(place) else {
@@ -108,23 +113,6 @@ impl Shard {
         self.rooms.seat(seat);
     }
 
-    /// Has news told from now on; those before are in the tail.
-    fn occupy(&mut self) {
-        if self.rooms.is_empty() {
-            self.occupied.store(true, Ordering::Relaxed);
-            // With its like in `Fanout::announce`.
-            fence(Ordering::SeqCst);
-            self.place = self.tail.head();
-        }
-    }
-
-    /// Wants to hear of no news where nobody is live: a publisher does not wake a shard for nothing.
-    fn vacate(&self) {
-        if self.rooms.is_empty() {
-            self.occupied.store(false, Ordering::Relaxed);
-        }
-    }
-
     /// Every event between `place` and the shard's own, if they are few and none was deleted.
     fn missed(&self, place: u64) -> Option<Vec<Arc<Entry>>> {
         let entries = self.tail.stretch(place, Run::ENTRIES, Run::BYTES)?;
@@ -136,16 +124,28 @@ impl Shard {
 
     /// Offers everything new to everyone, run by run.
     fn advance(&mut self) {
-        while !self.rooms.is_empty() {
+        if self.rooms.is_empty() && !self.pass_over() {
+            return;
+        }
+        loop {
             let Some(entries) = self.tail.stretch(self.place, Run::ENTRIES, Run::BYTES) else {
                 self.lose_sight();
                 continue;
             };
             let Some(last) = entries.last() else { return };
             let last = last.seq();
+            self.lobby.pass(last);
             self.spread(entries);
             self.place = last;
         }
+    }
+
+    /// Passes over what nobody lacks, where nobody is live; `false` when nobody waits either.
+    fn pass_over(&mut self) -> bool {
+        let head = self.tail.head();
+        let from = self.lobby.pass_over(head);
+        self.place = self.place.max(from.unwrap_or(head));
+        from.is_some()
     }
 
     /// The tail has left this shard behind: everyone catches up from where they are.
@@ -158,6 +158,8 @@ impl Shard {
             seat.fall_behind(self.place);
         }
         self.place = self.tail.head();
+        self.lobby.pass(self.place);
+        give(self.lobby.clear());
     }
 
     fn spread(&mut self, entries: Vec<Arc<Entry>>) {
@@ -180,6 +182,7 @@ impl Shard {
 
     /// To those who ask for this channel alone: the same bytes for all.
     fn spread_channel(&mut self, name: ChannelName, entries: &[Arc<Entry>]) {
+        give(self.lobby.call_channel(&name, entries));
         let deleted = entries.iter().any(|entry| entry.is_deleted());
         let mut joined: Joined = Default::default();
         self.offer(&Row::Channel(name), |seat, place| match deleted {
@@ -190,6 +193,7 @@ impl Shard {
 
     /// To those who ask for several channels: each its own, in the order of ids.
     fn spread_wide(&mut self, entries: &[Arc<Entry>]) {
+        give(self.lobby.call_wide(entries));
         self.offer(&Row::Wide, |seat, _| seat.offer_wide(entries));
     }
 
@@ -263,6 +267,16 @@ impl Seat {
 
     fn is_for(&self, entry: &Entry) -> bool {
         entry.seq() > self.after && self.selection.matches(entry.event())
+    }
+}
+
+/// Gives those who waited what they waited for.
+fn give(calls: Vec<Call>) {
+    for (waiter, entries) in calls {
+        match entries {
+            Some(entries) => waiter.take(entries),
+            None => waiter.look(),
+        }
     }
 }
 
