@@ -47,16 +47,17 @@ pub fn answer(context: &Arc<Context>, query: &Query) -> Response {
     }
 }
 
-/// Answers with events that came while the client waited, as many as are asked for.
+/// Answers with the events that came while the client waited behind `place`, as many as are asked for.
 pub fn answer_events(
     context: &Arc<Context>,
     query: &Query,
+    place: u64,
     mut entries: Vec<Arc<Entry>>,
 ) -> Response {
     let most = limit(query).events;
     let more = entries.len() > most;
     entries.truncate(most);
-    let last = entries.last().map_or(0, |last| last.seq());
+    let last = entries.last().map_or(place, |last| last.seq());
     let answer = Answer {
         entries,
         gap: None,
@@ -114,8 +115,18 @@ impl Look {
 
     /// Looks again, from where this look ended.
     pub fn again(self, context: &Arc<Context>, query: &Query) -> Self {
-        let page = context.hub.read(&self.selection, self.place, limit(query));
-        Look::from_page(context, self.selection, self.place, page)
+        Look::from_place(context, query, self.selection, self.place)
+    }
+
+    /// Looks from a place up to which everything was examined.
+    pub fn from_place(
+        context: &Arc<Context>,
+        query: &Query,
+        selection: Selection,
+        place: u64,
+    ) -> Self {
+        let page = context.hub.read(&selection, place, limit(query));
+        Look::from_page(context, selection, place, page)
     }
 
     /// Whether there is something to say.

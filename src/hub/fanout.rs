@@ -57,10 +57,10 @@ pub trait Waiter: Send + Sync {
     fn id(&self) -> SubscriberId;
 
     /// Takes its events, at least one. Called once, by a shard; must not block.
-    fn take(&self, entries: Vec<Arc<Entry>>);
+    fn take(self: Arc<Self>, entries: Vec<Arc<Entry>>);
 
     /// Has to look for its events itself. Called instead of [`take`](Self::take).
-    fn look(&self);
+    fn look(self: Arc<Self>);
 }
 
 /// Consecutive events for one subscriber, all of which it asked for.

@@ -162,18 +162,8 @@ impl Connection {
         );
         match outcome {
             Outcome::Answer(response) => self.answer(request, long_poll::granting(response, wait)),
-            Outcome::Last(response) => {
-                let response = request
-                    .visitor
-                    .decorate(long_poll::granting(response, wait));
-                self.write(request, &response, false);
-                After::Drain
-            }
-            Outcome::Answered => After::Keep,
-            Outcome::Rest(bytes) => {
-                let _ = stream.write_all(&bytes, context.config.timeouts.write);
-                After::Drain
-            }
+            Outcome::Answered if keeps_alive => After::Keep,
+            Outcome::Answered => After::Drain,
             Outcome::Gone => After::Close,
         }
     }
