@@ -38,6 +38,10 @@ pub trait Subscriber: Send + Sync {
     /// The form in which it wants events.
     fn form(&self) -> &'static Form;
 
+    /// Is about to be made an offer: looks at what that will need, so that the memory of several subscribers is
+    /// fetched at the same time.
+    fn prepare(&self) {}
+
     /// Takes as much of a run as it can without waiting.
     fn offer(&self, run: &Run<'_>) -> Offer;
 
