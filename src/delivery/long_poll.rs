@@ -10,11 +10,14 @@ use super::catch_up::{Step, Ward};
 use super::poll::{Look, answer_events};
 use super::{Context, Query};
 use crate::http::response::Response;
-use crate::hub::fanout::{SubscriberId, Waiter};
+use crate::hub::fanout::{Run, SubscriberId, Waiter};
 use crate::hub::selector::Selection;
 use crate::hub::tail::Entry;
 use crate::server::stream::{ReadError, Sent, Stream};
 use crate::shutdown::{Berth, Leave, Leaving};
+
+/// How often a thread that cannot read looks whether its client is still there.
+const LOOK_FOR_CLIENT: Duration = Duration::from_secs(1);
 
 /// The bytes of an answer, with its head; `true` if the connection goes on after it.
 pub type Encode = Box<dyn Fn(Response, bool) -> Vec<u8> + Send + Sync>;
@@ -36,13 +39,17 @@ pub enum Outcome {
     /// With this answer, which is to be written.
     Answer(Response),
     /// With an answer that was written; what the client sent since is in the buffer.
-    Answered,
+    Answered {
+        /// Whether the connection goes on.
+        goes_on: bool,
+    },
     /// The client has gone.
     Gone,
 }
 
-/// Answers at the first event, at a gap, or empty after the wait and when the server stops. Blocks until
-/// then; what the client sends meanwhile is appended to `buffer`, by one read of `most` bytes.
+/// Answers at the first event, at a gap, or empty after the wait, when the server stops, and when what came
+/// was deleted before it could be given. Blocks until then; what the client sends meanwhile is appended to
+/// `buffer`, by one read of `most` bytes, if nothing is there yet.
 pub fn answer(
     context: &Arc<Context>,
     stream: &Arc<Stream>,
@@ -54,7 +61,7 @@ pub fn answer(
     let deadline = Instant::now() + request.wait;
     let request = Arc::new(request);
     let mut look = Look::take(context, &request.query);
-    while !look.has_news() && !request.wait.is_zero() {
+    while !look.has_news() && Instant::now() < deadline {
         let waiting = Arc::new(Waiting::new(context, stream, &request, &look));
         if !context
             .hub
@@ -66,7 +73,8 @@ pub fn answer(
         berth.hold(waiting.clone());
         let slot = waiting.wait(buffer, most, deadline);
         berth.release();
-        if !matches!(slot, Slot::Answered) {
+        // Whoever was answered by a shard has been taken out by it.
+        if !matches!(slot, Slot::Answered { goes_on: true }) {
             context.hub.withdraw(waiting.id, &waiting.selection);
         }
         return match slot {
@@ -74,7 +82,7 @@ pub fn answer(
                 let look = look.again(context, &request.query);
                 Outcome::Answer(look.response(&request.query))
             }
-            Slot::Answered => Outcome::Answered,
+            Slot::Answered { goes_on } => Outcome::Answered { goes_on },
             Slot::Look | Slot::Owed(_) | Slot::Over => Outcome::Gone,
         };
     }
@@ -108,8 +116,8 @@ enum Slot {
     Look,
     /// Catch-up is to write what its socket had no room for.
     Owed(Owed),
-    /// The answer was written.
-    Answered,
+    /// The answer was written; and whether the connection goes on.
+    Answered { goes_on: bool },
     /// Nothing any more: its thread has turned to something else.
     Over,
 }
@@ -145,27 +153,57 @@ impl Waiting {
     /// Waits until the answer was written, the deadline comes or the client goes. Afterwards nobody writes
     /// to the socket.
     fn wait(&self, buffer: &mut Vec<u8>, most: usize, deadline: Instant) -> Slot {
-        match self.stream.append_to(buffer, most, deadline) {
+        // Whoever sends more than one request ahead is not read: the buffer would grow without end.
+        let read = match buffer.is_empty() {
+            true => self.stream.append_to(buffer, most, deadline),
+            false => Ok(0),
+        };
+        match read {
             // The next request, perhaps before this one has its answer.
-            Ok(_) => self.wait_for_answer(deadline),
-            Err(ReadError::TimedOut) => self.wait_for_answer(Instant::now()),
-            Err(ReadError::HungUp) => {}
+            Ok(_) => self.wait_unread(deadline),
+            Err(ReadError::TimedOut) => self.wait_for_rest(),
+            Err(ReadError::HungUp) => return Slot::Over,
         }
         std::mem::replace(&mut *self.slot(), Slot::Over)
     }
 
-    /// Waits for an answer until `deadline`, and for one that is being written as long as that takes: at most
-    /// the write deadline from where it last moved.
-    fn wait_for_answer(&self, deadline: Instant) {
-        let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
-        let idle = |slot: &mut Slot| matches!(slot, Slot::Waiting);
-        let slot = self.slot();
-        let waited = self.answered.wait_timeout_while(slot, left(deadline), idle);
-        let (mut slot, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        while matches!(*slot, Slot::Look | Slot::Owed(_)) {
-            let patience = self.context.config.timeouts.write;
-            let waited = self.answered.wait_timeout(slot, patience);
+    /// Waits for the answer without reading, until `deadline` or until the client goes.
+    fn wait_unread(&self, deadline: Instant) {
+        let mut slot = self.slot();
+        while matches!(*slot, Slot::Waiting) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.stream.has_hung_up() {
+                return;
+            }
+            let waited = self.answered.wait_timeout(slot, left.min(LOOK_FOR_CLIENT));
             slot = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        drop(slot);
+        self.wait_for_rest();
+    }
+
+    /// Waits until an answer that was begun is written. One of which nothing moves within the write deadline
+    /// is given up.
+    fn wait_for_rest(&self) {
+        let patience = self.context.config.timeouts.write;
+        let mut slot = self.slot();
+        loop {
+            let before = match &*slot {
+                Slot::Look => 0,
+                Slot::Owed(owed) => owed.sent,
+                _ => return,
+            };
+            let same = |slot: &mut Slot| match slot {
+                Slot::Look => true,
+                Slot::Owed(owed) => owed.sent == before,
+                _ => false,
+            };
+            let waited = self.answered.wait_timeout_while(slot, patience, same);
+            let (guard, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+            slot = guard;
+            if waited.timed_out() {
+                return self.stream.shutdown();
+            }
         }
     }
 
@@ -184,7 +222,7 @@ impl Waiting {
             return;
         }
         *slot = with(&self);
-        let is_answered = matches!(*slot, Slot::Answered);
+        let is_answered = matches!(*slot, Slot::Answered { .. });
         drop(slot);
         self.answered.notify_one();
         if !is_answered {
@@ -211,14 +249,13 @@ impl Waiting {
                 Slot::Owed(owed)
             }
             Sent::Full => Slot::Owed(owed),
-            Sent::Some(_) if self.goes_on() => Slot::Answered,
-            Sent::Some(_) => {
-                self.stream.shutdown_write();
-                Slot::Answered
-            }
-            Sent::Broken => {
-                self.stream.shutdown();
-                Slot::Answered
+            sent => {
+                let goes_on = sent != Sent::Broken && self.goes_on();
+                if !goes_on {
+                    // The thread is woken out of its read; what was sent still arrives.
+                    self.stream.shutdown();
+                }
+                Slot::Answered { goes_on }
             }
         }
     }
@@ -240,7 +277,12 @@ impl Waiter for Waiting {
     }
 
     fn take(self: Arc<Self>, entries: Vec<Arc<Entry>>) {
+        let weight: usize = entries.iter().map(|entry| entry.event().weight()).sum();
         self.fill(|waiting| {
+            if weight > Run::BYTES {
+                // A shard has no time to put it into bytes.
+                return Slot::Look;
+            }
             let query = &waiting.request.query;
             waiting.write(answer_events(
                 &waiting.context,
@@ -307,12 +349,17 @@ impl Ward for Waiting {
 impl Leave for Waiting {
     fn leave(&self, _: Leaving) {
         let mut slot = self.slot();
-        if matches!(*slot, Slot::Waiting) {
-            let query = &self.request.query;
-            *slot = self.write(answer_events(&self.context, query, self.place, Vec::new()));
-        }
-        if matches!(*slot, Slot::Answered) {
-            self.stream.shutdown_write();
+        match *slot {
+            Slot::Waiting => {
+                let query = &self.request.query;
+                let nothing = answer_events(&self.context, query, self.place, Vec::new());
+                *slot = self.write(nothing);
+                if matches!(*slot, Slot::Owed(_)) {
+                    self.stream.shutdown();
+                }
+            }
+            Slot::Answered { .. } => self.stream.shutdown(),
+            _ => {}
         }
         self.answered.notify_one();
     }

@@ -162,8 +162,8 @@ impl Connection {
         );
         match outcome {
             Outcome::Answer(response) => self.answer(request, long_poll::granting(response, wait)),
-            Outcome::Answered if keeps_alive => After::Keep,
-            Outcome::Answered => After::Drain,
+            Outcome::Answered { goes_on: true } => After::Keep,
+            Outcome::Answered { goes_on: false } => After::Drain,
             Outcome::Gone => After::Close,
         }
     }

@@ -31,6 +31,7 @@ struct List {
 
 /// One who waits.
 struct Wait {
+    id: SubscriberId,
     waiter: Arc<dyn Waiter>,
     selection: Arc<Selection>,
     /// The seq up to which it was examined.
@@ -44,6 +45,13 @@ struct Wait {
 pub(super) type Call = (Arc<dyn Waiter>, Option<Vec<Arc<Entry>>>);
 
 impl Lobby {
+    /// A lobby of a shard that begins at `place`.
+    pub(super) fn new(place: u64) -> Self {
+        let lobby = Lobby::default();
+        lobby.pass(place);
+        lobby
+    }
+
     /// Lets somebody wait. Whoever finds the head beyond its place afterwards may have come too late for an
     /// event, and has to withdraw and look again.
     pub(super) fn enter(&self, waiter: Arc<dyn Waiter>, selection: Arc<Selection>, after: u64) {
@@ -54,6 +62,7 @@ impl Lobby {
         };
         list.count += 1;
         let wait = Wait {
+            id: waiter.id(),
             waiter,
             selection,
             after,
@@ -112,14 +121,15 @@ impl Lobby {
         self.list().passed = place;
     }
 
-    /// The place up to which nobody who waits lacks anything. `None` when nobody waits; then everything up to
-    /// `head`, which was read before, is passed over.
+    /// Passes over what nobody who waits lacks, and says up to where; `None` when nobody waits: then that is
+    /// everything up to `head`, which was read before.
     pub(super) fn pass_over(&self, head: u64) -> Option<u64> {
         let mut list = self.list();
         if list.count == 0 {
             list.passed = list.passed.max(head);
             return None;
         }
+        list.passed = list.passed.max(list.from);
         Some(list.from)
     }
 
@@ -166,7 +176,7 @@ impl Lobby {
 }
 
 fn take(row: &mut Vec<Wait>, id: SubscriberId) -> bool {
-    let index = row.iter().position(|wait| wait.waiter.id() == id);
+    let index = row.iter().position(|wait| wait.id == id);
     index.map(|index| row.swap_remove(index)).is_some()
 }
 
@@ -193,5 +203,74 @@ impl Wait {
     fn choose(&self, entries: &[Arc<Entry>]) -> Vec<Arc<Entry>> {
         let wanted = entries.iter().filter(|entry| self.wants(entry));
         wanted.cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Data, Epoch, Event, EventType, Id};
+    use crate::hub::channel::Channel;
+
+    struct Nobody(SubscriberId);
+
+    impl Waiter for Nobody {
+        fn id(&self) -> SubscriberId {
+            self.0
+        }
+
+        fn take(self: Arc<Self>, _: Vec<Arc<Entry>>) {}
+
+        fn look(self: Arc<Self>) {}
+    }
+
+    fn chat() -> Arc<Selection> {
+        Arc::new(Selection::new(["chat".parse().unwrap()]))
+    }
+
+    fn enter(lobby: &Lobby, id: u64, place: u64) {
+        lobby.enter(Arc::new(Nobody(SubscriberId(id))), chat(), place);
+    }
+
+    fn event(seq: u64) -> Arc<Entry> {
+        let epoch = Epoch::from_random(7);
+        Arc::new(Entry::new(Arc::new(Event {
+            id: Id { epoch, seq },
+            channel: Arc::new(Channel::new("chat".parse().unwrap())),
+            kind: EventType::message(),
+            time: 0,
+            expires: None,
+            content_type: None,
+            data: Data::Text("x".into()),
+        })))
+    }
+
+    fn called(lobby: &Lobby, seq: u64) -> Vec<u64> {
+        lobby.pass(seq);
+        let calls = lobby.call_channel(&"chat".parse().unwrap(), &[event(seq)]);
+        calls.iter().map(|(waiter, _)| waiter.id().0).collect()
+    }
+
+    #[test]
+    fn whoever_lacks_what_an_idle_shard_passed_over_is_not_given_what_follows_it() {
+        let lobby = Lobby::new(7);
+        enter(&lobby, 1, 10);
+        assert_eq!(lobby.pass_over(10), Some(10));
+        enter(&lobby, 2, 7);
+        assert_eq!(
+            called(&lobby, 11),
+            [1],
+            "8 to 10 would be lost to the other"
+        );
+        assert!(lobby.withdraw(SubscriberId(2), &chat()));
+    }
+
+    #[test]
+    fn whoever_was_called_cannot_withdraw_any_more() {
+        let lobby = Lobby::new(0);
+        enter(&lobby, 1, 0);
+        assert_eq!(called(&lobby, 1), [1]);
+        assert!(!lobby.withdraw(SubscriberId(1), &chat()));
+        assert_eq!(lobby.pass_over(1), None, "nobody is left");
     }
 }

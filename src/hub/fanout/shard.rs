@@ -29,8 +29,13 @@ pub(super) struct Shard {
 type Joined = [Option<Vec<u8>>; Form::COUNT];
 
 impl Shard {
-    pub(super) fn new(tail: Arc<Tail>, orders: Receiver<Order>, lobby: Arc<Lobby>) -> Self {
-        let place = tail.head();
+    /// A shard that begins at `place`, which its lobby does too.
+    pub(super) fn new(
+        tail: Arc<Tail>,
+        orders: Receiver<Order>,
+        lobby: Arc<Lobby>,
+        place: u64,
+    ) -> Self {
         Shard {
             tail,
             orders,
@@ -52,8 +57,11 @@ impl Shard {
             if self.rooms.is_empty() {
                 self.lobby.vacate();
             }
-            // Whoever gave an order or news since has unparked this thread, and it returns at once.
-            thread::park();
+            // Whoever gave an order or news since has unparked this thread, and it returns at once. Looked at
+            // first, since a lock that parks its waiters (as std's does on macOS) may have used that up.
+            if self.orders.is_empty() {
+                thread::park();
+            }
         }
     }
 
