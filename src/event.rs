@@ -80,7 +80,8 @@ impl Id {
 
     /// Reads what [`Display`](fmt::Display) writes; nothing else is an id.
     pub fn parse(text: &str) -> Option<Self> {
-        let (epoch, seq) = text.split_once('-')?;
+        let (epoch, seq) = text.split_at_checked(Epoch::DIGITS)?;
+        let seq = seq.strip_prefix('-')?;
         let canonical = seq == "0" || !seq.starts_with('0');
         if !canonical || seq.is_empty() || !seq.bytes().all(|b| b.is_ascii_digit()) {
             return None;

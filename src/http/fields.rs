@@ -43,25 +43,31 @@ pub fn prefer_wait<'a>(values: impl IntoIterator<Item = &'a str>) -> Option<Dura
 }
 
 /// What an `If-None-Match` asks for (RFC 9110, section 13.1.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NoneMatch<'a> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoneMatch<T> {
     /// `*`: any representation.
     Any,
-    /// The opaque tags in their order, without quotes and `W/`: the comparison is the weak one. A tag that
-    /// came without quotes, as scripts send it, is taken as it stands.
-    Tags(Vec<&'a str>),
+    /// One of some entity tags: what the first of them that means something means.
+    Tagged(Option<T>),
 }
 
-/// Reads the values of `If-None-Match`; `None` when they name nothing.
-pub fn if_none_match<'a>(values: impl IntoIterator<Item = &'a str>) -> Option<NoneMatch<'a>> {
-    let mut tags = Vec::new();
+/// Reads the values of `If-None-Match`; `None` when they name nothing. `read` is given opaque tags, without quotes
+/// and `W/`: the comparison is the weak one. A tag that came without quotes, as scripts send it, is taken as
+/// it stands.
+pub fn if_none_match<'a, T>(
+    values: impl IntoIterator<Item = &'a str>,
+    mut read: impl FnMut(&'a str) -> Option<T>,
+) -> Option<NoneMatch<T>> {
+    let mut first = None;
+    let mut tagged = false;
     for element in values.into_iter().flat_map(entity_tags) {
-        match element {
-            "*" => return Some(NoneMatch::Any),
-            tag => tags.push(opaque(tag)),
+        if element == "*" {
+            return Some(NoneMatch::Any);
         }
+        tagged = true;
+        first = first.or_else(|| read(opaque(element)));
     }
-    (!tags.is_empty()).then_some(NoneMatch::Tags(tags))
+    tagged.then_some(NoneMatch::Tagged(first))
 }
 
 /// A media type as `Content-Type` gives it (RFC 9110, section 8.3.1).
@@ -215,34 +221,45 @@ fn opaque(tag: &str) -> &str {
 /// Splits at `separator` outside of quoted strings, in which a backslash escapes; parts are trimmed.
 fn split(value: &str, separator: u8) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
-    separate(value, move |byte| {
-        let separates = byte == separator && !quoted;
+    separate(value, separator, move |byte| {
+        let counts = !quoted;
         match byte {
             _ if escaped => escaped = false,
             b'\\' if quoted => escaped = true,
             b'"' => quoted = !quoted,
             _ => {}
         }
-        separates
+        counts
     })
 }
 
 /// Splits a list of entity-tags. They have no escapes: `"\"` is a whole one (RFC 9110, section 8.8.3).
 fn entity_tags(value: &str) -> impl Iterator<Item = &str> {
     let mut quoted = false;
-    let elements = separate(value, move |byte| {
+    let elements = separate(value, b',', move |byte| {
         quoted ^= byte == b'"';
-        byte == b',' && !quoted
+        !quoted
     });
     elements.filter(|element| !element.is_empty())
 }
 
-/// Splits at the ASCII characters that `separates` picks; parts are trimmed.
-fn separate(value: &str, mut separates: impl FnMut(u8) -> bool) -> impl Iterator<Item = &str> {
+/// Splits at `separator`, an ASCII character, where it `counts`; parts are trimmed.
+fn separate(
+    value: &str,
+    separator: u8,
+    mut counts: impl FnMut(u8) -> bool,
+) -> impl Iterator<Item = &str> {
+    // Most values are one part, which need not be read.
+    let is_one = memchr::memchr(separator, value.as_bytes()).is_none();
     let mut rest = Some(value);
     std::iter::from_fn(move || {
         let text = rest?;
-        let end = text.bytes().position(&mut separates);
+        let end = match is_one {
+            true => None,
+            false => text
+                .bytes()
+                .position(|byte| counts(byte) && byte == separator),
+        };
         rest = end.and_then(|end| text.get(end + 1..));
         text.get(..end.unwrap_or(text.len())).map(str::trim_ascii)
     })
@@ -305,14 +322,29 @@ mod tests {
 
     #[test]
     fn entity_tags_lose_quotes_and_weakness() {
-        let tags = |value| if_none_match([value]);
-        assert_eq!(tags("\"a-1\""), Some(NoneMatch::Tags(vec!["a-1"])));
-        let several = Some(NoneMatch::Tags(vec!["a,b", "c\\", "d-4"]));
-        assert_eq!(tags("W/\"a,b\" , \"c\\\", d-4"), several);
-        assert_eq!(tags("*"), Some(NoneMatch::Any));
-        assert_eq!(tags("\"*\""), Some(NoneMatch::Tags(vec!["*"])));
-        assert_eq!(tags(" , "), None);
-        assert_eq!(tags("\"\""), Some(NoneMatch::Tags(vec![""])));
+        let tags = |value| {
+            let mut tags = Vec::new();
+            let asked = if_none_match([value], |tag| {
+                tags.push(tag);
+                None::<()>
+            });
+            (asked, tags)
+        };
+        let nothing_known = Some(NoneMatch::Tagged(None));
+        assert_eq!(tags("\"a-1\""), (nothing_known, vec!["a-1"]));
+        let several = vec!["a,b", "c\\", "d-4"];
+        assert_eq!(tags("W/\"a,b\" , \"c\\\", d-4"), (nothing_known, several));
+        assert_eq!(tags("*"), (Some(NoneMatch::Any), vec![]));
+        assert_eq!(tags("a, *"), (Some(NoneMatch::Any), vec!["a"]));
+        assert_eq!(tags("\"*\""), (nothing_known, vec!["*"]));
+        assert_eq!(tags(" , "), (None, vec![]));
+        assert_eq!(tags("\"\""), (nothing_known, vec![""]));
+    }
+
+    #[test]
+    fn the_first_entity_tag_that_means_something_counts() {
+        let asked = if_none_match(["a, 1", "2, b"], |tag| tag.parse().ok());
+        assert_eq!(asked, Some(NoneMatch::Tagged(Some(1))));
     }
 
     #[test]
