@@ -48,9 +48,13 @@ impl<'a> Parameters<'a> {
     /// # Errors
     /// When it is given twice: which one counts nobody could know.
     pub fn get(&self, name: &str) -> Result<Option<&str>, Refusal> {
-        if self.pairs.is_empty() {
-            return Ok(None);
+        match self.pairs.is_empty() {
+            true => Ok(None),
+            false => self.find(name),
         }
+    }
+
+    fn find(&self, name: &str) -> Result<Option<&str>, Refusal> {
         let mut values = self
             .pairs
             .iter()

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::fields::{Authority, has_token};
-use super::scan::{Complete, Line, Scan};
+use super::scan::{Complete, Line, Names, Scan};
 use super::{Method, Version};
 use crate::refusal::{Kind, Refusal};
 
@@ -123,8 +123,11 @@ impl Head {
         let authority = target.authority.map(authority).transpose()?;
         let path = span(&text, target.path);
         let query = target.query.map(|query| span(&text, query));
-        let lines = complete.lines;
-        let fields = Fields { text, lines };
+        let fields = Fields {
+            text,
+            lines: complete.lines,
+            names: complete.names,
+        };
         let host = host(&fields, version)?;
         let body = framing(&fields, version)?;
         check_expectation(&fields)?;
@@ -159,6 +162,7 @@ fn decoded(bytes: &[u8], complete: Complete) -> Result<(String, Complete), Refus
 pub struct Fields {
     text: String,
     lines: Vec<Line>,
+    names: Names,
 }
 
 impl Fields {
@@ -173,7 +177,11 @@ impl Fields {
             line.name.len() == name.len() && self.slice(&line.name).eq_ignore_ascii_case(name)
         };
         let value = |line: &Line| self.slice(&line.value);
-        self.lines.iter().filter(named).map(value)
+        let lines = match self.names.may_have(name) {
+            true => &self.lines[..],
+            false => &[],
+        };
+        lines.iter().filter(named).map(value)
     }
 
     /// The value of the only field called `name`; 400 when there are several.

@@ -50,6 +50,7 @@ pub(super) struct Complete {
     pub version: Version,
     pub target: Range<usize>,
     pub lines: Vec<Line>,
+    pub names: Names,
     /// The first byte after its final CRLF.
     pub end: usize,
 }
@@ -59,6 +60,27 @@ pub(super) struct Complete {
 pub(super) struct Line {
     pub name: Range<usize>,
     pub value: Range<usize>,
+}
+
+/// Which field names there may be: a bit for each length and first letter, so that one that is not there is
+/// mostly known not to be without a look at the others.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Names(u64);
+
+impl Names {
+    fn insert(&mut self, name: &[u8]) {
+        self.0 |= Self::bit(name);
+    }
+
+    pub fn may_have(self, name: &str) -> bool {
+        self.0 & Self::bit(name.as_bytes()) != 0
+    }
+
+    /// With 17, no two of the names that requests are asked for share a bit.
+    fn bit(name: &[u8]) -> u64 {
+        let first = name.first().map_or(0, u8::to_ascii_lowercase);
+        1 << ((usize::from(first) * 17 + name.len()) % 64)
+    }
 }
 
 impl Scan {
@@ -253,6 +275,8 @@ impl Scan {
         let value = window.get(self.colon + 1..self.at).unwrap_or_default();
         let value = value.trim_ascii_start();
         let begin = self.at - value.len();
+        let name = window.get(self.word..self.colon).unwrap_or_default();
+        self.head.names.insert(name);
         self.head.lines.push(Line {
             name: self.word..self.colon,
             value: begin..begin + value.trim_ascii_end().len(),
