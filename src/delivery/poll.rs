@@ -58,8 +58,8 @@ fn not_modified(cursor: Cursor) -> Response {
 fn with_cursor(response: Response, cursor: Cursor) -> Response {
     let cursor = cursor.text();
     response
-        .with("ETag", ["\"", &cursor, "\""].concat())
-        .with("Last-Event-ID", cursor)
+        .with("ETag", cursor.quoted())
+        .with("Last-Event-ID", cursor.bytes())
 }
 
 /// Pages backwards: from the place named, or from the head where nobody knows it, which is a gap.

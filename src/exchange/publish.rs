@@ -224,10 +224,10 @@ fn write_receipts(receipts: &[Receipt], out: &mut Vec<u8>) {
         if index > 0 {
             out.push(b',');
         }
-        out.extend_from_slice(br#"{"id":""#);
-        out.extend_from_slice(receipt.id.text().as_bytes());
+        out.extend_from_slice(br#"{"id":"#);
+        out.extend_from_slice(receipt.id.text().quoted());
         // A name needs no escapes.
-        out.extend_from_slice(br#"","channel":""#);
+        out.extend_from_slice(br#","channel":""#);
         out.extend_from_slice(receipt.channel.as_str().as_bytes());
         out.extend_from_slice(br#"","time":"#);
         out.extend_from_slice(itoa::Buffer::new().format(receipt.time).as_bytes());

@@ -136,7 +136,7 @@ impl Connection {
             Plan::Stream(query, framing, head) => {
                 self.stream_events(request, &query, framing, head)
             }
-            Plan::WebSocket(query, response) => self.speak_websocket(request, &query, &response),
+            Plan::WebSocket(query, response) => self.speak_websocket(request, &query, response),
         })
     }
 
@@ -157,7 +157,7 @@ impl Connection {
         framing: &'static dyn Framing,
         head: Response,
     ) -> After {
-        let begun = self.write(request, &request.visitor.decorate(head), false);
+        let begun = self.write(request, request.visitor.decorate(head), false);
         if !begun || request.head.method == Method::Head {
             return After::Close;
         }
@@ -166,7 +166,7 @@ impl Connection {
         After::Listen(streaming::begin(context, stream, berth, query, framing))
     }
 
-    fn speak_websocket(&mut self, request: &Request, query: &Query, response: &Response) -> After {
+    fn speak_websocket(&mut self, request: &Request, query: &Query, response: Response) -> After {
         if !self.write(request, response, false) {
             return After::Close;
         }
@@ -303,7 +303,7 @@ impl Connection {
 impl Connection {
     fn answer(&mut self, request: &Request, response: Response) -> After {
         let keep = request.head.keeps_alive() && self.context.shutdown.begun().is_none();
-        let written = self.write(request, &request.visitor.decorate(response), keep);
+        let written = self.write(request, request.visitor.decorate(response), keep);
         match written && keep {
             true => After::Keep,
             false => After::Drain,
@@ -316,7 +316,7 @@ impl Connection {
         let response = Response::refusal(&refusal, Some(self.context.retry_after()));
         let Some(request) = request else {
             let answering = answering(Version::Http11, false);
-            self.send(&Visitor::unknown().decorate(response), &answering);
+            self.send(Visitor::unknown().decorate(response), &answering);
             return After::Drain;
         };
         // What waits for a 100 sends no body after a final answer, or sends it all the same: nobody knows.
@@ -327,7 +327,7 @@ impl Connection {
         if !breaks_framing(refusal.kind) && whole(self, request) {
             return self.answer(request, response);
         }
-        self.write(request, &request.visitor.decorate(response), false);
+        self.write(request, request.visitor.decorate(response), false);
         After::Drain
     }
 
@@ -347,7 +347,7 @@ impl Connection {
         true
     }
 
-    fn write(&self, request: &Request, response: &Response, keep: bool) -> bool {
+    fn write(&self, request: &Request, response: Response, keep: bool) -> bool {
         let idle = self.context.config.timeouts.idle;
         let answering = Answering {
             version: request.head.version,
@@ -365,11 +365,12 @@ impl Connection {
         self.send(response, &answering)
     }
 
-    fn send(&self, response: &Response, answering: &Answering) -> bool {
-        let mut bytes = Vec::with_capacity(512);
-        response.encode(answering, &mut bytes);
+    fn send(&self, response: Response, answering: &Answering) -> bool {
         self.stream
-            .write_all(&bytes, self.context.config.timeouts.write)
+            .write_all(
+                &response.encode(answering),
+                self.context.config.timeouts.write,
+            )
             .is_ok()
     }
 }
