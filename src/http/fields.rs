@@ -145,8 +145,9 @@ impl Authority {
                 (address.parse::<Ipv6Addr>().ok()?.to_string(), rest)
             }
             None => {
-                let (name, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
-                is_host_name(name).then(|| (name.to_ascii_lowercase(), rest))?
+                let end = text.bytes().position(|byte| !may_stand_in_host(byte));
+                let (name, rest) = text.split_at(end.unwrap_or(text.len()));
+                (!name.is_empty()).then(|| (name.to_ascii_lowercase(), rest))?
             }
         };
         let port = port(rest)?;
@@ -186,9 +187,8 @@ fn port(rest: &str) -> Option<Option<u16>> {
     sound.then(|| digits.parse().ok().map(Some))?
 }
 
-fn is_host_name(name: &str) -> bool {
-    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
-    !name.is_empty() && name.bytes().all(fits)
+fn may_stand_in_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
 /// `q=0`, `q=0.`, `q=0.000`: not acceptable (RFC 9110, section 12.4.2).

@@ -167,11 +167,13 @@ pub struct Fields {
 
 impl Fields {
     /// The value of the first field called `name`, trimmed.
+    #[inline]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.get_all(name).next()
     }
 
     /// The values of all fields called `name`.
+    #[inline]
     pub fn get_all(&self, name: &str) -> impl Iterator<Item = &str> {
         let named = move |line: &&Line| {
             line.name.len() == name.len() && self.slice(&line.name).eq_ignore_ascii_case(name)

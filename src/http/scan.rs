@@ -72,11 +72,13 @@ impl Names {
         self.0 |= Self::bit(name);
     }
 
+    #[inline]
     pub fn may_have(self, name: &str) -> bool {
         self.0 & Self::bit(name.as_bytes()) != 0
     }
 
     /// With 17, no two of the names that requests are asked for share a bit.
+    #[inline]
     fn bit(name: &[u8]) -> u64 {
         let first = name.first().map_or(0, u8::to_ascii_lowercase);
         1 << ((usize::from(first) * 17 + name.len()) % 64)
