@@ -10,6 +10,10 @@ use crate::refusal::{Kind, Refusal};
 /// Longer than any method that is known, short enough that a stream of letters ends early.
 const METHOD_BYTES: usize = 32;
 
+const USUAL_VERSION: &[u8] = b"HTTP/1.1";
+/// The fields that most heads have no more than.
+const USUAL_FIELDS: usize = 8;
+
 /// What a byte may stand in: each class is one bit.
 const TOKEN: u8 = 1;
 const TARGET: u8 = 2;
@@ -124,14 +128,18 @@ impl Scan {
 
     /// Passes over bytes that may stand here whatever follows them, which is most of a head.
     fn skip(&mut self, window: &[u8], ceilings: &Ceilings) {
+        let rest = window.get(self.at..).unwrap_or_default();
         let (class, most) = match self.place {
+            Place::Version if self.length() == 0 && rest.starts_with(USUAL_VERSION) => {
+                self.at += USUAL_VERSION.len();
+                return;
+            }
             Place::Method => (TOKEN, METHOD_BYTES),
             Place::Target => (TARGET, ceilings.target_bytes),
             Place::Name => (TOKEN, usize::MAX),
             Place::Value => (VALUE, usize::MAX),
             Place::First | Place::Version => return,
         };
-        let rest = window.get(self.at..).unwrap_or_default();
         let rest = rest.get(..most - self.length().min(most)).unwrap_or(rest);
         let ends = |byte: &u8| CLASSES[usize::from(*byte)] & class == 0;
         self.at += rest.iter().position(ends).unwrap_or(rest.len());
@@ -255,9 +263,9 @@ impl Scan {
     fn request_line(&mut self, window: &[u8]) -> Result<(), Refusal> {
         let version = window.get(self.word..self.at).unwrap_or_default();
         self.head.version = match version {
-            b"HTTP/1.1" => Version::Http11,
+            USUAL_VERSION => Version::Http11,
             b"HTTP/1.0" => Version::Http10,
-            version if version.len() < b"HTTP/1.1".len() => return Err(no_version()),
+            version if version.len() < USUAL_VERSION.len() => return Err(no_version()),
             _ => {
                 return Err(Refusal::new(
                     Kind::VersionNotSupported,
@@ -267,6 +275,7 @@ impl Scan {
         };
         let method = window.get(self.method.clone()).unwrap_or_default();
         self.head.method = Method::from_token(method).ok_or_else(unknown_method)?;
+        self.head.lines.reserve(USUAL_FIELDS);
         Ok(())
     }
 
