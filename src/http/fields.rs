@@ -250,7 +250,7 @@ fn separate(
     mut counts: impl FnMut(u8) -> bool,
 ) -> impl Iterator<Item = &str> {
     // Most values are one part, which need not be read.
-    let is_one = memchr::memchr(separator, value.as_bytes()).is_none();
+    let is_one = !value.as_bytes().contains(&separator);
     let mut rest = Some(value);
     std::iter::from_fn(move || {
         let text = rest?;

@@ -104,7 +104,7 @@ impl Head {
 
     /// Whether the peer wants the connection kept after this request (RFC 9112, section 9.3).
     pub fn keeps_alive(&self) -> bool {
-        let says = |option| self.fields.has_token("connection", option);
+        let says = |option| self.fields.has_token("Connection", option);
         !says("close") && (self.version == Version::Http11 || says("keep-alive"))
     }
 
@@ -112,7 +112,7 @@ impl Head {
     /// HTTP/1.0 nobody does.
     pub fn expects_continue(&self) -> bool {
         let bodiless = matches!(self.body, BodyFraming::None | BodyFraming::Sized(0));
-        !bodiless && self.version == Version::Http11 && self.fields.get("expect").is_some()
+        !bodiless && self.version == Version::Http11 && self.fields.get("Expect").is_some()
     }
 
     fn from_complete(bytes: &[u8], complete: Complete) -> Result<Head, Refusal> {
@@ -175,19 +175,31 @@ impl Fields {
     /// The values of all fields called `name`.
     #[inline]
     pub fn get_all(&self, name: &str) -> impl Iterator<Item = &str> {
-        let named = move |line: &&Line| {
-            line.name.len() == name.len() && self.slice(&line.name).eq_ignore_ascii_case(name)
-        };
-        let value = |line: &Line| self.slice(&line.value);
         let lines = match self.names.may_have(name) {
             true => &self.lines[..],
             false => &[],
         };
+        let named = move |line: &&Line| is_called(self.slice(&line.name), name);
+        let value = |line: &Line| self.slice(&line.value);
         lines.iter().filter(named).map(value)
     }
 
     /// The value of the only field called `name`; 400 when there are several.
+    #[inline]
     pub fn get_one(&self, name: &str) -> Result<Option<&str>, Refusal> {
+        match self.names.may_have(name) {
+            true => self.find_one(name),
+            false => Ok(None),
+        }
+    }
+
+    /// Whether a field called `name` lists `token`, in any case.
+    #[inline]
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        self.names.may_have(name) && has_token(self.get_all(name), token)
+    }
+
+    fn find_one(&self, name: &str) -> Result<Option<&str>, Refusal> {
         let mut values = self.get_all(name);
         let first = values.next();
         match values.next() {
@@ -199,11 +211,6 @@ impl Fields {
         }
     }
 
-    /// Whether a field called `name` lists `token`, in any case.
-    pub fn has_token(&self, name: &str, token: &str) -> bool {
-        has_token(self.get_all(name), token)
-    }
-
     /// Names, as they were sent, and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let pair = |line: &Line| (self.slice(&line.name), self.slice(&line.value));
@@ -213,6 +220,11 @@ impl Fields {
     fn slice(&self, range: &Range<usize>) -> &str {
         self.text.get(range.clone()).unwrap_or_default()
     }
+}
+
+/// Whether a field that was sent as `sent` is called `name`: mostly it is written in the same way.
+fn is_called(sent: &str, name: &str) -> bool {
+    sent == name || sent.eq_ignore_ascii_case(name)
 }
 
 /// A request target in its parts (RFC 9112, section 3.2).
@@ -308,7 +320,7 @@ fn content_length(value: &str) -> Result<u64, Refusal> {
 
 fn check_expectation(fields: &Fields) -> Result<(), Refusal> {
     let known = |value: &str| value.eq_ignore_ascii_case("100-continue");
-    match fields.get_all("expect").all(known) {
+    match fields.get_all("Expect").all(known) {
         true => Ok(()),
         false => Err(Refusal::new(
             Kind::ExpectationFailed,
