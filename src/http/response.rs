@@ -195,7 +195,9 @@ impl Response {
 fn field(name: &str, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
-    match value.iter().any(u8::is_ascii_control) {
+    // Not `any`, which would look at one byte after the other.
+    let control = |found, byte: &u8| found | byte.is_ascii_control();
+    match value.iter().fold(false, control) {
         false => out.extend_from_slice(value),
         true => out.extend(value.iter().map(|byte| match byte.is_ascii_control() {
             true => b' ',
