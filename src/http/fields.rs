@@ -70,59 +70,72 @@ pub fn if_none_match<'a, T>(
     tagged.then_some(NoneMatch::Tagged(first))
 }
 
-/// A media type as `Content-Type` gives it (RFC 9110, section 8.3.1).
+/// A media type as `Content-Type` gives it (RFC 9110, section 8.3.1), with its parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaType {
-    essence: String,
-    charset: Option<String>,
+    text: String,
+    /// Where the slash stands.
+    slash: usize,
+    /// Where `type/subtype` ends.
+    end: usize,
 }
 
 impl MediaType {
-    /// Reads a media type; `None` unless it begins with `type/subtype`. Of its parameters only the first
-    /// `charset` is kept.
+    /// Reads a media type; `None` unless it begins with `type/subtype`.
     pub fn parse(value: &str) -> Option<MediaType> {
-        let mut parts = split(value, b';');
-        let essence = parts.next()?.to_ascii_lowercase();
-        let (family, subtype) = essence.split_once('/')?;
-        if !is_token(family) || !is_token(subtype) {
-            return None;
-        }
-        let charset = parts
-            .map(parameter)
-            .find(|(name, _)| name.eq_ignore_ascii_case("charset"))
-            .map(|(_, charset)| charset.to_ascii_lowercase());
-        Some(MediaType { essence, charset })
+        let text = value.trim_ascii();
+        let essence = split(text, b';').next()?;
+        let slash = essence.bytes().position(|byte| byte == b'/')?;
+        let (family, subtype) = (essence.get(..slash)?, essence.get(slash + 1..)?);
+        (is_token(family) && is_token(subtype)).then(|| MediaType {
+            text: text.to_owned(),
+            slash,
+            end: essence.len(),
+        })
     }
 
-    /// `type/subtype` in lower case, without parameters.
-    pub fn essence(&self) -> &str {
-        &self.essence
+    /// The media type as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.text
     }
 
-    /// The charset in lower case.
+    /// Whether this is `essence`, a `type/subtype`, whatever its parameters.
+    pub fn is(&self, essence: &str) -> bool {
+        self.essence().eq_ignore_ascii_case(essence)
+    }
+
+    /// The first `charset` among its parameters.
     pub fn charset(&self) -> Option<&str> {
-        self.charset.as_deref()
+        let parameters = split(self.text.get(self.end..)?, b';').map(parameter);
+        let mut charsets = parameters.filter(|(name, _)| name.eq_ignore_ascii_case("charset"));
+        charsets.next().map(|(_, charset)| charset)
     }
 
     /// Whether the payload is one JSON value: `application/json` or a `+json` (RFC 6839).
     pub fn is_json(&self) -> bool {
-        self.essence == "application/json" || self.essence.ends_with("+json")
+        let suffix = self.essence().rsplit_once('+').map(|(_, suffix)| suffix);
+        self.is("application/json") || suffix.is_some_and(|s| s.eq_ignore_ascii_case("json"))
     }
 
     /// Whether the payload is several in one, as forms with files send it.
     pub fn is_multipart(&self) -> bool {
-        self.family() == "multipart"
+        self.is_of("multipart")
     }
 
     /// Whether the payload is octets whatever they look like: `application/octet-stream`, images, sound,
     /// video. All else is text as long as it is UTF-8.
     pub fn is_binary(&self) -> bool {
-        self.essence == "application/octet-stream"
-            || matches!(self.family(), "image" | "audio" | "video")
+        let families = ["image", "audio", "video"];
+        families.iter().any(|family| self.is_of(family)) || self.is("application/octet-stream")
     }
 
-    fn family(&self) -> &str {
-        self.essence.split('/').next().unwrap_or_default()
+    fn is_of(&self, family: &str) -> bool {
+        let own = self.text.get(..self.slash).unwrap_or_default();
+        own.eq_ignore_ascii_case(family)
+    }
+
+    fn essence(&self) -> &str {
+        self.text.get(..self.end).unwrap_or_default()
     }
 }
 
@@ -350,11 +363,10 @@ mod tests {
     #[test]
     fn a_media_type_knows_its_family() {
         let parse = |value| MediaType::parse(value).unwrap();
-        let html = parse("Text/HTML; boundary=x; Charset=\"UTF-8\"");
-        assert_eq!(
-            (html.essence(), html.charset()),
-            ("text/html", Some("utf-8"))
-        );
+        let html = parse(" Text/HTML; boundary=x; Charset=\"UTF-8\"; charset=x");
+        assert!(html.is("text/html") && !html.is("text/htm"));
+        assert_eq!(html.charset(), Some("UTF-8"));
+        assert_eq!(parse("text/plain").charset(), None);
         assert!(!html.is_binary() && !html.is_json() && !html.is_multipart());
         assert!(parse("application/json").is_json());
         assert!(parse("application/problem+JSON;q=1").is_json());
