@@ -128,21 +128,36 @@ impl Scan {
 
     /// Passes over bytes that may stand here whatever follows them, which is most of a head.
     fn skip(&mut self, window: &[u8], ceilings: &Ceilings) {
-        let rest = window.get(self.at..).unwrap_or_default();
-        let (class, most) = match self.place {
-            Place::Version if self.length() == 0 && rest.starts_with(USUAL_VERSION) => {
-                self.at += USUAL_VERSION.len();
-                return;
+        match self.place {
+            Place::First => {}
+            Place::Method => self.pass(window, TOKEN, METHOD_BYTES),
+            Place::Target => self.pass(window, TARGET, ceilings.target_bytes),
+            Place::Version => self.pass_version(window),
+            Place::Name => {
+                self.pass(window, TOKEN, usize::MAX);
+                if window.get(self.at) == Some(&b':') && self.length() > 0 {
+                    self.colon();
+                    self.at += 1;
+                    self.pass(window, VALUE, usize::MAX);
+                }
             }
-            Place::Method => (TOKEN, METHOD_BYTES),
-            Place::Target => (TARGET, ceilings.target_bytes),
-            Place::Name => (TOKEN, usize::MAX),
-            Place::Value => (VALUE, usize::MAX),
-            Place::First | Place::Version => return,
-        };
+            Place::Value => self.pass(window, VALUE, usize::MAX),
+        }
+    }
+
+    /// Passes over bytes of a class, as long as the current word has `most` bytes at most.
+    fn pass(&mut self, window: &[u8], class: u8, most: usize) {
+        let rest = window.get(self.at..).unwrap_or_default();
         let rest = rest.get(..most - self.length().min(most)).unwrap_or(rest);
         let ends = |byte: &u8| CLASSES[usize::from(*byte)] & class == 0;
         self.at += rest.iter().position(ends).unwrap_or(rest.len());
+    }
+
+    fn pass_version(&mut self, window: &[u8]) {
+        let rest = window.get(self.at..).unwrap_or_default();
+        if self.length() == 0 && rest.starts_with(USUAL_VERSION) {
+            self.at += USUAL_VERSION.len();
+        }
     }
 
     fn byte(&mut self, byte: u8, ceilings: &Ceilings) -> Result<(), Refusal> {
@@ -214,10 +229,7 @@ impl Scan {
     fn name(&mut self, byte: u8) -> Result<(), Refusal> {
         let first = self.length() == 0;
         match byte {
-            b':' if !first => {
-                self.colon = self.at;
-                self.place = Place::Value;
-            }
+            b':' if !first => self.colon(),
             b' ' | b'\t' if first => {
                 return Err(malformed(
                     "a field line is folded; put each field on one line",
@@ -275,7 +287,7 @@ impl Scan {
         };
         let method = window.get(self.method.clone()).unwrap_or_default();
         self.head.method = Method::from_token(method).ok_or_else(unknown_method)?;
-        self.head.lines.reserve(USUAL_FIELDS);
+        self.head.lines = Vec::with_capacity(USUAL_FIELDS);
         Ok(())
     }
 
@@ -293,6 +305,11 @@ impl Scan {
             value: begin..begin + value.trim_ascii_end().len(),
         });
         Ok(())
+    }
+
+    fn colon(&mut self) {
+        self.colon = self.at;
+        self.place = Place::Value;
     }
 
     fn length(&self) -> usize {
