@@ -58,14 +58,15 @@ pub fn if_none_match<'a, T>(
     values: impl IntoIterator<Item = &'a str>,
     mut read: impl FnMut(&'a str) -> Option<T>,
 ) -> Option<NoneMatch<T>> {
-    let mut first = None;
-    let mut tagged = false;
-    for element in values.into_iter().flat_map(entity_tags) {
-        if element == "*" {
-            return Some(NoneMatch::Any);
+    let (mut first, mut tagged) = (None, false);
+    for value in values {
+        for element in entity_tags(value) {
+            if element == "*" {
+                return Some(NoneMatch::Any);
+            }
+            tagged = true;
+            first = first.or_else(|| read(opaque(element)));
         }
-        tagged = true;
-        first = first.or_else(|| read(opaque(element)));
     }
     tagged.then_some(NoneMatch::Tagged(first))
 }

@@ -253,14 +253,12 @@ impl<'a> Target<'a> {
         } else {
             return Err(malformed("the request target does not begin with a slash"));
         };
-        let (path, query) = match rest.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (rest, None),
-        };
+        let end = rest.bytes().position(|byte| byte == b'?');
+        let (path, query) = rest.split_at(end.unwrap_or(rest.len()));
         Ok(Target {
             authority,
             path,
-            query,
+            query: query.strip_prefix('?'),
         })
     }
 }
