@@ -107,15 +107,22 @@ impl MediaType {
 
     /// The first `charset` among its parameters.
     pub fn charset(&self) -> Option<&str> {
-        let parameters = split(self.text.get(self.end..)?, b';').map(parameter);
-        let mut charsets = parameters.filter(|(name, _)| name.eq_ignore_ascii_case("charset"));
-        charsets.next().map(|(_, charset)| charset)
+        let parameters = self.text.get(self.end..)?;
+        if parameters.is_empty() {
+            return None;
+        }
+        split(parameters, b';')
+            .map(parameter)
+            .find(|(name, _)| name.eq_ignore_ascii_case("charset"))
+            .map(|(_, charset)| charset)
     }
 
     /// Whether the payload is one JSON value: `application/json` or a `+json` (RFC 6839).
     pub fn is_json(&self) -> bool {
-        let suffix = self.essence().rsplit_once('+').map(|(_, suffix)| suffix);
-        self.is("application/json") || suffix.is_some_and(|s| s.eq_ignore_ascii_case("json"))
+        const SUFFIX: &str = "+json";
+        let essence = self.essence();
+        let suffix = essence.get(essence.len().saturating_sub(SUFFIX.len())..);
+        self.is("application/json") || suffix.is_some_and(|s| s.eq_ignore_ascii_case(SUFFIX))
     }
 
     /// Whether the payload is several in one, as forms with files send it.
@@ -189,7 +196,7 @@ impl std::fmt::Display for Authority {
 
 /// Whether `text` is a token (RFC 9110, section 5.6.2).
 pub fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(super::is_token_byte)
+    !text.is_empty() && text.bytes().all(|byte| super::is_token_byte(byte))
 }
 
 /// `:port`, `:` or nothing; the outer `None` when it is something else.

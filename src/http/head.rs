@@ -179,7 +179,9 @@ impl Fields {
             true => &self.lines[..],
             false => &[],
         };
-        let named = move |line: &&Line| is_called(self.slice(&line.name), name);
+        let named = move |line: &&Line| {
+            line.name.len() == name.len() && is_called(self.slice(&line.name), name)
+        };
         let value = |line: &Line| self.slice(&line.value);
         lines.iter().filter(named).map(value)
     }
@@ -223,6 +225,7 @@ impl Fields {
 }
 
 /// Whether a field that was sent as `sent` is called `name`: mostly it is written in the same way.
+#[inline]
 fn is_called(sent: &str, name: &str) -> bool {
     sent == name || sent.eq_ignore_ascii_case(name)
 }
