@@ -196,7 +196,7 @@ impl std::fmt::Display for Authority {
 
 /// Whether `text` is a token (RFC 9110, section 5.6.2).
 pub fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| super::is_token_byte(byte))
+    !text.is_empty() && text.bytes().all(super::is_token_byte)
 }
 
 /// `:port`, `:` or nothing; the outer `None` when it is something else.

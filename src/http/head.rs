@@ -20,6 +20,9 @@ pub struct Ceilings {
     pub fields: usize,
 }
 
+/// The longest head that is kept while a connection is idle.
+const KEPT_BYTES: usize = 2 * 1024;
+
 /// For a head that was found to be within its bounds.
 const UNBOUNDED: Ceilings = Ceilings {
     head_bytes: usize::MAX,
@@ -38,6 +41,8 @@ pub fn parse(input: &[u8], ceilings: &Ceilings) -> Result<Option<(Head, usize)>,
 #[derive(Debug, Default)]
 pub struct HeadParser {
     scan: Scan,
+    /// The head before this one, if it was kept.
+    last: Option<Head>,
 }
 
 impl HeadParser {
@@ -49,12 +54,25 @@ impl HeadParser {
         input: &[u8],
         ceilings: &Ceilings,
     ) -> Result<Option<(Head, usize)>, Refusal> {
+        if self.scan.is_new()
+            && let Some(last) = self.last.take()
+            && last.begins(input, ceilings)
+        {
+            let end = last.fields.text.len();
+            return Ok(Some((last, end)));
+        }
         let Some(complete) = self.scan.advance(input, ceilings)? else {
             return Ok(None);
         };
         let end = complete.end;
         let head = Head::from_complete(input.get(..end).unwrap_or_default(), complete)?;
         Ok(Some((head, end)))
+    }
+
+    /// Takes a head back that is done with. Whoever asks again, such as for news, mostly says the same, and
+    /// what comes byte for byte again need not be parsed again.
+    pub fn keep(&mut self, head: Head) {
+        self.last = Some(head).filter(|head| head.fields.text.len() <= KEPT_BYTES);
     }
 }
 
@@ -113,6 +131,13 @@ impl Head {
     pub fn expects_continue(&self) -> bool {
         let bodiless = matches!(self.body, BodyFraming::None | BodyFraming::Sized(0));
         !bodiless && self.version == Version::Http11 && self.fields.get("Expect").is_some()
+    }
+
+    /// Whether `input` begins with the bytes of this head, which is complete, so that no other could be read
+    /// there. A head that was not UTF-8 may be longer as text than it was allowed to be.
+    fn begins(&self, input: &[u8], ceilings: &Ceilings) -> bool {
+        let window = input.get(..ceilings.head_bytes).unwrap_or(input);
+        window.starts_with(self.fields.text.as_bytes())
     }
 
     fn from_complete(bytes: &[u8], complete: Complete) -> Result<Head, Refusal> {

@@ -90,6 +90,11 @@ impl Names {
 }
 
 impl Scan {
+    /// Whether nothing of a head was looked at yet.
+    pub fn is_new(&self) -> bool {
+        self.at == 0
+    }
+
     /// Looks at what is new in `input`; `None` when the head is not complete yet.
     pub fn advance(
         &mut self,

@@ -34,6 +34,7 @@ pub(super) struct Connection {
     berth: Arc<Berth>,
     /// Bytes that came and belong to no request yet.
     buffer: Vec<u8>,
+    parser: HeadParser,
     /// Whether a request was answered already.
     seasoned: bool,
 }
@@ -66,6 +67,7 @@ impl Connection {
             stream,
             berth,
             buffer: Vec::new(),
+            parser: HeadParser::default(),
             seasoned: false,
         }
     }
@@ -110,10 +112,12 @@ impl Connection {
         let outcome = origin::check(&request.head, &request.visitor, config, local)
             .and_then(|()| plan(&self.context, &request.head, &request.visitor))
             .and_then(|plan| self.follow(plan, &mut request));
-        match outcome {
+        let after = match outcome {
             Ok(after) => after,
             Err(refusal) => self.refuse(Some(&mut request), refusal),
-        }
+        };
+        self.parser.keep(request.head);
+        after
     }
 
     /// Goes where the request leads.
@@ -201,11 +205,10 @@ impl Connection {
     /// The next head; `None` when there is none to come.
     fn read_head(&mut self) -> Result<Option<Head>, Refusal> {
         let ceilings = ceilings(&self.context.config.limits);
-        let mut parser = HeadParser::default();
         let mut deadline = None;
         loop {
             if !self.buffer.is_empty() {
-                if let Some((head, length)) = parser.parse(&self.buffer, &ceilings)? {
+                if let Some((head, length)) = self.parser.parse(&self.buffer, &ceilings)? {
                     self.buffer.drain(..length);
                     return Ok(Some(head));
                 }
