@@ -1,6 +1,9 @@
 //! Those who wait for their next events once (long polls). They come and go by themselves, under a short
 //! lock, since waking a shard for each would cost as much as its answer.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard};
