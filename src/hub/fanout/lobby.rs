@@ -115,15 +115,14 @@ impl Lobby {
         self.list().passed = place;
     }
 
-    /// The place up to which nobody who waits lacks anything. `None` when nobody waits; then everything up to
-    /// `head`, which was read before, is passed over.
+    /// Passes over what nobody who waits lacks, up to the place that is returned. `None` when nobody waits;
+    /// then it is everything up to `head`, which was read before.
     pub(super) fn pass_over(&self, head: u64) -> Option<u64> {
         let mut list = self.list();
-        if list.count == 0 {
-            list.passed = list.passed.max(head);
-            return None;
-        }
-        Some(list.from)
+        let from = (list.count > 0).then_some(list.from);
+        // Whoever comes later and was examined less far is given nothing: the shard does not go back for it.
+        list.passed = list.passed.max(from.unwrap_or(head));
+        from
     }
 
     /// Takes out those for whom there is something among these events of one channel.

@@ -249,3 +249,18 @@ fn news_is_told_only_while_somebody_waits() {
     lobby.occupy();
     assert!(lobby.is_occupied());
 }
+
+#[test]
+fn who_comes_after_a_shard_has_begun_further_on_is_given_no_hole() {
+    for list in ["a", "a,b"] {
+        let lobby = Lobby::default();
+        // One event came between the look of the first and that of the second, who waits earlier.
+        lobby.seat(2, list, 100);
+        let place = lobby.pass_over(101);
+        lobby.seat(1, list, 99);
+        assert_eq!(place, Some(100));
+        let calls = lobby.spread(&entries(101, &["a"]));
+        assert_eq!(calls, [(2, Some(vec![101]))], "{list}");
+        assert!(lobby.unseat(1, list), "{list}: it looks again");
+    }
+}
