@@ -129,6 +129,9 @@ impl Waiting {
 
     /// Waits until the slot is filled, the deadline comes or the client goes. After that nobody fills it.
     fn wait(&self, buffer: &mut Vec<u8>, most: usize, deadline: Instant) -> Slot {
+        if !buffer.is_empty() {
+            return self.wait_for_answer(deadline);
+        }
         match self.stream.append_to(buffer, most, deadline) {
             Ok(_) => self.wait_for_answer(deadline),
             Err(ReadError::TimedOut) => self.close(Slot::Waiting),
@@ -136,7 +139,8 @@ impl Waiting {
         }
     }
 
-    /// For a client that has sent its next request (or something else) before it has its answer.
+    /// For a client that has sent its next request (or something else) before it has its answer. A read would
+    /// not return when that is written, but only when the client sends even more.
     fn wait_for_answer(&self, deadline: Instant) -> Slot {
         let left = deadline.saturating_duration_since(Instant::now());
         let waiting = |slot: &mut Slot| matches!(slot, Slot::Waiting);

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::support::event::seq;
 use crate::support::websocket::PING;
+use crate::support::wire::Arrival;
 use crate::support::{Fixture, Response, WebSocket, request};
 
 #[test]
@@ -314,4 +315,18 @@ fn the_door_refused_an_eventsource_that_named_its_way_in_the_url() {
         "{}",
         turned_away.text()
     );
+}
+
+#[test]
+fn a_request_sent_together_with_a_long_poll_was_answered_when_the_poll_would_have_ended() {
+    let server = Fixture::plain();
+    let cursor = server.publish("chat", "seen");
+    let mut wire = server.connect();
+    let waiting = request("GET", &format!("/chat?after={cursor}&wait=60"), &[], b"");
+    wire.send([waiting, request("GET", "/other", &[], b"")].concat());
+    assert_eq!(wire.pause(), Arrival::Nothing);
+    server.publish("chat", "news");
+    let first = Response::read(&mut wire, "GET");
+    assert_eq!(first.json()["events"][0]["data"], "news");
+    assert_eq!(Response::read(&mut wire, "GET").status(), 200);
 }
