@@ -70,7 +70,9 @@ pub fn answer(
         berth.hold(waiting.clone());
         let slot = waiting.wait(buffer, most, deadline);
         berth.release();
-        if matches!(slot, Slot::Waiting | Slot::Gone) {
+        // A stopping server fills the slot of one who is still among those who wait, and whoever is there keeps
+        // its place.
+        if !matches!(slot, Slot::Answered | Slot::Rest(_)) {
             context.hub.withdraw(waiting.id, &selection);
         }
         let look_again = || look.again(context, &request.query).response(&request.query);

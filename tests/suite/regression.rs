@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fourcast::config::Retention;
 use serde_json::json;
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::support::event::seq;
 use crate::support::websocket::PING;
 use crate::support::wire::Arrival;
-use crate::support::{Fixture, Response, WebSocket, request};
+use crate::support::{Fixture, PATIENCE, Response, WebSocket, request};
 
 #[test]
 fn a_publish_repeated_on_another_way_under_its_key_was_taken_for_another_payload() {
@@ -329,4 +329,24 @@ fn a_request_sent_together_with_a_long_poll_was_answered_when_the_poll_would_hav
     let first = Response::read(&mut wire, "GET");
     assert_eq!(first.json()["events"][0]["data"], "news");
     assert_eq!(Response::read(&mut wire, "GET").status(), 200);
+}
+
+#[test]
+fn a_stop_waited_for_clients_whose_long_polls_it_had_answered() {
+    let server = Fixture::start(|config| config.timeouts.drain = Duration::from_secs(60));
+    let cursor = server.publish("chat", "seen");
+    let mut wire = server.connect();
+    wire.send(request(
+        "GET",
+        &format!("/chat?after={cursor}&wait=60"),
+        &[],
+        b"",
+    ));
+    assert_eq!(wire.pause(), Arrival::Nothing);
+    let begun = Instant::now();
+    let stopped = server.stop(fourcast::Leaving::Away);
+    assert_eq!(Response::read(&mut wire, "GET").status(), 200);
+    drop(wire);
+    stopped.join().expect("it stops");
+    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
 }
