@@ -18,6 +18,9 @@ use crate::shutdown::{Berth, Leave, Leaving};
 /// one is written by the connection's thread, and ends the connection.
 const WRITTEN_BY_SHARD: usize = 16 * 1024;
 
+/// How often a thread that cannot read looks whether its client has gone.
+const HANG_UP: Duration = Duration::from_secs(1);
+
 /// The bytes of an answer, with its head; `true` if the connection goes on after it.
 pub type Encode = Box<dyn Fn(Response, bool) -> Vec<u8> + Send + Sync>;
 
@@ -144,11 +147,21 @@ impl Waiting {
     /// For a client that has sent its next request (or something else) before it has its answer. A read would
     /// not return when that is written, but only when the client sends even more.
     fn wait_for_answer(&self, deadline: Instant) -> Slot {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let waiting = |slot: &mut Slot| matches!(slot, Slot::Waiting);
-        let waited = self.filled.wait_timeout_while(self.slot(), left, waiting);
-        drop(waited);
-        self.close(Slot::Waiting)
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let waiting = |slot: &mut Slot| matches!(slot, Slot::Waiting);
+            let patience = left.min(HANG_UP);
+            let waited = self
+                .filled
+                .wait_timeout_while(self.slot(), patience, waiting);
+            drop(waited);
+            if self.stream.has_hung_up() {
+                return self.close(Slot::Gone);
+            }
+            if left <= HANG_UP || !matches!(*self.slot(), Slot::Waiting) {
+                return self.close(Slot::Waiting);
+            }
+        }
     }
 
     /// Takes what is in the slot; `otherwise` when nobody has filled it, and nobody will.

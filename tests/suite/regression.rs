@@ -350,3 +350,14 @@ fn a_stop_waited_for_clients_whose_long_polls_it_had_answered() {
     stopped.join().expect("it stops");
     assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
 }
+
+#[test]
+fn a_client_that_hung_up_behind_half_a_request_kept_its_place_until_its_wait_was_over() {
+    let server = Fixture::start(|config| config.limits.connections = 1);
+    let mut wire = server.connect();
+    wire.send(request("GET", "/chat?after=now&wait=60", &[], b""));
+    wire.send("GET /ch");
+    server.wait_for_status("/chat", 503);
+    drop(wire);
+    server.wait_for_status("/chat", 200);
+}
