@@ -9,6 +9,8 @@ use crate::support::listener::from_poll;
 use crate::support::wire::{Arrival, deadline};
 use crate::support::{Fixture, PATIENCE, Told, Wire};
 
+mod crowd;
+
 /// Longer than any test waits: whoever is answered in time was not answered by the end of its wait.
 const LONG: &str = "wait=60";
 
