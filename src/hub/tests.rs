@@ -5,3 +5,4 @@ mod listener;
 mod live;
 mod splice;
 mod tail;
+mod wait;

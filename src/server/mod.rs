@@ -10,6 +10,8 @@ mod doorman;
 mod listener;
 pub mod permit;
 pub mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::io;
@@ -192,34 +194,4 @@ fn contain<T>(stream: &Stream, body: impl FnOnce() -> T) -> Option<T> {
         stream.shutdown();
     }
     outcome.ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Read as _;
-    use std::net::{TcpListener, TcpStream};
-
-    #[test]
-    fn a_panic_ends_its_connection_and_nothing_else() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        client
-            .set_read_timeout(Some(Duration::from_secs(10)))
-            .unwrap();
-        let (socket, _) = listener.accept().unwrap();
-        let permits = Permits::new(1);
-        let stream = Stream::new(socket, permits.try_take()).unwrap();
-        assert_eq!(
-            contain::<()>(&stream, || panic!("a bug, as this test wants it")),
-            None
-        );
-        assert_eq!(
-            client.read(&mut [0; 1]).unwrap(),
-            0,
-            "the connection has ended"
-        );
-        drop(stream);
-        assert!(permits.try_take().is_some(), "its place is free");
-    }
 }

@@ -8,6 +8,7 @@ use crate::support::http::{Head, Response, request};
 use crate::support::{Fixture, Listener, Way, Wire};
 
 mod caching;
+mod long_poll;
 mod rows;
 
 /// What must be true of the connection after an answer.

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::support::event::seq;
 use crate::support::websocket::PING;
 use crate::support::wire::{Arrival, deadline};
-use crate::support::{Fixture, Response, WebSocket, request};
+use crate::support::{Fixture, PATIENCE, Response, WebSocket, request};
 
 #[test]
 fn a_publish_repeated_on_another_way_under_its_key_was_taken_for_another_payload() {
@@ -339,4 +339,49 @@ fn a_stop_waited_for_every_client_that_had_long_polled_and_kept_its_connection()
         thread::yield_now();
     }
     assert!(stop.is_finished(), "it waits for an hour");
+}
+
+#[test]
+fn a_request_sent_together_with_a_long_poll_was_answered_when_the_poll_would_have_ended() {
+    let server = Fixture::plain();
+    let cursor = server.publish("chat", "seen");
+    let mut wire = server.connect();
+    let waiting = request("GET", &format!("/chat?after={cursor}&wait=60"), &[], b"");
+    wire.send([waiting, request("GET", "/other", &[], b"")].concat());
+    assert_eq!(wire.pause(), Arrival::Nothing);
+    server.publish("chat", "news");
+    let first = Response::read(&mut wire, "GET");
+    assert_eq!(first.json()["events"][0]["data"], "news");
+    assert_eq!(Response::read(&mut wire, "GET").status(), 200);
+}
+
+#[test]
+fn a_stop_waited_for_clients_whose_long_polls_it_had_answered() {
+    let server = Fixture::start(|config| config.timeouts.drain = Duration::from_secs(60));
+    let cursor = server.publish("chat", "seen");
+    let mut wire = server.connect();
+    wire.send(request(
+        "GET",
+        &format!("/chat?after={cursor}&wait=60"),
+        &[],
+        b"",
+    ));
+    assert_eq!(wire.pause(), Arrival::Nothing);
+    let begun = Instant::now();
+    let stopped = server.stop(fourcast::Leaving::Away);
+    assert_eq!(Response::read(&mut wire, "GET").status(), 200);
+    drop(wire);
+    stopped.join().expect("it stops");
+    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_client_that_hung_up_behind_half_a_request_kept_its_place_until_its_wait_was_over() {
+    let server = Fixture::start(|config| config.limits.connections = 1);
+    let mut wire = server.connect();
+    wire.send(request("GET", "/chat?after=now&wait=60", &[], b""));
+    wire.send("GET /ch");
+    server.wait_for_status("/chat", 503);
+    drop(wire);
+    server.wait_for_status("/chat", 200);
 }

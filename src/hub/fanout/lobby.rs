@@ -1,6 +1,9 @@
 //! Those who wait for their next events once (long polls). They come and go by themselves, under a short
 //! lock, since waking a shard for each would cost as much as its answer.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -203,74 +206,5 @@ impl Wait {
     fn choose(&self, entries: &[Arc<Entry>]) -> Vec<Arc<Entry>> {
         let wanted = entries.iter().filter(|entry| self.wants(entry));
         wanted.cloned().collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::{Data, Epoch, Event, EventType, Id};
-    use crate::hub::channel::Channel;
-
-    struct Nobody(SubscriberId);
-
-    impl Waiter for Nobody {
-        fn id(&self) -> SubscriberId {
-            self.0
-        }
-
-        fn take(self: Arc<Self>, _: Vec<Arc<Entry>>) {}
-
-        fn look(self: Arc<Self>) {}
-    }
-
-    fn chat() -> Arc<Selection> {
-        Arc::new(Selection::new(["chat".parse().unwrap()]))
-    }
-
-    fn enter(lobby: &Lobby, id: u64, place: u64) {
-        lobby.enter(Arc::new(Nobody(SubscriberId(id))), chat(), place);
-    }
-
-    fn event(seq: u64) -> Arc<Entry> {
-        let epoch = Epoch::from_random(7);
-        Arc::new(Entry::new(Arc::new(Event {
-            id: Id { epoch, seq },
-            channel: Arc::new(Channel::new("chat".parse().unwrap())),
-            kind: EventType::message(),
-            time: 0,
-            expires: None,
-            content_type: None,
-            data: Data::Text("x".into()),
-        })))
-    }
-
-    fn called(lobby: &Lobby, seq: u64) -> Vec<u64> {
-        lobby.pass(seq);
-        let calls = lobby.call_channel(&"chat".parse().unwrap(), &[event(seq)]);
-        calls.iter().map(|(waiter, _)| waiter.id().0).collect()
-    }
-
-    #[test]
-    fn whoever_lacks_what_an_idle_shard_passed_over_is_not_given_what_follows_it() {
-        let lobby = Lobby::new(7);
-        enter(&lobby, 1, 10);
-        assert_eq!(lobby.pass_over(10), Some(10));
-        enter(&lobby, 2, 7);
-        assert_eq!(
-            called(&lobby, 11),
-            [1],
-            "8 to 10 would be lost to the other"
-        );
-        assert!(lobby.withdraw(SubscriberId(2), &chat()));
-    }
-
-    #[test]
-    fn whoever_was_called_cannot_withdraw_any_more() {
-        let lobby = Lobby::new(0);
-        enter(&lobby, 1, 0);
-        assert_eq!(called(&lobby, 1), [1]);
-        assert!(!lobby.withdraw(SubscriberId(1), &chat()));
-        assert_eq!(lobby.pass_over(1), None, "nobody is left");
     }
 }

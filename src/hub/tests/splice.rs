@@ -14,7 +14,7 @@ const EACH: usize = 200;
 
 /// Publishers say something everywhere while `listen` runs on each of these lists; the last event of
 /// each channel comes when all else was published.
-fn while_publishing(hub: &Running, lists: &[&str], listen: impl Fn(&str, u64) + Sync) {
+pub fn while_publishing(hub: &Running, lists: &[&str], listen: impl Fn(&str, u64) + Sync) {
     let last = (PUBLISHERS * EACH) as u64 + CHANNELS.len() as u64;
     let begun = AtomicU64::new(0);
     thread::scope(|scope| {
@@ -46,7 +46,7 @@ fn while_publishing(hub: &Running, lists: &[&str], listen: impl Fn(&str, u64) + 
     assert_eq!(hub.head().seq, last);
 }
 
-const LISTS: [&str; 12] = [
+pub const LISTS: [&str; 12] = [
     "s/t/u",
     "**",
     "a,s/t/u",
@@ -61,21 +61,25 @@ const LISTS: [&str; 12] = [
     "b,s/**",
 ];
 
+/// The seqs of all that is kept of these selectors.
+pub fn everything_in(hub: &Running, list: &str) -> Vec<u64> {
+    let selection = hub.begin_at(list, Start::Earliest).selection;
+    let limit = crate::journal::Limit {
+        rows: usize::MAX,
+        events: usize::MAX,
+        bytes: usize::MAX,
+    };
+    let whole = hub.journal.read(&selection, 0, limit);
+    whole.events.iter().map(|event| event.id.seq).collect()
+}
+
 fn everything_once_in_order(shards: usize, tail_events: usize, answers: &[Answer]) {
     let hub = hub(shards, tail_events);
     while_publishing(&hub, &LISTS, |list, last| {
         let listener = Listener::answering(&hub, answers);
         let beginning = hub.at(list, 0);
         listener.follow(&hub, beginning, last);
-        let page = hub.begin_at(list, Start::Earliest);
-        let limit = crate::journal::Limit {
-            rows: usize::MAX,
-            events: usize::MAX,
-            bytes: usize::MAX,
-        };
-        let whole = hub.journal.read(&page.selection, 0, limit);
-        let whole: Vec<_> = whole.events.iter().map(|event| event.id.seq).collect();
-        assert_eq!(listener.got(), whole, "{list}");
+        assert_eq!(listener.got(), everything_in(&hub, list), "{list}");
         assert_eq!(listener.notes().losses, 0);
         hub.leave(listener.name());
     });

@@ -345,7 +345,15 @@ impl Listener {
         if self.way == Way::Poll && self.told.len() == before + 1 {
             wire.pause();
         }
+        let ends = answer.head.lists("Connection", "close");
         self.head = Some(answer.head);
+        if ends {
+            let Ok(fresh) = Wire::try_connect(self.address) else {
+                self.line = Line::Closed;
+                return self.told.push_back(Told::End(None));
+            };
+            *wire = fresh;
+        }
         if self.way == Way::LongPoll {
             let cursor = self.told.back().map(|told| match told {
                 Told::Cursor(cursor) => cursor.clone(),

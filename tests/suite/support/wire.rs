@@ -33,14 +33,19 @@ pub struct Wire {
 impl Wire {
     /// Connects over loopback.
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)
-            .unwrap_or_else(|error| panic!("{address} takes no connection: {error}"));
+        Self::try_connect(address)
+            .unwrap_or_else(|error| panic!("{address} takes no connection: {error}"))
+    }
+
+    /// Connects to a server that may have gone.
+    pub fn try_connect(address: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_nodelay(true).expect("no delay");
         stream.set_write_timeout(Some(PATIENCE)).expect("a limit");
-        Wire {
+        Ok(Wire {
             stream,
             unread: Vec::new(),
-        }
+        })
     }
 
     /// Keeps the receive buffer small, so that what nobody reads soon fills it; much smaller, and
