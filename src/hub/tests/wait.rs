@@ -134,6 +134,7 @@ fn so_it_is_beside_a_live_subscriber() {
             "{list}"
         );
     });
+    hub.settle();
     assert_eq!(live.got(), everything_in(&hub, "a"));
 }
 
