@@ -69,18 +69,21 @@ impl Id {
 
     /// Its text, without an allocation.
     pub fn text(self) -> IdText {
-        let mut bytes = [b'-'; Self::MAX];
         let mut number = itoa::Buffer::new();
         let number = number.format(self.seq).as_bytes();
-        let length = Epoch::DIGITS + 1 + number.len();
-        bytes[..Epoch::DIGITS].copy_from_slice(&self.epoch.digits());
-        bytes[Epoch::DIGITS + 1..length].copy_from_slice(number);
-        IdText { bytes, length }
+        let end = 1 + Epoch::DIGITS + 1 + number.len();
+        let mut quoted = [b'-'; 1 + Self::MAX + 1];
+        quoted[0] = b'"';
+        quoted[1..=Epoch::DIGITS].copy_from_slice(&self.epoch.digits());
+        quoted[1 + Epoch::DIGITS + 1..end].copy_from_slice(number);
+        quoted[end] = b'"';
+        IdText { quoted, end }
     }
 
     /// Reads what [`Display`](fmt::Display) writes; nothing else is an id.
     pub fn parse(text: &str) -> Option<Self> {
-        let (epoch, seq) = text.split_once('-')?;
+        let (epoch, seq) = text.split_at_checked(Epoch::DIGITS)?;
+        let seq = seq.strip_prefix('-')?;
         let canonical = seq == "0" || !seq.starts_with('0');
         if !canonical || seq.is_empty() || !seq.bytes().all(|b| b.is_ascii_digit()) {
             return None;
@@ -94,29 +97,28 @@ impl Id {
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text())
+        let text = self.text();
+        f.write_str(std::str::from_utf8(text.bytes()).unwrap_or_default())
     }
 }
 
 /// An [`Id`] as text, on the stack.
 #[derive(Debug, Clone, Copy)]
 pub struct IdText {
-    bytes: [u8; Id::MAX],
-    length: usize,
+    quoted: [u8; 1 + Id::MAX + 1],
+    /// Where the closing quote stands.
+    end: usize,
 }
 
-impl std::ops::Deref for IdText {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        let written = self.bytes.get(..self.length).unwrap_or_default();
-        std::str::from_utf8(written).unwrap_or_default()
+impl IdText {
+    /// The text.
+    pub fn bytes(&self) -> &[u8] {
+        self.quoted.get(1..self.end).unwrap_or_default()
     }
-}
 
-impl AsRef<str> for IdText {
-    fn as_ref(&self) -> &str {
-        self
+    /// The text between double quotes, as JSON and an `ETag` have it.
+    pub fn quoted(&self) -> &[u8] {
+        self.quoted.get(..=self.end).unwrap_or_default()
     }
 }
 
@@ -314,10 +316,10 @@ impl Event {
     /// Appends the JSON object that every way carries: `id`, `channel`, `type`, `time`, what explains
     /// the data, and `data` last. One line; no final LF.
     pub fn write_json(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(br#"{"id":""#);
-        out.extend_from_slice(self.id.text().as_bytes());
+        out.extend_from_slice(br#"{"id":"#);
+        out.extend_from_slice(self.id.text().quoted());
         // A name needs no escapes.
-        out.extend_from_slice(br#"","channel":""#);
+        out.extend_from_slice(br#","channel":""#);
         out.extend_from_slice(self.channel.name().as_str().as_bytes());
         out.extend_from_slice(br#"","type":"#);
         write_json_string(out, self.kind.as_str());

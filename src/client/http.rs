@@ -150,7 +150,7 @@ impl Head {
     }
 
     /// Whether the connection may carry another request (RFC 9112, section 9.3).
-    pub(super) fn keeps_alive(&self) -> bool {
+    pub(crate) fn keeps_alive(&self) -> bool {
         self.keeps_alive_by_version && !self.has_token("connection", "close")
     }
 

@@ -1,5 +1,5 @@
-//! A fixed number of threads that serve subscribers who are behind: a page each, whenever its socket has
-//! room. The history is the queue, so however many are behind, nothing piles up.
+//! A fixed number of threads that serve those who are behind: a page each, whenever its socket has room. The
+//! history is the queue, so however many are behind, nothing piles up.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -15,8 +15,27 @@ use super::outbox::errand::Place;
 use super::outbox::{Flushed, Outbox};
 use crate::hub::fanout::{Offer, Run, Subscriber, SubscriberId, or_abort};
 use crate::journal::Limit;
+use crate::server::stream::Stream;
 
-/// What one look after a subscriber came to.
+/// Who is looked after here, until it is no longer behind.
+pub trait Ward: Send + Sync {
+    /// Its name in the hub.
+    fn id(&self) -> SubscriberId;
+
+    /// Its socket.
+    fn stream(&self) -> &Stream;
+
+    /// Gives it what it can take at once. Does not wait.
+    fn step(self: Arc<Self>) -> Step;
+
+    /// How long nobody need look after it; `None` when its time is over and its connection was ended.
+    fn patience(&self) -> Option<Duration>;
+
+    /// Ends its connection.
+    fn close(&self);
+}
+
+/// What one look after a ward came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// It is live: a shard feeds it.
@@ -37,6 +56,28 @@ pub const PAGE: Limit = Limit {
     events: Run::ENTRIES,
     bytes: Run::BYTES,
 };
+
+impl Ward for Outbox {
+    fn id(&self) -> SubscriberId {
+        Subscriber::id(self)
+    }
+
+    fn stream(&self) -> &Stream {
+        self.stream()
+    }
+
+    fn step(self: Arc<Self>) -> Step {
+        step(&self)
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.patience()
+    }
+
+    fn close(&self) {
+        self.close();
+    }
+}
 
 /// Looks after a subscriber that is behind: sends what is queued, tells gaps, runs errands, offers one
 /// page, and hands it to its shard when nothing is left. Does not wait.
@@ -106,7 +147,7 @@ pub struct CatchUp {
 }
 
 struct Inbox {
-    arrivals: Sender<Arc<Outbox>>,
+    arrivals: Sender<Arc<dyn Ward>>,
     /// A byte in here ends the thread's wait for sockets.
     bell: UnixStream,
 }
@@ -142,18 +183,18 @@ impl CatchUp {
         })
     }
 
-    /// Takes a subscriber that is behind. Does not wait.
-    pub fn take(&self, outbox: Arc<Outbox>) {
-        let number = outbox.id().number() % self.inboxes.len();
+    /// Takes a ward. Does not wait.
+    pub fn take(&self, ward: Arc<dyn Ward>) {
+        let number = ward.id().number() % self.inboxes.len();
         let inbox = &self.inboxes[number];
-        // Each subscriber is here once at most, so there is room, unless the server ends.
-        match inbox.arrivals.try_send(outbox) {
+        // Each connection is here once at most, so there is room, unless the server ends.
+        match inbox.arrivals.try_send(ward) {
             Ok(()) => inbox.ring(),
             Err(refused) => refused.into_inner().stream().shutdown(),
         }
     }
 
-    /// Has the deadlines of a subscriber looked at anew, if it is behind. Does not wait.
+    /// Has the deadlines of a ward looked at anew, if it is behind. Does not wait.
     pub fn ring(&self, id: SubscriberId) {
         self.inboxes[id.number() % self.inboxes.len()].ring();
     }
@@ -179,14 +220,14 @@ impl Inbox {
 }
 
 struct Worker {
-    incoming: Receiver<Arc<Outbox>>,
+    incoming: Receiver<Arc<dyn Ward>>,
     heard: UnixStream,
     behind: Vec<Behind>,
     stopped: bool,
 }
 
 struct Behind {
-    outbox: Arc<Outbox>,
+    ward: Arc<dyn Ward>,
     last: Step,
 }
 
@@ -198,15 +239,15 @@ impl Worker {
             self.wait();
         }
         for behind in self.behind {
-            behind.outbox.close();
+            behind.ward.close();
         }
     }
 
     fn take_arrivals(&mut self) {
         loop {
             match self.incoming.try_recv() {
-                Ok(outbox) => self.behind.push(Behind {
-                    outbox,
+                Ok(ward) => self.behind.push(Behind {
+                    ward,
                     last: Step::More,
                 }),
                 Err(TryRecvError::Empty) => return,
@@ -224,7 +265,7 @@ impl Worker {
         let mut fds = vec![PollFd::new(&self.heard, PollFlags::IN)];
         for behind in &self.behind {
             patience = patience.min(behind.patience());
-            fds.push(PollFd::new(behind.outbox.stream(), behind.interest()));
+            fds.push(PollFd::new(behind.ward.stream(), behind.interest()));
         }
         let timeout = Timespec::try_from(patience).ok();
         let ready = poll(&mut fds, timeout.as_ref()).unwrap_or(0);
@@ -264,11 +305,11 @@ impl Behind {
     /// One step, if there is one to be made; `false` when it is not behind any more.
     fn look_after(&mut self) -> bool {
         if self.last == Step::More {
-            self.last = step(&self.outbox);
+            self.last = self.ward.clone().step();
         }
         match self.last {
             Step::More => true,
-            Step::Blocked | Step::Ending => self.outbox.patience().is_some(),
+            Step::Blocked | Step::Ending => self.ward.patience().is_some(),
             Step::Live | Step::Over => false,
         }
     }
@@ -276,7 +317,7 @@ impl Behind {
     fn patience(&self) -> Duration {
         match self.last {
             Step::More => Duration::ZERO,
-            _ => self.outbox.patience().unwrap_or(Duration::ZERO),
+            _ => self.ward.patience().unwrap_or(Duration::ZERO),
         }
     }
 

@@ -6,20 +6,18 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::catch_up::{Step, Ward};
 use super::poll::{Look, answer_events};
 use super::{Context, Query};
-use crate::http::response::{Payload, Response};
-use crate::hub::fanout::{SubscriberId, Waiter};
+use crate::http::response::Response;
+use crate::hub::fanout::{Run, SubscriberId, Waiter};
+use crate::hub::selector::Selection;
 use crate::hub::tail::Entry;
 use crate::server::stream::{ReadError, Sent, Stream};
 use crate::shutdown::{Berth, Leave, Leaving};
 
-/// The most bytes of an answer that a shard writes: a quarter of what a socket holds by default. A larger
-/// one is written by the connection's thread, and ends the connection.
-const WRITTEN_BY_SHARD: usize = 16 * 1024;
-
-/// How often a thread that cannot read looks whether its client has gone.
-const HANG_UP: Duration = Duration::from_secs(1);
+/// How often a thread that cannot read looks whether its client is still there.
+const LOOK_FOR_CLIENT: Duration = Duration::from_secs(1);
 
 /// The bytes of an answer, with its head; `true` if the connection goes on after it.
 pub type Encode = Box<dyn Fn(Response, bool) -> Vec<u8> + Send + Sync>;
@@ -30,7 +28,7 @@ pub struct Request {
     pub query: Query,
     /// How long it waits at most.
     pub wait: Duration,
-    /// Whether the connection can go on after its answer.
+    /// Whether its client wants the connection to go on after the answer.
     pub keeps_alive: bool,
     /// How its answer is written.
     pub encode: Encode,
@@ -40,18 +38,18 @@ pub struct Request {
 pub enum Outcome {
     /// With this answer, which is to be written.
     Answer(Response),
-    /// With this answer, which is to be written, and the end of the connection.
-    Last(Response),
     /// With an answer that was written; what the client sent since is in the buffer.
-    Answered,
-    /// With the rest of an answer that is to be written, and the end of the connection.
-    Rest(Vec<u8>),
+    Answered {
+        /// Whether the connection goes on.
+        goes_on: bool,
+    },
     /// The client has gone.
     Gone,
 }
 
-/// Answers at the first event, at a gap, or empty after the wait and when the server stops. Blocks until
-/// then; what the client sends meanwhile is appended to `buffer`, `most` bytes at most.
+/// Answers at the first event, at a gap, or empty after the wait, when the server stops, and when what came
+/// was deleted before it could be given. Blocks until then; what the client sends meanwhile is appended to
+/// `buffer`, by one read of `most` bytes, if nothing is there yet.
 pub fn answer(
     context: &Arc<Context>,
     stream: &Arc<Stream>,
@@ -63,28 +61,29 @@ pub fn answer(
     let deadline = Instant::now() + request.wait;
     let request = Arc::new(request);
     let mut look = Look::take(context, &request.query);
-    while !look.has_news() && !request.wait.is_zero() {
-        let selection = Arc::new(look.selection.clone());
-        let waiting = Arc::new(Waiting::new(context, stream, &request));
-        if !context.hub.wait(waiting.clone(), &selection, look.place) {
+    while !look.has_news() && Instant::now() < deadline {
+        let waiting = Arc::new(Waiting::new(context, stream, &request, &look));
+        if !context
+            .hub
+            .wait(waiting.clone(), &waiting.selection, look.place)
+        {
             look = look.again(context, &request.query);
             continue;
         }
         berth.hold(waiting.clone());
         let slot = waiting.wait(buffer, most, deadline);
         berth.release();
-        // A stopping server fills the slot of one who is still among those who wait, and whoever is there keeps
-        // its place.
-        if !matches!(slot, Slot::Answered | Slot::Rest(_)) {
-            context.hub.withdraw(waiting.id, &selection);
+        // Whoever was answered by a shard has been taken out by it.
+        if !matches!(slot, Slot::Answered { goes_on: true }) {
+            context.hub.withdraw(waiting.id, &waiting.selection);
         }
-        let look_again = || look.again(context, &request.query).response(&request.query);
         return match slot {
-            Slot::Answered => Outcome::Answered,
-            Slot::Rest(bytes) => Outcome::Rest(bytes),
-            Slot::Waiting => Outcome::Answer(look_again()),
-            Slot::Look => Outcome::Last(look_again()),
-            Slot::Gone => Outcome::Gone,
+            Slot::Waiting => {
+                let look = look.again(context, &request.query);
+                Outcome::Answer(look.response(&request.query))
+            }
+            Slot::Answered { goes_on } => Outcome::Answered { goes_on },
+            Slot::Look | Slot::Owed(_) | Slot::Over => Outcome::Gone,
         };
     }
     Outcome::Answer(look.response(&request.query))
@@ -101,109 +100,110 @@ struct Waiting {
     context: Arc<Context>,
     stream: Arc<Stream>,
     request: Arc<Request>,
+    selection: Arc<Selection>,
+    /// The seq up to which it was examined.
+    place: u64,
     slot: Mutex<Slot>,
-    /// Notified when the slot is filled, for a thread that cannot read any more.
-    filled: Condvar,
+    /// Notified when the answer was written.
+    answered: Condvar,
 }
 
 /// What became of a waiting client.
 enum Slot {
+    /// Nothing yet.
     Waiting,
-    /// A shard has written the answer.
-    Answered,
-    /// The thread is to write this.
-    Rest(Vec<u8>),
-    /// The thread is to look for itself, and to answer whatever it finds.
+    /// Catch-up is to look for it, and to answer whatever it finds.
     Look,
-    /// The client has hung up, or the slot was emptied.
-    Gone,
+    /// Catch-up is to write what its socket had no room for.
+    Owed(Owed),
+    /// The answer was written; and whether the connection goes on.
+    Answered { goes_on: bool },
+    /// Nothing any more: its thread has turned to something else.
+    Over,
+}
+
+/// The unsent part of an answer.
+struct Owed {
+    bytes: Vec<u8>,
+    sent: usize,
+    /// Since when none of it moved.
+    stalled: Instant,
 }
 
 /// For the connection's thread.
 impl Waiting {
-    fn new(context: &Arc<Context>, stream: &Arc<Stream>, request: &Arc<Request>) -> Self {
+    fn new(
+        context: &Arc<Context>,
+        stream: &Arc<Stream>,
+        request: &Arc<Request>,
+        look: &Look,
+    ) -> Self {
         Waiting {
             id: context.hub.new_id(),
             context: context.clone(),
             stream: stream.clone(),
             request: request.clone(),
+            selection: Arc::new(look.selection.clone()),
+            place: look.place,
             slot: Mutex::new(Slot::Waiting),
-            filled: Condvar::new(),
+            answered: Condvar::new(),
         }
     }
 
-    /// Waits until the slot is filled, the deadline comes or the client goes. After that nobody fills it.
+    /// Waits until the answer was written, the deadline comes or the client goes. Afterwards nobody writes
+    /// to the socket.
     fn wait(&self, buffer: &mut Vec<u8>, most: usize, deadline: Instant) -> Slot {
-        if !buffer.is_empty() {
-            return self.wait_for_answer(deadline);
+        // Whoever sends more than one request ahead is not read: the buffer would grow without end.
+        let read = match buffer.is_empty() {
+            true => self.stream.append_to(buffer, most, deadline),
+            false => Ok(0),
+        };
+        match read {
+            // The next request, perhaps before this one has its answer.
+            Ok(_) => self.wait_unread(deadline),
+            Err(ReadError::TimedOut) => self.wait_for_rest(),
+            Err(ReadError::HungUp) => return Slot::Over,
         }
-        match self.stream.append_to(buffer, most, deadline) {
-            Ok(_) => self.wait_for_answer(deadline),
-            Err(ReadError::TimedOut) => self.close(Slot::Waiting),
-            Err(ReadError::HungUp) => self.close(Slot::Gone),
-        }
+        std::mem::replace(&mut *self.slot(), Slot::Over)
     }
 
-    /// For a client that has sent its next request (or something else) before it has its answer. A read would
-    /// not return when that is written, but only when the client sends even more.
-    fn wait_for_answer(&self, deadline: Instant) -> Slot {
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let waiting = |slot: &mut Slot| matches!(slot, Slot::Waiting);
-            let patience = left.min(HANG_UP);
-            let waited = self
-                .filled
-                .wait_timeout_while(self.slot(), patience, waiting);
-            drop(waited);
-            if self.stream.has_hung_up() {
-                return self.close(Slot::Gone);
-            }
-            if left <= HANG_UP || !matches!(*self.slot(), Slot::Waiting) {
-                return self.close(Slot::Waiting);
-            }
-        }
-    }
-
-    /// Takes what is in the slot; `otherwise` when nobody has filled it, and nobody will.
-    fn close(&self, otherwise: Slot) -> Slot {
-        match std::mem::replace(&mut *self.slot(), Slot::Gone) {
-            Slot::Waiting => otherwise,
-            filled => filled,
-        }
-    }
-}
-
-/// For whoever fills the slot.
-impl Waiting {
-    fn fill(&self, with: impl FnOnce() -> Slot) {
+    /// Waits for the answer without reading, until `deadline` or until the client goes.
+    fn wait_unread(&self, deadline: Instant) {
         let mut slot = self.slot();
-        if !matches!(*slot, Slot::Waiting) {
-            return;
-        }
-        *slot = with();
-        if !matches!(*slot, Slot::Answered) {
-            // The thread is woken out of its read.
-            self.stream.shutdown_read();
+        while matches!(*slot, Slot::Waiting) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.stream.has_hung_up() {
+                return;
+            }
+            let waited = self.answered.wait_timeout(slot, left.min(LOOK_FOR_CLIENT));
+            slot = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         drop(slot);
-        self.filled.notify_one();
+        self.wait_for_rest();
     }
 
-    /// Writes the answer, or has the thread do it.
-    fn write(&self, entries: Vec<Arc<Entry>>) -> Slot {
-        let response = answer_events(&self.context, &self.request.query, entries);
-        let small =
-            !matches!(response.payload(), Payload::Full(body) if body.len() > WRITTEN_BY_SHARD);
-        let here = small && self.request.keeps_alive;
-        let mut bytes = (self.request.encode)(response, here);
-        if !here {
-            return Slot::Rest(bytes);
-        }
-        match self.stream.try_send(&bytes) {
-            Sent::Some(sent) if sent < bytes.len() => Slot::Rest(bytes.split_off(sent)),
-            Sent::Full => Slot::Rest(bytes),
-            // The thread finds out what is broken.
-            Sent::Some(_) | Sent::Broken => Slot::Answered,
+    /// Waits until an answer that was begun is written. One of which nothing moves within the write deadline
+    /// is given up.
+    fn wait_for_rest(&self) {
+        let patience = self.context.config.timeouts.write;
+        let mut slot = self.slot();
+        loop {
+            let before = match &*slot {
+                Slot::Look => 0,
+                Slot::Owed(owed) => owed.sent,
+                _ => return,
+            };
+            let same = |slot: &mut Slot| match slot {
+                Slot::Look => true,
+                Slot::Owed(owed) => owed.sent == before,
+                _ => false,
+            };
+            let waited = self.answered.wait_timeout_while(slot, patience, same);
+            let (guard, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+            slot = guard;
+            if waited.timed_out() {
+                return self.stream.shutdown();
+            }
         }
     }
 
@@ -213,26 +213,154 @@ impl Waiting {
     }
 }
 
+/// For whoever answers.
+impl Waiting {
+    /// Fills the slot if nobody has; has catch-up do what cannot be done at once.
+    fn fill(self: Arc<Self>, with: impl FnOnce(&Self) -> Slot) {
+        let mut slot = self.slot();
+        if !matches!(*slot, Slot::Waiting) {
+            return;
+        }
+        *slot = with(&self);
+        let is_answered = matches!(*slot, Slot::Answered { .. });
+        drop(slot);
+        self.answered.notify_one();
+        if !is_answered {
+            let context = self.context.clone();
+            context.catch_up.take(self);
+        }
+    }
+
+    /// Sends as much of the answer as there is room for.
+    fn write(&self, response: Response) -> Slot {
+        self.send(Owed {
+            bytes: (self.request.encode)(response, self.goes_on()),
+            sent: 0,
+            stalled: Instant::now(),
+        })
+    }
+
+    fn send(&self, mut owed: Owed) -> Slot {
+        let unsent = owed.bytes.get(owed.sent..).unwrap_or_default();
+        match self.stream.try_send(unsent) {
+            Sent::Some(sent) if sent < unsent.len() => {
+                owed.sent += sent;
+                owed.stalled = Instant::now();
+                Slot::Owed(owed)
+            }
+            Sent::Full => Slot::Owed(owed),
+            sent => {
+                let goes_on = sent != Sent::Broken && self.goes_on();
+                if !goes_on {
+                    // The thread is woken out of its read; what was sent still arrives.
+                    self.stream.shutdown();
+                }
+                Slot::Answered { goes_on }
+            }
+        }
+    }
+
+    fn goes_on(&self) -> bool {
+        self.request.keeps_alive && self.context.shutdown.begun().is_none()
+    }
+
+    fn look_again(&self) -> Response {
+        let query = &self.request.query;
+        let selection = Selection::clone(&self.selection);
+        Look::from_place(&self.context, query, selection, self.place).response(query)
+    }
+}
+
 impl Waiter for Waiting {
     fn id(&self) -> SubscriberId {
         self.id
     }
 
-    fn take(&self, entries: Vec<Arc<Entry>>) {
-        self.fill(|| self.write(entries));
+    fn take(self: Arc<Self>, entries: Vec<Arc<Entry>>) {
+        let weight: usize = entries.iter().map(|entry| entry.event().weight()).sum();
+        self.fill(|waiting| {
+            if weight > Run::BYTES {
+                // A shard has no time to put it into bytes.
+                return Slot::Look;
+            }
+            let query = &waiting.request.query;
+            waiting.write(answer_events(
+                &waiting.context,
+                query,
+                waiting.place,
+                entries,
+            ))
+        });
     }
 
-    fn look(&self) {
-        self.fill(|| Slot::Look);
+    fn look(self: Arc<Self>) {
+        self.fill(|_| Slot::Look);
     }
 }
 
-/// A stopping server answers at once; and an answered connection is idle, so it is cut.
+impl Ward for Waiting {
+    fn id(&self) -> SubscriberId {
+        self.id
+    }
+
+    fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    fn step(self: Arc<Self>) -> Step {
+        // Read without the lock: it may take as long as a disk does.
+        let response = matches!(*self.slot(), Slot::Look).then(|| self.look_again());
+        let mut slot = self.slot();
+        *slot = match (std::mem::replace(&mut *slot, Slot::Over), response) {
+            (Slot::Look, Some(response)) => self.write(response),
+            (Slot::Owed(owed), _) => self.send(owed),
+            (other, _) => other,
+        };
+        if matches!(*slot, Slot::Owed(_)) {
+            return Step::Blocked;
+        }
+        drop(slot);
+        self.answered.notify_one();
+        Step::Over
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        let allowed = self.context.config.timeouts.write;
+        let left = match &*self.slot() {
+            Slot::Owed(owed) => allowed.saturating_sub(owed.stalled.elapsed()),
+            _ => return Some(allowed),
+        };
+        if left.is_zero() {
+            self.close();
+            return None;
+        }
+        Some(left)
+    }
+
+    fn close(&self) {
+        *self.slot() = Slot::Over;
+        self.stream.shutdown();
+        self.answered.notify_one();
+    }
+}
+
+/// A stopping server answers at once: whatever was published has been given to those who wait. An answered
+/// connection is idle, so it is cut.
 impl Leave for Waiting {
     fn leave(&self, _: Leaving) {
-        self.fill(|| Slot::Look);
-        if matches!(*self.slot(), Slot::Answered) {
-            self.stream.shutdown();
+        let mut slot = self.slot();
+        match *slot {
+            Slot::Waiting => {
+                let query = &self.request.query;
+                let nothing = answer_events(&self.context, query, self.place, Vec::new());
+                *slot = self.write(nothing);
+                if matches!(*slot, Slot::Owed(_)) {
+                    self.stream.shutdown();
+                }
+            }
+            Slot::Answered { .. } => self.stream.shutdown(),
+            _ => {}
         }
+        self.answered.notify_one();
     }
 }

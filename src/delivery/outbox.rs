@@ -5,6 +5,7 @@ mod debts;
 pub mod errand;
 mod state;
 
+use std::os::fd::AsFd as _;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -370,6 +371,10 @@ impl Subscriber for Outbox {
 
     fn form(&self) -> &'static Form {
         self.framing.form()
+    }
+
+    fn prepare(&self) {
+        std::hint::black_box((self.state.is_poisoned(), self.stream.as_fd()));
     }
 
     fn offer(&self, run: &Run<'_>) -> Offer {

@@ -41,22 +41,27 @@ struct Answer {
 
 /// Answers at once.
 pub fn answer(context: &Arc<Context>, query: &Query) -> Response {
-    match query.before {
-        Some(before) => answer_before(context, query, before),
-        None => Look::take(context, query).response(query),
+    match (query.before, query.start) {
+        (Some(before), _) => answer_before(context, query, before),
+        // Most polls find nothing, and a cursor at the head says so without a look.
+        (None, Some(Start::After(cursor))) if query.conditional && context.hub.is_head(cursor) => {
+            not_modified(cursor)
+        }
+        (None, _) => Look::take(context, query).response(query),
     }
 }
 
-/// Answers with events that came while the client waited, as many as are asked for.
+/// Answers with the events that came while the client waited behind `place`, as many as are asked for.
 pub fn answer_events(
     context: &Arc<Context>,
     query: &Query,
+    place: u64,
     mut entries: Vec<Arc<Entry>>,
 ) -> Response {
     let most = limit(query).events;
     let more = entries.len() > most;
     entries.truncate(most);
-    let last = entries.last().map_or(0, |last| last.seq());
+    let last = entries.last().map_or(place, |last| last.seq());
     let answer = Answer {
         entries,
         gap: None,
@@ -64,6 +69,17 @@ pub fn answer_events(
         more,
     };
     answer.response(query)
+}
+
+fn not_modified(cursor: Cursor) -> Response {
+    with_cursor(Response::new(304), cursor)
+}
+
+fn with_cursor(response: Response, cursor: Cursor) -> Response {
+    let cursor = cursor.text();
+    response
+        .with("ETag", cursor.quoted())
+        .with("Last-Event-ID", cursor.bytes())
 }
 
 /// Pages backwards: from the place named, or from the head where nobody knows it, which is a gap.
@@ -114,8 +130,18 @@ impl Look {
 
     /// Looks again, from where this look ended.
     pub fn again(self, context: &Arc<Context>, query: &Query) -> Self {
-        let page = context.hub.read(&self.selection, self.place, limit(query));
-        Look::from_page(context, self.selection, self.place, page)
+        Look::from_place(context, query, self.selection, self.place)
+    }
+
+    /// Looks from a place up to which everything was examined.
+    pub fn from_place(
+        context: &Arc<Context>,
+        query: &Query,
+        selection: Selection,
+        place: u64,
+    ) -> Self {
+        let page = context.hub.read(&selection, place, limit(query));
+        Look::from_page(context, selection, place, page)
     }
 
     /// Whether there is something to say.
@@ -180,7 +206,7 @@ impl Answer {
     fn response(mut self, query: &Query) -> Response {
         let nothing_new = self.entries.is_empty() && self.gap.is_none() && !self.more;
         if query.conditional && nothing_new {
-            return self.with_cursor(Response::new(304));
+            return not_modified(self.cursor);
         }
         if query.raw {
             return self.raw();
@@ -189,15 +215,7 @@ impl Answer {
             self.cut();
         }
         let body = self.body();
-        self.with_cursor(Response::new(200))
-            .with_body("application/json", body)
-    }
-
-    fn with_cursor(&self, response: Response) -> Response {
-        let cursor = self.cursor.text();
-        response
-            .with("ETag", ["\"", &cursor, "\""].concat())
-            .with("Last-Event-ID", cursor)
+        with_cursor(Response::new(200), self.cursor).with_body("application/json", body)
     }
 
     /// Keeps the answer within its bytes: base64 and escapes may make it larger than its payloads.
@@ -249,7 +267,8 @@ impl Answer {
         if let Some(entry) = &entry {
             self.cursor.seq = entry.seq();
         }
-        let mut response = self.with_cursor(Response::new(if entry.is_some() { 200 } else { 204 }));
+        let status = if entry.is_some() { 200 } else { 204 };
+        let mut response = with_cursor(Response::new(status), self.cursor);
         if let Some(gap) = &self.gap {
             response = response.with("Fourcast-Gap", gap.reason.as_str());
         }

@@ -48,9 +48,13 @@ impl<'a> Parameters<'a> {
     /// # Errors
     /// When it is given twice: which one counts nobody could know.
     pub fn get(&self, name: &str) -> Result<Option<&str>, Refusal> {
-        if self.pairs.is_empty() {
-            return Ok(None);
+        match self.pairs.is_empty() {
+            true => Ok(None),
+            false => self.find(name),
         }
+    }
+
+    fn find(&self, name: &str) -> Result<Option<&str>, Refusal> {
         let mut values = self
             .pairs
             .iter()
@@ -76,14 +80,14 @@ pub fn negotiate(
     let way = way(head, parameters, timeouts)?;
     let polls = matches!(way, Way::Poll | Way::LongPoll(_));
     let none_match = if polls {
-        if_none_match(head.fields.get_all("If-None-Match"))
+        if_none_match(head.fields.get_all("If-None-Match"), Cursor::parse)
     } else {
         None
     };
     let in_url = start_in_url(parameters)?;
     let query = Query {
         selectors,
-        start: start(&head.fields, in_url, none_match.as_ref()),
+        start: start(&head.fields, in_url, none_match),
         raw: is_raw(parameters)?,
         limit: limit(parameters)?,
         before: before(parameters)?,
@@ -142,28 +146,22 @@ fn is_raw(parameters: &Parameters<'_>) -> Result<bool, Refusal> {
 fn start(
     fields: &Fields,
     in_url: Option<Start>,
-    none_match: Option<&NoneMatch<'_>>,
+    none_match: Option<NoneMatch<Cursor>>,
 ) -> Option<Start> {
     // A browser that comes back sends the field, while its URL is as old as the page.
     let given = fields.get("Last-Event-ID");
-    let in_field = given.filter(|value| !value.is_empty()).map(cursor_in_field);
+    let given = given.filter(|value| !value.is_empty());
+    let in_field = given.map(|value| readable(Cursor::parse(value)));
     let tagged = || match none_match? {
-        NoneMatch::Tags(tags) => Some(cursor_among(tags)),
+        NoneMatch::Tagged(cursor) => Some(readable(cursor)),
         NoneMatch::Any => None,
     };
     in_field.or(in_url).or_else(tagged)
 }
 
 /// A cursor in a field that cannot be read is a gap: a refusal would stop a browser for good.
-fn cursor_in_field(text: &str) -> Start {
-    Cursor::parse(text).map_or(Start::Unreadable, Start::After)
-}
-
-/// The first entity tag that was a cursor.
-fn cursor_among(tags: &[&str]) -> Start {
-    tags.iter()
-        .find_map(|tag| Cursor::parse(tag))
-        .map_or(Start::Unreadable, Start::After)
+fn readable(cursor: Option<Cursor>) -> Start {
+    cursor.map_or(Start::Unreadable, Start::After)
 }
 
 /// What the URL says is checked even where it does not count: a 400 tells its writer early.

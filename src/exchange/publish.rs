@@ -22,7 +22,6 @@ pub struct Publication {
     body: Body,
     kind: EventType,
     ttl: Option<Duration>,
-    content_type: Option<String>,
     key: Option<String>,
 }
 
@@ -63,7 +62,6 @@ impl Publication {
             body,
             kind: kind.map_or(Ok(EventType::message()), parse_type)?,
             ttl: ttl.map(parse_ttl).transpose()?,
-            content_type: content_type.map(str::to_owned),
             key: head
                 .fields
                 .get_one("Idempotency-Key")?
@@ -125,7 +123,7 @@ impl Publication {
         bytes: Vec<u8>,
     ) -> Result<Draft, Refusal> {
         let (data, says_all) = data(media, bytes)?;
-        let named = self.content_type.as_deref().filter(|_| !says_all);
+        let named = media.filter(|_| !says_all).map(MediaType::as_str);
         Ok(Draft {
             channel,
             kind: self.kind.clone(),
@@ -140,7 +138,7 @@ impl Body {
     fn announced(channel: Option<ChannelName>, media: Option<MediaType>) -> Result<Self, Refusal> {
         if media
             .as_ref()
-            .is_some_and(|media| media.essence() == "application/x-ndjson")
+            .is_some_and(|media| media.is("application/x-ndjson"))
         {
             return Ok(Body::Batch(channel));
         }
@@ -160,18 +158,16 @@ fn data(media: Option<&MediaType>, bytes: Vec<u8>) -> Result<(Data, bool), Refus
     };
     if media.is_json() {
         let data = Data::json(utf8(&bytes)?).map_err(not_json)?;
-        return Ok((data, media.essence() == "application/json"));
+        return Ok((data, media.is("application/json")));
     }
     if media.is_binary() {
-        let says_all = media.essence() == "application/octet-stream";
+        let says_all = media.is("application/octet-stream");
         return Ok((Data::Binary(bytes.into()), says_all));
     }
-    let plain = match media.essence() {
-        // What `curl -d` sends without being asked.
-        "application/x-www-form-urlencoded" => true,
-        "text/plain" => media.charset().is_none_or(|charset| charset == "utf-8"),
-        _ => false,
-    };
+    let is_utf8 = |charset: &str| charset.eq_ignore_ascii_case("utf-8");
+    // What `curl -d` sends without being asked.
+    let plain = media.is("application/x-www-form-urlencoded")
+        || (media.is("text/plain") && media.charset().is_none_or(is_utf8));
     let data = text_or_bytes(bytes);
     let says_all = plain && matches!(data, Data::Text(_));
     Ok((data, says_all))
@@ -224,10 +220,10 @@ fn write_receipts(receipts: &[Receipt], out: &mut Vec<u8>) {
         if index > 0 {
             out.push(b',');
         }
-        out.extend_from_slice(br#"{"id":""#);
-        out.extend_from_slice(receipt.id.text().as_bytes());
+        out.extend_from_slice(br#"{"id":"#);
+        out.extend_from_slice(receipt.id.text().quoted());
         // A name needs no escapes.
-        out.extend_from_slice(br#"","channel":""#);
+        out.extend_from_slice(br#","channel":""#);
         out.extend_from_slice(receipt.channel.as_str().as_bytes());
         out.extend_from_slice(br#"","time":"#);
         out.extend_from_slice(itoa::Buffer::new().format(receipt.time).as_bytes());

@@ -76,7 +76,7 @@ impl Route {
 }
 
 fn selectors(list: &str, most: usize) -> Result<Vec<Selector>, Refusal> {
-    let mut selectors: Vec<Selector> = Vec::new();
+    let mut selectors: Vec<Selector> = Vec::with_capacity(1);
     for part in list.split(',') {
         let selector = decoded(part)?
             .parse()

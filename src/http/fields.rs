@@ -43,80 +43,107 @@ pub fn prefer_wait<'a>(values: impl IntoIterator<Item = &'a str>) -> Option<Dura
 }
 
 /// What an `If-None-Match` asks for (RFC 9110, section 13.1.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NoneMatch<'a> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoneMatch<T> {
     /// `*`: any representation.
     Any,
-    /// The opaque tags in their order, without quotes and `W/`: the comparison is the weak one. A tag that
-    /// came without quotes, as scripts send it, is taken as it stands.
-    Tags(Vec<&'a str>),
+    /// One of some entity tags: what the first of them that means something means.
+    Tagged(Option<T>),
 }
 
-/// Reads the values of `If-None-Match`; `None` when they name nothing.
-pub fn if_none_match<'a>(values: impl IntoIterator<Item = &'a str>) -> Option<NoneMatch<'a>> {
-    let mut tags = Vec::new();
-    for element in values.into_iter().flat_map(entity_tags) {
-        match element {
-            "*" => return Some(NoneMatch::Any),
-            tag => tags.push(opaque(tag)),
+/// Reads the values of `If-None-Match`; `None` when they name nothing. `read` is given opaque tags, without quotes
+/// and `W/`: the comparison is the weak one. A tag that came without quotes, as scripts send it, is taken as
+/// it stands.
+pub fn if_none_match<'a, T>(
+    values: impl IntoIterator<Item = &'a str>,
+    mut read: impl FnMut(&'a str) -> Option<T>,
+) -> Option<NoneMatch<T>> {
+    let (mut first, mut tagged) = (None, false);
+    for value in values {
+        for element in entity_tags(value) {
+            if element == "*" {
+                return Some(NoneMatch::Any);
+            }
+            tagged = true;
+            first = first.or_else(|| read(opaque(element)));
         }
     }
-    (!tags.is_empty()).then_some(NoneMatch::Tags(tags))
+    tagged.then_some(NoneMatch::Tagged(first))
 }
 
-/// A media type as `Content-Type` gives it (RFC 9110, section 8.3.1).
+/// A media type as `Content-Type` gives it (RFC 9110, section 8.3.1), with its parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaType {
-    essence: String,
-    charset: Option<String>,
+    text: String,
+    /// Where the slash stands.
+    slash: usize,
+    /// Where `type/subtype` ends.
+    end: usize,
 }
 
 impl MediaType {
-    /// Reads a media type; `None` unless it begins with `type/subtype`. Of its parameters only the first
-    /// `charset` is kept.
+    /// Reads a media type; `None` unless it begins with `type/subtype`.
     pub fn parse(value: &str) -> Option<MediaType> {
-        let mut parts = split(value, b';');
-        let essence = parts.next()?.to_ascii_lowercase();
-        let (family, subtype) = essence.split_once('/')?;
-        if !is_token(family) || !is_token(subtype) {
+        let text = value.trim_ascii();
+        let essence = split(text, b';').next()?;
+        let slash = essence.bytes().position(|byte| byte == b'/')?;
+        let (family, subtype) = (essence.get(..slash)?, essence.get(slash + 1..)?);
+        (is_token(family) && is_token(subtype)).then(|| MediaType {
+            text: text.to_owned(),
+            slash,
+            end: essence.len(),
+        })
+    }
+
+    /// The media type as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether this is `essence`, a `type/subtype`, whatever its parameters.
+    pub fn is(&self, essence: &str) -> bool {
+        self.essence().eq_ignore_ascii_case(essence)
+    }
+
+    /// The first `charset` among its parameters.
+    pub fn charset(&self) -> Option<&str> {
+        let parameters = self.text.get(self.end..)?;
+        if parameters.is_empty() {
             return None;
         }
-        let charset = parts
+        split(parameters, b';')
             .map(parameter)
             .find(|(name, _)| name.eq_ignore_ascii_case("charset"))
-            .map(|(_, charset)| charset.to_ascii_lowercase());
-        Some(MediaType { essence, charset })
-    }
-
-    /// `type/subtype` in lower case, without parameters.
-    pub fn essence(&self) -> &str {
-        &self.essence
-    }
-
-    /// The charset in lower case.
-    pub fn charset(&self) -> Option<&str> {
-        self.charset.as_deref()
+            .map(|(_, charset)| charset)
     }
 
     /// Whether the payload is one JSON value: `application/json` or a `+json` (RFC 6839).
     pub fn is_json(&self) -> bool {
-        self.essence == "application/json" || self.essence.ends_with("+json")
+        const SUFFIX: &str = "+json";
+        let essence = self.essence();
+        let suffix = essence.get(essence.len().saturating_sub(SUFFIX.len())..);
+        self.is("application/json") || suffix.is_some_and(|s| s.eq_ignore_ascii_case(SUFFIX))
     }
 
     /// Whether the payload is several in one, as forms with files send it.
     pub fn is_multipart(&self) -> bool {
-        self.family() == "multipart"
+        self.is_of("multipart")
     }
 
     /// Whether the payload is octets whatever they look like: `application/octet-stream`, images, sound,
     /// video. All else is text as long as it is UTF-8.
     pub fn is_binary(&self) -> bool {
-        self.essence == "application/octet-stream"
-            || matches!(self.family(), "image" | "audio" | "video")
+        let families = ["image", "audio", "video"];
+        families.iter().any(|family| self.is_of(family)) || self.is("application/octet-stream")
     }
 
-    fn family(&self) -> &str {
-        self.essence.split('/').next().unwrap_or_default()
+    fn is_of(&self, family: &str) -> bool {
+        let own = self.text.get(..self.slash).unwrap_or_default();
+        own.eq_ignore_ascii_case(family)
+    }
+
+    fn essence(&self) -> &str {
+        self.text.get(..self.end).unwrap_or_default()
     }
 }
 
@@ -139,8 +166,9 @@ impl Authority {
                 (address.parse::<Ipv6Addr>().ok()?.to_string(), rest)
             }
             None => {
-                let (name, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
-                is_host_name(name).then(|| (name.to_ascii_lowercase(), rest))?
+                let end = text.bytes().position(|byte| !may_stand_in_host(byte));
+                let (name, rest) = text.split_at(end.unwrap_or(text.len()));
+                (!name.is_empty()).then(|| (name.to_ascii_lowercase(), rest))?
             }
         };
         let port = port(rest)?;
@@ -180,9 +208,8 @@ fn port(rest: &str) -> Option<Option<u16>> {
     sound.then(|| digits.parse().ok().map(Some))?
 }
 
-fn is_host_name(name: &str) -> bool {
-    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
-    !name.is_empty() && name.bytes().all(fits)
+fn may_stand_in_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
 /// `q=0`, `q=0.`, `q=0.000`: not acceptable (RFC 9110, section 12.4.2).
@@ -215,34 +242,45 @@ fn opaque(tag: &str) -> &str {
 /// Splits at `separator` outside of quoted strings, in which a backslash escapes; parts are trimmed.
 fn split(value: &str, separator: u8) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
-    separate(value, move |byte| {
-        let separates = byte == separator && !quoted;
+    separate(value, separator, move |byte| {
+        let counts = !quoted;
         match byte {
             _ if escaped => escaped = false,
             b'\\' if quoted => escaped = true,
             b'"' => quoted = !quoted,
             _ => {}
         }
-        separates
+        counts
     })
 }
 
 /// Splits a list of entity-tags. They have no escapes: `"\"` is a whole one (RFC 9110, section 8.8.3).
 fn entity_tags(value: &str) -> impl Iterator<Item = &str> {
     let mut quoted = false;
-    let elements = separate(value, move |byte| {
+    let elements = separate(value, b',', move |byte| {
         quoted ^= byte == b'"';
-        byte == b',' && !quoted
+        !quoted
     });
     elements.filter(|element| !element.is_empty())
 }
 
-/// Splits at the ASCII characters that `separates` picks; parts are trimmed.
-fn separate(value: &str, mut separates: impl FnMut(u8) -> bool) -> impl Iterator<Item = &str> {
+/// Splits at `separator`, an ASCII character, where it `counts`; parts are trimmed.
+fn separate(
+    value: &str,
+    separator: u8,
+    mut counts: impl FnMut(u8) -> bool,
+) -> impl Iterator<Item = &str> {
+    // Most values are one part, which need not be read.
+    let is_one = !value.as_bytes().contains(&separator);
     let mut rest = Some(value);
     std::iter::from_fn(move || {
         let text = rest?;
-        let end = text.bytes().position(&mut separates);
+        let end = match is_one {
+            true => None,
+            false => text
+                .bytes()
+                .position(|byte| counts(byte) && byte == separator),
+        };
         rest = end.and_then(|end| text.get(end + 1..));
         text.get(..end.unwrap_or(text.len())).map(str::trim_ascii)
     })
@@ -305,24 +343,38 @@ mod tests {
 
     #[test]
     fn entity_tags_lose_quotes_and_weakness() {
-        let tags = |value| if_none_match([value]);
-        assert_eq!(tags("\"a-1\""), Some(NoneMatch::Tags(vec!["a-1"])));
-        let several = Some(NoneMatch::Tags(vec!["a,b", "c\\", "d-4"]));
-        assert_eq!(tags("W/\"a,b\" , \"c\\\", d-4"), several);
-        assert_eq!(tags("*"), Some(NoneMatch::Any));
-        assert_eq!(tags("\"*\""), Some(NoneMatch::Tags(vec!["*"])));
-        assert_eq!(tags(" , "), None);
-        assert_eq!(tags("\"\""), Some(NoneMatch::Tags(vec![""])));
+        let tags = |value| {
+            let mut tags = Vec::new();
+            let asked = if_none_match([value], |tag| {
+                tags.push(tag);
+                None::<()>
+            });
+            (asked, tags)
+        };
+        let nothing_known = Some(NoneMatch::Tagged(None));
+        assert_eq!(tags("\"a-1\""), (nothing_known, vec!["a-1"]));
+        let several = vec!["a,b", "c\\", "d-4"];
+        assert_eq!(tags("W/\"a,b\" , \"c\\\", d-4"), (nothing_known, several));
+        assert_eq!(tags("*"), (Some(NoneMatch::Any), vec![]));
+        assert_eq!(tags("a, *"), (Some(NoneMatch::Any), vec!["a"]));
+        assert_eq!(tags("\"*\""), (nothing_known, vec!["*"]));
+        assert_eq!(tags(" , "), (None, vec![]));
+        assert_eq!(tags("\"\""), (nothing_known, vec![""]));
+    }
+
+    #[test]
+    fn the_first_entity_tag_that_means_something_counts() {
+        let asked = if_none_match(["a, 1", "2, b"], |tag| tag.parse().ok());
+        assert_eq!(asked, Some(NoneMatch::Tagged(Some(1))));
     }
 
     #[test]
     fn a_media_type_knows_its_family() {
         let parse = |value| MediaType::parse(value).unwrap();
-        let html = parse("Text/HTML; boundary=x; Charset=\"UTF-8\"");
-        assert_eq!(
-            (html.essence(), html.charset()),
-            ("text/html", Some("utf-8"))
-        );
+        let html = parse(" Text/HTML; boundary=x; Charset=\"UTF-8\"; charset=x");
+        assert!(html.is("text/html") && !html.is("text/htm"));
+        assert_eq!(html.charset(), Some("UTF-8"));
+        assert_eq!(parse("text/plain").charset(), None);
         assert!(!html.is_binary() && !html.is_json() && !html.is_multipart());
         assert!(parse("application/json").is_json());
         assert!(parse("application/problem+JSON;q=1").is_json());

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::fields::{Authority, has_token};
-use super::scan::{Complete, Line, Scan};
+use super::scan::{Complete, Line, Names, Scan};
 use super::{Method, Version};
 use crate::refusal::{Kind, Refusal};
 
@@ -19,6 +19,9 @@ pub struct Ceilings {
     /// Field lines.
     pub fields: usize,
 }
+
+/// The longest head that is kept while a connection is idle.
+const KEPT_BYTES: usize = 2 * 1024;
 
 /// For a head that was found to be within its bounds.
 const UNBOUNDED: Ceilings = Ceilings {
@@ -38,6 +41,8 @@ pub fn parse(input: &[u8], ceilings: &Ceilings) -> Result<Option<(Head, usize)>,
 #[derive(Debug, Default)]
 pub struct HeadParser {
     scan: Scan,
+    /// The head before this one, if it was kept.
+    last: Option<Head>,
 }
 
 impl HeadParser {
@@ -49,12 +54,25 @@ impl HeadParser {
         input: &[u8],
         ceilings: &Ceilings,
     ) -> Result<Option<(Head, usize)>, Refusal> {
+        if self.scan.is_new()
+            && let Some(last) = self.last.take()
+            && last.begins(input, ceilings)
+        {
+            let end = last.fields.text.len();
+            return Ok(Some((last, end)));
+        }
         let Some(complete) = self.scan.advance(input, ceilings)? else {
             return Ok(None);
         };
         let end = complete.end;
         let head = Head::from_complete(input.get(..end).unwrap_or_default(), complete)?;
         Ok(Some((head, end)))
+    }
+
+    /// Takes a head back that is done with. Whoever asks again, such as for news, mostly says the same, and
+    /// what comes byte for byte again need not be parsed again.
+    pub fn keep(&mut self, head: Head) {
+        self.last = Some(head).filter(|head| head.fields.text.len() <= KEPT_BYTES);
     }
 }
 
@@ -104,7 +122,7 @@ impl Head {
 
     /// Whether the peer wants the connection kept after this request (RFC 9112, section 9.3).
     pub fn keeps_alive(&self) -> bool {
-        let says = |option| self.fields.has_token("connection", option);
+        let says = |option| self.fields.has_token("Connection", option);
         !says("close") && (self.version == Version::Http11 || says("keep-alive"))
     }
 
@@ -112,7 +130,14 @@ impl Head {
     /// HTTP/1.0 nobody does.
     pub fn expects_continue(&self) -> bool {
         let bodiless = matches!(self.body, BodyFraming::None | BodyFraming::Sized(0));
-        !bodiless && self.version == Version::Http11 && self.fields.get("expect").is_some()
+        !bodiless && self.version == Version::Http11 && self.fields.get("Expect").is_some()
+    }
+
+    /// Whether `input` begins with the bytes of this head, which is complete, so that no other could be read
+    /// there. A head that was not UTF-8 may be longer as text than it was allowed to be.
+    fn begins(&self, input: &[u8], ceilings: &Ceilings) -> bool {
+        let window = input.get(..ceilings.head_bytes).unwrap_or(input);
+        window.starts_with(self.fields.text.as_bytes())
     }
 
     fn from_complete(bytes: &[u8], complete: Complete) -> Result<Head, Refusal> {
@@ -123,8 +148,11 @@ impl Head {
         let authority = target.authority.map(authority).transpose()?;
         let path = span(&text, target.path);
         let query = target.query.map(|query| span(&text, query));
-        let lines = complete.lines;
-        let fields = Fields { text, lines };
+        let fields = Fields {
+            text,
+            lines: complete.lines,
+            names: complete.names,
+        };
         let host = host(&fields, version)?;
         let body = framing(&fields, version)?;
         check_expectation(&fields)?;
@@ -159,25 +187,46 @@ fn decoded(bytes: &[u8], complete: Complete) -> Result<(String, Complete), Refus
 pub struct Fields {
     text: String,
     lines: Vec<Line>,
+    names: Names,
 }
 
 impl Fields {
     /// The value of the first field called `name`, trimmed.
+    #[inline]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.get_all(name).next()
     }
 
     /// The values of all fields called `name`.
+    #[inline]
     pub fn get_all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let lines = match self.names.may_have(name) {
+            true => &self.lines[..],
+            false => &[],
+        };
         let named = move |line: &&Line| {
-            line.name.len() == name.len() && self.slice(&line.name).eq_ignore_ascii_case(name)
+            line.name.len() == name.len() && is_called(self.slice(&line.name), name)
         };
         let value = |line: &Line| self.slice(&line.value);
-        self.lines.iter().filter(named).map(value)
+        lines.iter().filter(named).map(value)
     }
 
     /// The value of the only field called `name`; 400 when there are several.
+    #[inline]
     pub fn get_one(&self, name: &str) -> Result<Option<&str>, Refusal> {
+        match self.names.may_have(name) {
+            true => self.find_one(name),
+            false => Ok(None),
+        }
+    }
+
+    /// Whether a field called `name` lists `token`, in any case.
+    #[inline]
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        self.names.may_have(name) && has_token(self.get_all(name), token)
+    }
+
+    fn find_one(&self, name: &str) -> Result<Option<&str>, Refusal> {
         let mut values = self.get_all(name);
         let first = values.next();
         match values.next() {
@@ -189,11 +238,6 @@ impl Fields {
         }
     }
 
-    /// Whether a field called `name` lists `token`, in any case.
-    pub fn has_token(&self, name: &str, token: &str) -> bool {
-        has_token(self.get_all(name), token)
-    }
-
     /// Names, as they were sent, and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let pair = |line: &Line| (self.slice(&line.name), self.slice(&line.value));
@@ -203,6 +247,12 @@ impl Fields {
     fn slice(&self, range: &Range<usize>) -> &str {
         self.text.get(range.clone()).unwrap_or_default()
     }
+}
+
+/// Whether a field that was sent as `sent` is called `name`: mostly it is written in the same way.
+#[inline]
+fn is_called(sent: &str, name: &str) -> bool {
+    sent == name || sent.eq_ignore_ascii_case(name)
 }
 
 /// A request target in its parts (RFC 9112, section 3.2).
@@ -231,14 +281,12 @@ impl<'a> Target<'a> {
         } else {
             return Err(malformed("the request target does not begin with a slash"));
         };
-        let (path, query) = match rest.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (rest, None),
-        };
+        let end = rest.bytes().position(|byte| byte == b'?');
+        let (path, query) = rest.split_at(end.unwrap_or(rest.len()));
         Ok(Target {
             authority,
             path,
-            query,
+            query: query.strip_prefix('?'),
         })
     }
 }
@@ -298,7 +346,7 @@ fn content_length(value: &str) -> Result<u64, Refusal> {
 
 fn check_expectation(fields: &Fields) -> Result<(), Refusal> {
     let known = |value: &str| value.eq_ignore_ascii_case("100-continue");
-    match fields.get_all("expect").all(known) {
+    match fields.get_all("Expect").all(known) {
         true => Ok(()),
         false => Err(Refusal::new(
             Kind::ExpectationFailed,

@@ -76,6 +76,7 @@ pub enum Version {
 }
 
 /// Whether `byte` may stand in a token, such as a method or a field name (RFC 9110, section 5.6.2).
+#[inline]
 pub(crate) const fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(

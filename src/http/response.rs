@@ -9,18 +9,17 @@ use crate::refusal::{Refusal, Retry};
 /// The interim answer to `Expect: 100-continue`.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// What the field lines of most answers need.
-const FIELDS_BYTES: usize = 192;
+/// What most answers need.
+const USUAL_BYTES: usize = 512;
 
-/// An answer in the making. `Date`, `Connection`, `Keep-Alive`, `Content-Length` and `Transfer-Encoding` are
+/// An answer in the making: what is said is written down at once. `Date`, `Connection`, `Keep-Alive`, `Content-Length` and `Transfer-Encoding` are
 /// added when it is encoded and are not to be given as fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
-    /// The status code (RFC 9110, section 15).
-    pub status: u16,
-    /// The field lines as they go over the wire.
-    fields: Vec<u8>,
-    /// Whether one of them is `Upgrade`.
+    status: u16,
+    /// The status line and the field lines, as they go over the wire.
+    head: Vec<u8>,
+    /// Whether one of the fields is `Upgrade`.
     offers_upgrade: bool,
     payload: Payload,
 }
@@ -35,8 +34,8 @@ pub enum Payload {
     /// Chunks that follow later, written by [`chunk`](super::body::chunk); to HTTP/1.0 bare bytes until the
     /// connection closes.
     Stream,
-    /// Another protocol, which is named here.
-    Upgrade(&'static str),
+    /// Another protocol.
+    Upgrade,
 }
 
 /// What the connection adds to an answer.
@@ -54,11 +53,17 @@ pub struct Answering {
 }
 
 impl Response {
-    /// An answer without a payload.
+    /// An answer without a payload, with a status code of RFC 9110, section 15.
     pub fn new(status: u16) -> Response {
+        let mut head = Vec::with_capacity(USUAL_BYTES);
+        head.extend_from_slice(b"HTTP/1.1 ");
+        number(status.into(), &mut head);
+        head.push(b' ');
+        head.extend_from_slice(reason(status).as_bytes());
+        head.extend_from_slice(b"\r\n");
         Response {
             status,
-            fields: Vec::with_capacity(FIELDS_BYTES),
+            head,
             offers_upgrade: false,
             payload: Payload::Empty,
         }
@@ -72,7 +77,7 @@ impl Response {
         let mut response = Response::new(row.status)
             .with_body("application/problem+json", refusal.problem().into_bytes());
         if let Some((name, value)) = &refusal.field {
-            response = response.with(name, value);
+            response = response.with(name, &**value);
         }
         match refusal.retry_after.or(usual) {
             Some(wait) => response.with("Retry-After", whole_seconds_up(wait).to_string()),
@@ -82,28 +87,29 @@ impl Response {
 
     /// The 101 that ends HTTP on this connection; what `protocol` asks for is added with [`with`](Self::with).
     pub fn upgrade(protocol: &'static str) -> Response {
-        Response {
-            payload: Payload::Upgrade(protocol),
-            ..Response::new(101)
-        }
+        let mut response = Response::new(101)
+            .with("Upgrade", protocol)
+            .with("Connection", "Upgrade");
+        response.payload = Payload::Upgrade;
+        response
     }
 
     /// Adds a field. A control character in `value` becomes a space on the wire, so that no value can end its line
     /// and begin a field or an answer of its own (response splitting).
-    pub fn with(mut self, name: &'static str, value: impl AsRef<str>) -> Response {
+    pub fn with(mut self, name: &'static str, value: impl AsRef<[u8]>) -> Response {
         self.offers_upgrade |= name.eq_ignore_ascii_case("upgrade");
-        field(name, value.as_ref(), &mut self.fields);
+        field(name, value.as_ref(), &mut self.head);
         self
     }
 
     /// Gives the answer a complete payload.
-    pub fn with_body(mut self, content_type: impl AsRef<str>, body: Vec<u8>) -> Response {
+    pub fn with_body(mut self, content_type: impl AsRef<[u8]>, body: Vec<u8>) -> Response {
         self.payload = Payload::Full(body);
         self.with("Content-Type", content_type)
     }
 
     /// Gives the answer a payload that follows piece by piece.
-    pub fn with_stream(mut self, content_type: impl AsRef<str>) -> Response {
+    pub fn with_stream(mut self, content_type: impl AsRef<[u8]>) -> Response {
         self.payload = Payload::Stream;
         self.with("Content-Type", content_type)
     }
@@ -125,47 +131,37 @@ impl Response {
             && !answering.head_only
     }
 
-    /// Appends the head and, when it is complete and wanted, the payload to `out`.
-    pub fn encode(&self, answering: &Answering, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"HTTP/1.1 ");
-        number(self.status.into(), out);
-        out.push(b' ');
-        out.extend_from_slice(reason(self.status).as_bytes());
-        out.extend_from_slice(b"\r\n");
-        match &self.payload {
-            Payload::Upgrade(protocol) => {
-                field("Upgrade", protocol, out);
-                field("Connection", "Upgrade", out);
-            }
-            _ => self.connection(answering, out),
+    /// The answer as it goes over the wire: the head and, when it is complete and wanted, the payload.
+    pub fn encode(mut self, answering: &Answering) -> Vec<u8> {
+        if self.payload != Payload::Upgrade {
+            self.connection(answering);
         }
-        out.extend_from_slice(&self.fields);
-        self.framing(answering, out);
-        out.extend_from_slice(b"\r\n");
+        self.framing(answering);
+        self.head.extend_from_slice(b"\r\n");
+        let wanted = !answering.head_only && !self.is_bodiless();
         if let Payload::Full(body) = &self.payload
-            && !answering.head_only
-            && !self.is_bodiless()
+            && wanted
         {
-            out.extend_from_slice(body);
+            self.head.extend_from_slice(body);
         }
+        self.head
     }
 
     /// `Date` and `Connection`. An `Upgrade`, as 426 has it, is named as an option of the connection too
     /// (RFC 9110, section 7.8).
-    fn connection(&self, answering: &Answering, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"Date: ");
-        out.extend_from_slice(&date(answering.date));
-        out.extend_from_slice(b"\r\n");
+    fn connection(&mut self, answering: &Answering) {
         let kept = answering
             .keep_alive
             .filter(|_| !self.ends_with_connection(answering));
-        let options = match (self.offers_upgrade, kept) {
-            (true, Some(_)) => "upgrade, keep-alive",
-            (true, None) => "upgrade, close",
-            (false, Some(_)) => "keep-alive",
-            (false, None) => "close",
-        };
-        field("Connection", options, out);
+        let out = &mut self.head;
+        out.extend_from_slice(b"Date: ");
+        out.extend_from_slice(&date(answering.date));
+        out.extend_from_slice(match (self.offers_upgrade, kept) {
+            (true, Some(_)) => b"\r\nConnection: upgrade, keep-alive\r\n",
+            (true, None) => b"\r\nConnection: upgrade, close\r\n",
+            (false, Some(_)) => b"\r\nConnection: keep-alive\r\n",
+            (false, None) => b"\r\nConnection: close\r\n",
+        });
         // Rounded down: a client that reuses the connection to the last second must still find it open.
         if let Some(seconds @ 1..) = kept.map(|kept| kept.as_secs()) {
             out.extend_from_slice(b"Keep-Alive: timeout=");
@@ -174,20 +170,20 @@ impl Response {
         }
     }
 
-    fn framing(&self, answering: &Answering, out: &mut Vec<u8>) {
-        match &self.payload {
-            _ if self.is_bodiless() => {}
-            Payload::Empty => field("Content-Length", "0", out),
-            Payload::Full(body) => {
-                out.extend_from_slice(b"Content-Length: ");
-                number(body.len() as u64, out);
-                out.extend_from_slice(b"\r\n");
-            }
+    fn framing(&mut self, answering: &Answering) {
+        let length = match &self.payload {
+            _ if self.is_bodiless() => return,
+            Payload::Empty => 0,
+            Payload::Full(body) => body.len() as u64,
             Payload::Stream if answering.version == Version::Http11 => {
-                field("Transfer-Encoding", "chunked", out);
+                let chunked = b"Transfer-Encoding: chunked\r\n";
+                return self.head.extend_from_slice(chunked);
             }
-            Payload::Stream | Payload::Upgrade(_) => {}
-        }
+            Payload::Stream | Payload::Upgrade => return,
+        };
+        self.head.extend_from_slice(b"Content-Length: ");
+        number(length, &mut self.head);
+        self.head.extend_from_slice(b"\r\n");
     }
 
     /// Statuses whose answers end with their head, whatever it says (RFC 9112, section 6.3).
@@ -196,13 +192,17 @@ impl Response {
     }
 }
 
-fn field(name: &str, value: &str, out: &mut Vec<u8>) {
+fn field(name: &str, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
-    let begin = out.len();
-    out.extend_from_slice(value.as_bytes());
-    for byte in out.get_mut(begin..).unwrap_or_default() {
-        *byte = if byte.is_ascii_control() { b' ' } else { *byte };
+    // Not `any`, which would look at one byte after the other.
+    let control = |found, byte: &u8| found | byte.is_ascii_control();
+    match value.iter().fold(false, control) {
+        false => out.extend_from_slice(value),
+        true => out.extend(value.iter().map(|byte| match byte.is_ascii_control() {
+            true => b' ',
+            false => *byte,
+        })),
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -306,9 +306,7 @@ mod tests {
     };
 
     fn text(response: &Response, answering: Answering) -> String {
-        let mut out = Vec::new();
-        response.encode(&answering, &mut out);
-        String::from_utf8(out).unwrap()
+        String::from_utf8(response.clone().encode(&answering)).unwrap()
     }
 
     #[test]
@@ -317,10 +315,10 @@ mod tests {
         assert_eq!(
             text(&response, KEPT),
             "HTTP/1.1 201 Created\r\n\
+             Content-Type: text/plain\r\n\
              Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
              Connection: keep-alive\r\n\
              Keep-Alive: timeout=15\r\n\
-             Content-Type: text/plain\r\n\
              Content-Length: 6\r\n\r\nhello\n"
         );
         assert!(text(&response, CLOSED).contains("\r\nConnection: close\r\n"));

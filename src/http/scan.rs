@@ -10,6 +10,10 @@ use crate::refusal::{Kind, Refusal};
 /// Longer than any method that is known, short enough that a stream of letters ends early.
 const METHOD_BYTES: usize = 32;
 
+const USUAL_VERSION: &[u8] = b"HTTP/1.1";
+/// The fields that most heads have no more than.
+const USUAL_FIELDS: usize = 8;
+
 /// What a byte may stand in: each class is one bit.
 const TOKEN: u8 = 1;
 const TARGET: u8 = 2;
@@ -50,6 +54,7 @@ pub(super) struct Complete {
     pub version: Version,
     pub target: Range<usize>,
     pub lines: Vec<Line>,
+    pub names: Names,
     /// The first byte after its final CRLF.
     pub end: usize,
 }
@@ -61,7 +66,35 @@ pub(super) struct Line {
     pub value: Range<usize>,
 }
 
+/// Which field names there may be: a bit for each length and first letter, so that one that is not there is
+/// mostly known not to be without a look at the others.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Names(u64);
+
+impl Names {
+    fn insert(&mut self, name: &[u8]) {
+        self.0 |= Self::bit(name);
+    }
+
+    #[inline]
+    pub fn may_have(self, name: &str) -> bool {
+        self.0 & Self::bit(name.as_bytes()) != 0
+    }
+
+    /// With 17, no two of the names that requests are asked for share a bit.
+    #[inline]
+    fn bit(name: &[u8]) -> u64 {
+        let first = name.first().map_or(0, u8::to_ascii_lowercase);
+        1 << ((usize::from(first) * 17 + name.len()) % 64)
+    }
+}
+
 impl Scan {
+    /// Whether nothing of a head was looked at yet.
+    pub fn is_new(&self) -> bool {
+        self.at == 0
+    }
+
     /// Looks at what is new in `input`; `None` when the head is not complete yet.
     pub fn advance(
         &mut self,
@@ -100,17 +133,36 @@ impl Scan {
 
     /// Passes over bytes that may stand here whatever follows them, which is most of a head.
     fn skip(&mut self, window: &[u8], ceilings: &Ceilings) {
-        let (class, most) = match self.place {
-            Place::Method => (TOKEN, METHOD_BYTES),
-            Place::Target => (TARGET, ceilings.target_bytes),
-            Place::Name => (TOKEN, usize::MAX),
-            Place::Value => (VALUE, usize::MAX),
-            Place::First | Place::Version => return,
-        };
+        match self.place {
+            Place::First => {}
+            Place::Method => self.pass(window, TOKEN, METHOD_BYTES),
+            Place::Target => self.pass(window, TARGET, ceilings.target_bytes),
+            Place::Version => self.pass_version(window),
+            Place::Name => {
+                self.pass(window, TOKEN, usize::MAX);
+                if window.get(self.at) == Some(&b':') && self.length() > 0 {
+                    self.colon();
+                    self.at += 1;
+                    self.pass(window, VALUE, usize::MAX);
+                }
+            }
+            Place::Value => self.pass(window, VALUE, usize::MAX),
+        }
+    }
+
+    /// Passes over bytes of a class, as long as the current word has `most` bytes at most.
+    fn pass(&mut self, window: &[u8], class: u8, most: usize) {
         let rest = window.get(self.at..).unwrap_or_default();
         let rest = rest.get(..most - self.length().min(most)).unwrap_or(rest);
         let ends = |byte: &u8| CLASSES[usize::from(*byte)] & class == 0;
         self.at += rest.iter().position(ends).unwrap_or(rest.len());
+    }
+
+    fn pass_version(&mut self, window: &[u8]) {
+        let rest = window.get(self.at..).unwrap_or_default();
+        if self.length() == 0 && rest.starts_with(USUAL_VERSION) {
+            self.at += USUAL_VERSION.len();
+        }
     }
 
     fn byte(&mut self, byte: u8, ceilings: &Ceilings) -> Result<(), Refusal> {
@@ -182,10 +234,7 @@ impl Scan {
     fn name(&mut self, byte: u8) -> Result<(), Refusal> {
         let first = self.length() == 0;
         match byte {
-            b':' if !first => {
-                self.colon = self.at;
-                self.place = Place::Value;
-            }
+            b':' if !first => self.colon(),
             b' ' | b'\t' if first => {
                 return Err(malformed(
                     "a field line is folded; put each field on one line",
@@ -231,9 +280,9 @@ impl Scan {
     fn request_line(&mut self, window: &[u8]) -> Result<(), Refusal> {
         let version = window.get(self.word..self.at).unwrap_or_default();
         self.head.version = match version {
-            b"HTTP/1.1" => Version::Http11,
+            USUAL_VERSION => Version::Http11,
             b"HTTP/1.0" => Version::Http10,
-            version if version.len() < b"HTTP/1.1".len() => return Err(no_version()),
+            version if version.len() < USUAL_VERSION.len() => return Err(no_version()),
             _ => {
                 return Err(Refusal::new(
                     Kind::VersionNotSupported,
@@ -243,6 +292,7 @@ impl Scan {
         };
         let method = window.get(self.method.clone()).unwrap_or_default();
         self.head.method = Method::from_token(method).ok_or_else(unknown_method)?;
+        self.head.lines = Vec::with_capacity(USUAL_FIELDS);
         Ok(())
     }
 
@@ -253,11 +303,18 @@ impl Scan {
         let value = window.get(self.colon + 1..self.at).unwrap_or_default();
         let value = value.trim_ascii_start();
         let begin = self.at - value.len();
+        let name = window.get(self.word..self.colon).unwrap_or_default();
+        self.head.names.insert(name);
         self.head.lines.push(Line {
             name: self.word..self.colon,
             value: begin..begin + value.trim_ascii_end().len(),
         });
         Ok(())
+    }
+
+    fn colon(&mut self) {
+        self.colon = self.at;
+        self.place = Place::Value;
     }
 
     fn length(&self) -> usize {

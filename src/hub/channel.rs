@@ -41,14 +41,17 @@ impl ChannelName {
 }
 
 /// Checks one segment of a channel's name.
-pub(super) fn check_segment(segment: &str) -> Result<(), ChannelNameError> {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_.~:@-".contains(&b);
+pub(super) fn check_segment(segment: &[u8]) -> Result<(), ChannelNameError> {
     match segment {
-        "" => Err(ChannelNameError::EmptySegment),
-        "." | ".." => Err(ChannelNameError::DotSegment),
-        _ if !segment.bytes().all(allowed) => Err(ChannelNameError::BadCharacter),
+        b"" => Err(ChannelNameError::EmptySegment),
+        b"." | b".." => Err(ChannelNameError::DotSegment),
+        _ if !segment.iter().all(may_stand_in_name) => Err(ChannelNameError::BadCharacter),
         _ => Ok(()),
     }
+}
+
+fn may_stand_in_name(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'~' | b':' | b'@' | b'-')
 }
 
 /// Checks what holds for a name and a pattern as a whole.
@@ -70,7 +73,8 @@ impl FromStr for ChannelName {
 
     fn from_str(text: &str) -> Result<Self, ChannelNameError> {
         check_shape(text)?;
-        text.split('/').try_for_each(check_segment)?;
+        let mut segments = text.as_bytes().split(|&byte| byte == b'/');
+        segments.try_for_each(check_segment)?;
         Ok(ChannelName(text.into()))
     }
 }

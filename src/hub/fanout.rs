@@ -6,8 +6,7 @@ mod room;
 mod shard;
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Instant;
 
@@ -38,6 +37,10 @@ pub trait Subscriber: Send + Sync {
     /// The form in which it wants events.
     fn form(&self) -> &'static Form;
 
+    /// Is about to be made an offer: looks at what that will need, so that the memory of several subscribers is
+    /// fetched at the same time.
+    fn prepare(&self) {}
+
     /// Takes as much of a run as it can without waiting.
     fn offer(&self, run: &Run<'_>) -> Offer;
 
@@ -57,10 +60,10 @@ pub trait Waiter: Send + Sync {
     fn id(&self) -> SubscriberId;
 
     /// Takes its events, at least one. Called once, by a shard; must not block.
-    fn take(&self, entries: Vec<Arc<Entry>>);
+    fn take(self: Arc<Self>, entries: Vec<Arc<Entry>>);
 
     /// Has to look for its events itself. Called instead of [`take`](Self::take).
-    fn look(&self);
+    fn look(self: Arc<Self>);
 }
 
 /// Consecutive events for one subscriber, all of which it asked for.
@@ -120,7 +123,7 @@ enum Order {
 
 /// All shards.
 pub struct Fanout {
-    shards: Box<[Handle]>,
+    shards: Vec<Handle>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -154,26 +157,37 @@ impl Fanout {
         subscribers: usize,
         tail: &Arc<Tail>,
     ) -> std::io::Result<Self> {
-        let mut threads = Vec::new();
-        let mut handles = Vec::new();
+        // Dropped, and so stopped, when a thread cannot be started.
+        let mut fanout = Fanout {
+            shards: Vec::new(),
+            threads: Mutex::default(),
+        };
         for number in 0..shards.get() {
-            let (sender, orders) = bounded(subscribers.saturating_mul(4).saturating_add(64));
-            let lobby = Arc::new(Lobby::default());
-            let shard = Shard::new(tail.clone(), orders, lobby.clone());
-            let thread = thread::Builder::new()
-                .name(format!("shard-{number}"))
-                .spawn(move || or_abort("a shard panicked", || shard.run()))?;
-            handles.push(Handle {
-                orders: sender,
-                thread: thread.thread().clone(),
-                lobby,
-            });
-            threads.push(thread);
+            fanout.start_shard(number, subscribers, tail)?;
         }
-        Ok(Fanout {
-            shards: handles.into(),
-            threads: Mutex::new(threads),
-        })
+        Ok(fanout)
+    }
+
+    fn start_shard(
+        &mut self,
+        number: usize,
+        subscribers: usize,
+        tail: &Arc<Tail>,
+    ) -> std::io::Result<()> {
+        let (sender, orders) = bounded(subscribers.saturating_mul(4).saturating_add(64));
+        let place = tail.head();
+        let lobby = Arc::new(Lobby::new(place));
+        let shard = Shard::new(tail.clone(), orders, lobby.clone(), place);
+        let thread = thread::Builder::new()
+            .name(format!("shard-{number}"))
+            .spawn(move || or_abort("a shard panicked", || shard.run()))?;
+        self.shards.push(Handle {
+            orders: sender,
+            thread: thread.thread().clone(),
+            lobby,
+        });
+        self.threads().push(thread);
+        Ok(())
     }
 
     /// Tells every shard where somebody would hear of it that the tail has grown. Never waits.
@@ -247,12 +261,7 @@ impl Fanout {
         for shard in &self.shards {
             shard.order(Order::Stop, None);
         }
-        let threads = std::mem::take(
-            &mut *self
-                .threads
-                .lock()
-                .unwrap_or_else(|_| abort("stopping twice")),
-        );
+        let threads = std::mem::take(&mut *self.threads());
         for thread in threads {
             let _ = thread.join();
         }
@@ -261,6 +270,11 @@ impl Fanout {
     fn order(&self, id: SubscriberId, order: Order) {
         // Fails only when the shard has ended, and then nobody is live any more.
         self.shard(id).order(order, None);
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        // Every change is one push or the taking of all, so a panic leaves it whole.
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn shard(&self, id: SubscriberId) -> &Handle {

@@ -82,6 +82,12 @@ impl Hub {
         self.cursor(self.tail.head())
     }
 
+    /// Whether nothing came behind this cursor, and so nothing was lost there: it is of this life, and at its
+    /// head.
+    pub fn is_head(&self, cursor: Cursor) -> bool {
+        cursor == self.head()
+    }
+
     /// The cursor that stands for a place.
     pub fn cursor(&self, place: u64) -> Cursor {
         Id {

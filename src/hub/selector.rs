@@ -78,7 +78,7 @@ impl FromStr for Selector {
     type Err = SelectorError;
 
     fn from_str(text: &str) -> Result<Self, SelectorError> {
-        if !text.contains('*') {
+        if !text.as_bytes().contains(&b'*') {
             return text
                 .parse()
                 .map(Selector::Channel)
@@ -92,7 +92,7 @@ impl FromStr for Selector {
                 "**" if segments.peek().is_none() => {}
                 "**" => return Err(SelectorError::DeepWildcardInside),
                 _ if segment.contains('*') => return Err(SelectorError::PartialWildcard),
-                _ => channel::check_segment(segment).map_err(SelectorError::Name)?,
+                _ => channel::check_segment(segment.as_bytes()).map_err(SelectorError::Name)?,
             }
         }
         Ok(Selector::Pattern(Pattern { text: text.into() }))

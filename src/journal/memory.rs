@@ -262,6 +262,9 @@ impl State {
         drafts: &[Draft],
         rules: &Rules,
     ) -> Result<(), AppendError> {
+        if self.channels.len() + drafts.len() <= rules.max_channels {
+            return Ok(());
+        }
         let known = |draft: &Draft| self.channels.contains_key(&draft.channel);
         if drafts.iter().all(known) {
             return Ok(());

@@ -35,6 +35,7 @@ pub(super) struct Connection {
     berth: Arc<Berth>,
     /// Bytes that came and belong to no request yet.
     buffer: Vec<u8>,
+    parser: HeadParser,
     /// Whether a request was answered already.
     seasoned: bool,
 }
@@ -67,6 +68,7 @@ impl Connection {
             stream,
             berth,
             buffer: Vec::new(),
+            parser: HeadParser::default(),
             seasoned: false,
         }
     }
@@ -111,10 +113,12 @@ impl Connection {
         let outcome = origin::check(&request.head, &request.visitor, config, local)
             .and_then(|()| plan(&self.context, &request.head, &request.visitor))
             .and_then(|plan| self.follow(plan, &mut request));
-        match outcome {
+        let after = match outcome {
             Ok(after) => after,
             Err(refusal) => self.refuse(Some(&mut request), refusal),
-        }
+        };
+        self.parser.keep(request.head);
+        after
     }
 
     /// Goes where the request leads.
@@ -137,7 +141,7 @@ impl Connection {
             Plan::Stream(query, framing, head) => {
                 self.stream_events(request, &query, framing, head)
             }
-            Plan::WebSocket(query, response) => self.speak_websocket(request, &query, &response),
+            Plan::WebSocket(query, response) => self.speak_websocket(request, &query, response),
         })
     }
 
@@ -162,18 +166,8 @@ impl Connection {
         );
         match outcome {
             Outcome::Answer(response) => self.answer(request, long_poll::granting(response, wait)),
-            Outcome::Last(response) => {
-                let response = request
-                    .visitor
-                    .decorate(long_poll::granting(response, wait));
-                self.write(request, &response, false);
-                After::Drain
-            }
-            Outcome::Answered => After::Keep,
-            Outcome::Rest(bytes) => {
-                let _ = stream.write_all(&bytes, context.config.timeouts.write);
-                After::Drain
-            }
+            Outcome::Answered { goes_on: true } => After::Keep,
+            Outcome::Answered { goes_on: false } => After::Drain,
             Outcome::Gone => After::Close,
         }
     }
@@ -187,10 +181,8 @@ impl Connection {
                 keep_alive: keep.then_some(idle),
                 ..answering(version, false)
             };
-            let mut bytes = Vec::with_capacity(512);
             let response = visitor.decorate(long_poll::granting(response, wait));
-            response.encode(&answering, &mut bytes);
-            bytes
+            response.encode(&answering)
         })
     }
 
@@ -201,7 +193,7 @@ impl Connection {
         framing: &'static dyn Framing,
         head: Response,
     ) -> After {
-        let begun = self.write(request, &request.visitor.decorate(head), false);
+        let begun = self.write(request, request.visitor.decorate(head), false);
         if !begun || request.head.method == Method::Head {
             return After::Close;
         }
@@ -210,7 +202,7 @@ impl Connection {
         After::Listen(streaming::begin(context, stream, berth, query, framing))
     }
 
-    fn speak_websocket(&mut self, request: &Request, query: &Query, response: &Response) -> After {
+    fn speak_websocket(&mut self, request: &Request, query: &Query, response: Response) -> After {
         if !self.write(request, response, false) {
             return After::Close;
         }
@@ -245,11 +237,10 @@ impl Connection {
     /// The next head; `None` when there is none to come.
     fn read_head(&mut self) -> Result<Option<Head>, Refusal> {
         let ceilings = ceilings(&self.context.config.limits);
-        let mut parser = HeadParser::default();
         let mut deadline = None;
         loop {
             if !self.buffer.is_empty() {
-                if let Some((head, length)) = parser.parse(&self.buffer, &ceilings)? {
+                if let Some((head, length)) = self.parser.parse(&self.buffer, &ceilings)? {
                     self.buffer.drain(..length);
                     return Ok(Some(head));
                 }
@@ -347,7 +338,7 @@ impl Connection {
 impl Connection {
     fn answer(&mut self, request: &Request, response: Response) -> After {
         let keep = request.head.keeps_alive() && self.context.shutdown.begun().is_none();
-        let written = self.write(request, &request.visitor.decorate(response), keep);
+        let written = self.write(request, request.visitor.decorate(response), keep);
         match written && keep {
             true => After::Keep,
             false => After::Drain,
@@ -360,7 +351,7 @@ impl Connection {
         let response = Response::refusal(&refusal, Some(self.context.retry_after()));
         let Some(request) = request else {
             let answering = answering(Version::Http11, false);
-            self.send(&Visitor::unknown().decorate(response), &answering);
+            self.send(Visitor::unknown().decorate(response), &answering);
             return After::Drain;
         };
         // What waits for a 100 sends no body after a final answer, or sends it all the same: nobody knows.
@@ -371,7 +362,7 @@ impl Connection {
         if !breaks_framing(refusal.kind) && whole(self, request) {
             return self.answer(request, response);
         }
-        self.write(request, &request.visitor.decorate(response), false);
+        self.write(request, request.visitor.decorate(response), false);
         After::Drain
     }
 
@@ -391,7 +382,7 @@ impl Connection {
         true
     }
 
-    fn write(&self, request: &Request, response: &Response, keep: bool) -> bool {
+    fn write(&self, request: &Request, response: Response, keep: bool) -> bool {
         let idle = self.context.config.timeouts.idle;
         let answering = Answering {
             version: request.head.version,
@@ -409,11 +400,12 @@ impl Connection {
         self.send(response, &answering)
     }
 
-    fn send(&self, response: &Response, answering: &Answering) -> bool {
-        let mut bytes = Vec::with_capacity(512);
-        response.encode(answering, &mut bytes);
+    fn send(&self, response: Response, answering: &Answering) -> bool {
         self.stream
-            .write_all(&bytes, self.context.config.timeouts.write)
+            .write_all(
+                &response.encode(answering),
+                self.context.config.timeouts.write,
+            )
             .is_ok()
     }
 }

@@ -11,10 +11,13 @@ use super::connection::Connection;
 use super::contain;
 
 /// Threads that stay when their connection has ended: enough that clients which come one after another
-/// find one ready. Together with all permits they stay within the reserve of the thread budget.
+/// find one ready.
 const WAITING: usize = 16;
 /// How long one of them waits for another connection.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Streams that are on their way from one thread to another, and so have two. Together with those who wait
+/// they stay within the reserve of the thread budget, also when all clients come back at once.
+const HANDED_OVER: usize = 64;
 /// The stack of a connection's thread, in bytes of address space; only what is touched costs memory.
 const STACK: usize = 256 * 1024;
 
@@ -36,6 +39,8 @@ struct Roster {
     given: VecDeque<Connection>,
     /// Threads that wait and were given nothing.
     waiting: usize,
+    /// Threads that gave their stream to another and have not turned to the next connection.
+    handed_over: usize,
     started: u64,
     ended: bool,
 }
@@ -69,24 +74,31 @@ impl Crew {
     fn work(&self, first: Connection) {
         let mut next = Some(first);
         while let Some(connection) = next {
-            self.attend(connection);
-            next = self.shared.wait();
+            let handed_over = self.attend(connection);
+            next = self.shared.wait(handed_over);
         }
     }
 
     /// One connection from its first byte on. What becomes a stream goes on with a thread of its own, which
     /// only listens: it touches 8 KiB of stack where the way there touched 20.
-    fn attend(&self, connection: Connection) {
+    ///
+    /// Says whether it has gone on so.
+    fn attend(&self, connection: Connection) -> bool {
         let stream = connection.stream().clone();
         let Some(listening) = contain(&stream, || connection.serve()).flatten() else {
-            return;
+            return false;
         };
         let listen = move || {
             contain(&stream, || listening.listen());
         };
+        if !self.shared.begin_hand_over() {
+            listen();
+            return false;
+        }
         if let Err(error) = self.start("stream", listen) {
             log::error!("a stream is ended, there is no thread to be had: {error}");
         }
+        true
     }
 
     fn start(&self, name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
@@ -103,9 +115,18 @@ impl Crew {
 }
 
 impl Shared {
-    /// Waits for a connection; `None` when none came for long, or enough others wait.
-    fn wait(&self) -> Option<Connection> {
+    /// Whether a stream may have two threads for a moment.
+    fn begin_hand_over(&self) -> bool {
         let mut roster = self.roster();
+        let may = roster.handed_over < HANDED_OVER;
+        roster.handed_over += usize::from(may);
+        may
+    }
+
+    /// Waits for a connection; `None` when none came for long, or enough others wait.
+    fn wait(&self, handed_over: bool) -> Option<Connection> {
+        let mut roster = self.roster();
+        roster.handed_over -= usize::from(handed_over);
         if roster.ended || roster.waiting >= WAITING {
             return None;
         }

@@ -144,7 +144,7 @@ fn write_refusal(context: &Context, head: &Head, local: SocketAddr, out: &mut Ve
         }
         Ok(()) => Response::refusal(&full, Some(context.retry_after())),
     };
-    visitor.decorate(response).encode(&answering, out);
+    out.extend(visitor.decorate(response).encode(&answering));
 }
 
 fn asks_for_sse(head: &Head) -> bool {
@@ -172,9 +172,8 @@ fn turn_away_event_source(
         code,
         retry: Some(context.retry_after()),
     };
-    Visitor::of(head, &context.config)
-        .decorate(stream_head("text/event-stream"))
-        .encode(answering, out);
+    let response = Visitor::of(head, &context.config).decorate(stream_head("text/event-stream"));
+    out.extend(response.encode(answering));
     if !answering.head_only {
         out.extend(framing.farewell(&bye, ""));
     }

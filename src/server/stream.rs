@@ -191,11 +191,6 @@ impl Stream {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
-    /// Ends reading, so that the thread that is blocked in it returns; what is sent still arrives.
-    pub fn shutdown_read(&self) {
-        let _ = self.socket.shutdown(Shutdown::Read);
-    }
-
     /// Ends both directions; whoever is blocked in a read returns.
     pub fn shutdown(&self) {
         let _ = self.socket.shutdown(Shutdown::Both);

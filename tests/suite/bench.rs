@@ -231,6 +231,15 @@ fn what_a_subscriber_misses_whose_connection_ends_is_lost() {
 }
 
 #[test]
+fn a_server_of_another_kind_is_published_to_where_it_wants_and_acknowledges_in_its_own_words() {
+    let server = Unfaithful::playing(10, |number, events| vec![events[number].clone()]);
+    let publish_to = format!("http://{}{ELSEWHERE}", server.address);
+    let (report, code) = server.measure_with(&["--events", "10", "--publish-to", &publish_to]);
+    assert_eq!(code, Some(0), "{report}");
+    assert_all_delivered(&report, 10);
+}
+
+#[test]
 fn a_server_that_is_not_there_and_a_line_that_means_nothing_have_their_own_exit_codes() {
     let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
@@ -243,12 +252,18 @@ fn a_server_that_is_not_there_and_a_line_that_means_nothing_have_their_own_exit_
         (&["--rate", "0"], 2),
         (&["--way", "poll", "--stalled", "1"], 2),
         (&["--pid", "1"], 2),
+        (&[&url, "--publish-to", &url, "--way", "poll"], 2),
+        (&[&url, "--publish-to", &url, "--batch", "2"], 2),
     ] {
         let output = output(arguments);
         assert_eq!(output.status.code(), Some(code), "{output:?}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty());
     }
 }
+
+/// Where the server below takes events too, and acknowledges them as one of another kind may: with a status
+/// of its own, and one on each connection.
+const ELSEWHERE: &str = "/pub/bench";
 
 /// A server of one publisher and one subscriber that acknowledges everything and delivers what it likes.
 struct Unfaithful {
@@ -270,10 +285,13 @@ impl Unfaithful {
     }
 
     fn measure(self, events: usize) -> (Value, Option<i32>) {
+        self.measure_with(&["--events", &events.to_string()])
+    }
+
+    fn measure_with(self, arguments: &[&str]) -> (Value, Option<i32>) {
         let url = format!("http://{}/bench", self.address);
-        let events = events.to_string();
-        let load = ["--subscribers", "1", "--events", &events, "--rate", "max"];
-        let measured = report(&[&[&*url, "--patience", "2s"][..], &load].concat());
+        let load = [&*url, "--subscribers", "1", "--rate", "max"];
+        let measured = report(&[&load[..], &["--patience", "2s"], arguments].concat());
         self.play.join().expect("the server");
         measured
     }
@@ -293,7 +311,7 @@ fn play(listener: &TcpListener, faithful_for: usize, deliver: Deliver) {
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
     );
     let mut events = Vec::new();
-    while let Some(payload) = read_request(&mut publisher) {
+    while let Some((target, payload)) = read_request(&mut publisher) {
         events.push(payload);
         if events.len() <= faithful_for {
             for payload in deliver(events.len() - 1, &events) {
@@ -303,17 +321,24 @@ fn play(listener: &TcpListener, faithful_for: usize, deliver: Deliver) {
             // Once is enough; a second time fails.
             let _ = subscriber.shutdown(Shutdown::Both);
         }
+        let status = match &*target {
+            ELSEWHERE => "202 Accepted\r\nConnection: close",
+            _ => "201 Created",
+        };
         send(
             &mut publisher,
-            "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}",
+            &format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\n{{}}"),
         );
+        if target == ELSEWHERE {
+            publisher = accept();
+        }
     }
     // The publisher has gone; the stream stays until the subscriber has, too.
     read_request(&mut subscriber);
 }
 
-/// The body of a request; `None` when the client has gone.
-fn read_request(socket: &mut TcpStream) -> Option<String> {
+/// The target and the body of a request; `None` when the client has gone.
+fn read_request(socket: &mut TcpStream) -> Option<(String, String)> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -321,13 +346,14 @@ fn read_request(socket: &mut TcpStream) -> Option<String> {
         head.extend(byte);
     }
     let head = String::from_utf8(head).expect("text");
+    let target = head.split(' ').nth(1).expect("a target").to_owned();
     let length = head
         .lines()
         .find_map(|line| line.strip_prefix("Content-Length: "))
         .map_or(0, |length| length.parse().expect("a length"));
     let mut body = vec![0; length];
     socket.read_exact(&mut body).ok()?;
-    Some(String::from_utf8(body).expect("text"))
+    Some((target, String::from_utf8(body).expect("text")))
 }
 
 /// A client that has gone already is what bench's report is about.

@@ -1,11 +1,13 @@
 //! One named attack a test. After each, an honest client is served as ever.
 
-use std::time::Duration;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::support::websocket::{CONTINUATION, PING, TEXT};
-use crate::support::wire::Arrival;
+use crate::support::wire::{Arrival, deadline};
 use crate::support::{Fixture, Frame, Listener, Response, Way, WebSocket, Wire, request};
 
 /// Deadlines so short that what must time out does so within a test.
@@ -517,5 +519,31 @@ fn a_web_page_of_another_origin_and_a_name_bound_anew() {
     assert_eq!(server.send("DELETE", "/chat", &cross, b"").status(), 403);
     let kept = server.get("/**?after=earliest", &[]).json();
     assert_eq!(kept["events"], json!([]));
+    server.assert_serves();
+}
+
+#[test]
+fn long_polls_sent_ahead_without_end() {
+    /// Far more than the buffers of two sockets hold.
+    const MOST: usize = 24 << 20;
+    let server = Fixture::plain();
+    let mut socket = TcpStream::connect(server.address).expect("a connection");
+    socket.set_nonblocking(true).expect("a socket");
+    let ahead = request("GET", "/quiet?wait=60&after=now", &[], b"").repeat(1000);
+    let mut taken = 0;
+    let mut answers = 0;
+    let end = deadline();
+    while answers < 60 && taken < MOST && Instant::now() < end {
+        // Each answer lets the server turn to the next request, and read again.
+        match (&socket).write(&ahead) {
+            Ok(count) => taken += count,
+            Err(_) => drop(server.publish("quiet", "an event")),
+        }
+        let mut answer = [0; 4096];
+        answers += usize::from(socket.read(&mut answer).is_ok_and(|count| count > 0));
+    }
+    assert!(taken < MOST, "{taken} bytes were taken in");
+    assert!(answers == 60, "only {answers} answers");
+    drop(socket);
     server.assert_serves();
 }

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use fourcast::Leaving;
 use fourcast::config::Retention;
 use serde_json::json;
 
 use crate::support::event::seq;
 use crate::support::websocket::PING;
-use crate::support::wire::Arrival;
+use crate::support::wire::{Arrival, deadline};
 use crate::support::{Fixture, PATIENCE, Response, WebSocket, request};
 
 #[test]
@@ -315,6 +316,29 @@ fn the_door_refused_an_eventsource_that_named_its_way_in_the_url() {
         "{}",
         turned_away.text()
     );
+}
+
+#[test]
+fn a_stop_waited_for_every_client_that_had_long_polled_and_kept_its_connection() {
+    let server = Fixture::start(|config| {
+        config.timeouts.drain = Duration::from_secs(3600);
+        config.timeouts.long_poll = Duration::from_secs(3600);
+    });
+    let mut kept = server.connect();
+    kept.send(request("GET", "/chat?wait=3600&after=now", &[], b""));
+    let mut answer = None;
+    while answer.is_none() {
+        server.publish("chat", "hello");
+        answer =
+            (kept.pause_briefly() != Arrival::Nothing).then(|| Response::read(&mut kept, "GET"));
+    }
+    let stop = server.stop(Leaving::Away);
+    kept.expect_end();
+    let end = deadline();
+    while !stop.is_finished() && Instant::now() < end {
+        thread::yield_now();
+    }
+    assert!(stop.is_finished(), "it waits for an hour");
 }
 
 #[test]

@@ -9,13 +9,13 @@ use rustix::net::sockopt::set_socket_recv_buffer_size;
 
 use super::control::{Control, EndOnDrop};
 use super::mark::Marks;
-use super::process::Process;
+use super::process::Processes;
 use super::progress::Progress;
 use super::publishers::{Publishers, Work};
 use super::reckoning::{Connected, Outcome, Run, all_events};
 use super::report::Report;
 use super::subscribers::{self, Assignment, Polling};
-use super::target::Target;
+use super::target::{Place, Target};
 use super::watch::Watch;
 use super::{Args, Failure};
 use crate::client::Transport;
@@ -53,16 +53,16 @@ impl<'a> Measurement<'a> {
 
     /// Connects, publishes and counts. Blocks until all has arrived, or nothing more does.
     pub(super) fn take(self) -> Result<Report, Failure> {
-        let client = &self.target.client;
+        let publish = &self.target.publish;
         // First, so that the memory before the subscribers is that with the publishers.
-        let publishers = Publishers::connect(client, &self.work, &self.marks)
-            .map_err(|error| self.unreachable(error))?;
+        let publishers = Publishers::connect(&publish.client, &self.work, &self.marks)
+            .map_err(|error| publish.failure(error))?;
         let (subscribers, connected) = self.connect()?;
         let outcome = self.carry_out(publishers, subscribers)?;
         let run = Run {
             args: self.args,
             work: &self.work,
-            process: self.target.process,
+            processes: self.target.processes.as_ref(),
             connected: &connected,
             outcome: &outcome,
         };
@@ -70,12 +70,12 @@ impl<'a> Measurement<'a> {
     }
 
     fn connect(&self) -> Result<(Vec<Begun>, Connected), Failure> {
-        let process = self.target.process;
-        let memory_before = process.and_then(Process::memory);
+        let processes = self.target.processes.as_ref();
+        let memory_before = processes.and_then(Processes::memory);
         let began = Instant::now();
         let subscribers = self.begin(self.args.subscribers)?;
         let per_second = self.args.subscribers as f64 / began.elapsed().as_secs_f64();
-        let memory = process.and_then(Process::memory);
+        let memory = processes.and_then(Processes::memory);
         if self.args.pause.is_some() {
             subscribers.iter().for_each(receive_little);
         }
@@ -86,36 +86,25 @@ impl<'a> Measurement<'a> {
             per_second,
             memory_before,
             memory,
-            threads: process.and_then(Process::threads),
+            threads: processes.and_then(Processes::threads),
         };
         Ok((subscribers, connected))
     }
 
     /// Connects so many subscribers, one after another.
     fn begin(&self, count: usize) -> Result<Vec<Begun>, Failure> {
+        let subscribe = &self.target.subscribe;
         let progress = Progress::new("connecting", count as u64);
         let mut begun = Vec::with_capacity(count);
         while begun.len() < count {
             if self.interrupted.load(Ordering::Relaxed) {
                 return Err(Failure::Failed("stopped by a signal".to_owned()));
             }
-            let next = self
-                .target
-                .client
-                .begin(&self.target.channel, self.args.way);
-            begun.push(next.map_err(|error| self.unreachable(error))?);
+            let next = subscribe.client.begin(&subscribe.channel, self.args.way);
+            begun.push(next.map_err(|error| subscribe.failure(error))?);
             progress.show(begun.len() as u64, begun.len().to_string());
         }
         Ok(begun)
-    }
-
-    fn unreachable(&self, error: crate::client::Error) -> Failure {
-        match Failure::from(error) {
-            Failure::Unavailable(why) => {
-                Failure::Unavailable(format!("cannot reach {}: {why}", self.target.url))
-            }
-            failure => failure,
-        }
     }
 
     /// Lets everybody read and publish, until all has arrived.
@@ -126,17 +115,17 @@ impl<'a> Measurement<'a> {
     ) -> Result<Outcome, Failure> {
         let control = Arc::new(Control::begin());
         let _end = EndOnDrop(&control);
-        let (process, args) = (self.target.process, self.args);
-        let cpu_before = process.and_then(Process::cpu);
+        let (processes, args) = (self.target.processes.as_ref(), self.args);
+        let cpu_before = processes.and_then(Processes::cpu);
         let assignment = self.assignment(&control)?;
         let harvests = subscribers::read(subscribers, args.threads, &assignment)?;
         let accounts = publishers.publish(&control)?;
         let extent = self.work.extent;
-        let mut watch = Watch::begin(&control, self.interrupted, process, extent, args.pause);
+        let mut watch = Watch::begin(&control, self.interrupted, processes, extent, args.pause);
         let published = watch.publishers(&accounts)?;
         let goal = all_events(&published).saturating_mul(args.subscribers as u64);
         let harvest = watch.subscribers(&harvests, goal, self.patience())?;
-        let cpu = process.and_then(Process::cpu);
+        let cpu = processes.and_then(Processes::cpu);
         Ok(Outcome {
             published,
             harvest,
@@ -148,7 +137,9 @@ impl<'a> Measurement<'a> {
     }
 
     fn assignment(&self, control: &Arc<Control>) -> Result<Assignment, Failure> {
-        let (client, channel) = (&self.target.client, &self.target.channel);
+        let Place {
+            client, channel, ..
+        } = &self.target.subscribe;
         let limit = [("limit", POLL_LIMIT.to_string())];
         let request = match self.args.way {
             Transport::Poll => client.get(channel, &limit, Vec::new())?,

@@ -31,7 +31,7 @@ use crate::client::Transport;
 use measurement::Measurement;
 use publishers::{Extent, Work};
 use report::Report;
-use target::{ChannelUrl, Target, make_room};
+use target::{ChannelUrl, Running, Target, make_room};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,6 +41,8 @@ Examples:
   fourcast bench --way websocket --stalled 10             do ten who never read harm the others?
   fourcast bench --rate 2000 --pause 2s                   all fall behind at once, and catch up
   fourcast bench http://127.0.0.1:8080/bench --pid $(pgrep -x fourcast)
+  fourcast bench http://127.0.0.1:8091/sub/chat --publish-to http://127.0.0.1:8091/pub/chat \\
+    --pid $(pgrep -d, -x nginx)                           another server, with its workers
   fourcast bench --json | jq .delay_us.p99
 
 Without a URL it starts a server with the built-in defaults (and a longer history), for itself alone;
@@ -101,9 +103,17 @@ pub struct Args {
     /// Threads that read for the subscribers
     #[arg(long, value_name = "N", default_value = "1", value_parser = count(1, 64))]
     threads: usize,
-    /// The server's process on this machine, whose CPU time and memory are measured
-    #[arg(long, value_name = "PID", requires = "url")]
-    pid: Option<u32>,
+    /// Where to publish, when that is not at URL, as with other servers; for --way sse and websocket
+    #[arg(long, value_name = "URL", requires = "url", value_parser = ChannelUrl::parse)]
+    publish_to: Option<ChannelUrl>,
+    /// The server's process on this machine, whose CPU time and memory are measured; several are summed up
+    #[arg(
+        long = "pid",
+        value_name = "PID",
+        requires = "url",
+        value_delimiter = ','
+    )]
+    pids: Vec<u32>,
     /// A header field for every request; may be given more than once
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = remote::field)]
     headers: Vec<(String, String)>,
@@ -117,8 +127,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     args.check()?;
     let interrupted = take_signals()?;
     make_room(args.connections())?;
-    let url = args.url.as_ref();
-    let target = Target::find(url, args.pid, &args.headers, args.connections())?;
+    let target = Target::find(args.running(), &args.headers, args.connections())?;
     let report = Measurement::of(args, &target, &interrupted).take()?;
     drop(target);
     say(&match args.json {
@@ -143,12 +152,29 @@ fn verdict(report: &Report) -> Result<(), Failure> {
 impl Args {
     fn check(&self) -> Result<(), Failure> {
         let streams = !matches!(self.way, Transport::LongPoll | Transport::Poll);
-        match streams || self.stalled == 0 {
-            true => Ok(()),
-            false => Err(Failure::Usage(
+        if self.stalled > 0 && !streams {
+            return Err(Failure::Usage(
                 "--stalled is for ways that stream: sse, websocket, ndjson".to_owned(),
-            )),
+            ));
         }
+        let is_standard = matches!(self.way, Transport::Sse | Transport::WebSocket);
+        if self.publish_to.is_some() && (self.batch > 1 || !is_standard) {
+            return Err(Failure::Usage(
+                "--publish-to is for --way sse and websocket, and without --batch: other servers do not \
+                 know how fourcast polls, streams NDJSON and takes batches"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The server that is named; `None`: one is to be started.
+    fn running(&self) -> Option<Running<'_>> {
+        Some(Running {
+            url: self.url.as_ref()?,
+            publish_to: self.publish_to.as_ref(),
+            pids: &self.pids,
+        })
     }
 
     fn connections(&self) -> usize {
@@ -158,7 +184,7 @@ impl Args {
 
     fn work(&self, target: &Target) -> Work {
         Work {
-            channel: target.channel.clone(),
+            channel: target.publish.channel.clone(),
             publishers: self.publishers,
             size: self.size,
             batch: self.batch,
@@ -248,7 +274,34 @@ mod tests {
         assert_eq!(args.connections(), 1004);
         let args = parse("bench http://localhost/a --pid 7 --rate max --events 5").unwrap();
         assert_eq!((args.rate, args.events), (Rate::Max, Some(5)));
-        assert!(args.url.is_some() && args.pid == Some(7));
+        assert!(args.url.is_some() && args.pids == [7]);
+    }
+
+    #[test]
+    fn processes_are_a_list_or_named_one_by_one() {
+        for line in [
+            "--pid 1,2,3",
+            "--pid 1 --pid 2,3",
+            "--pid 1 --pid 2 --pid 3",
+        ] {
+            let args = parse(&format!("bench http://localhost/a {line}")).unwrap();
+            assert_eq!(args.pids, [1, 2, 3], "{line}");
+        }
+        assert!(parse("bench http://localhost/a --pid 1,,2").is_err());
+    }
+
+    #[test]
+    fn another_server_is_published_to_by_what_it_may_know() {
+        let check = |line| {
+            let named = "bench http://localhost/sub/a --publish-to http://localhost/pub/a";
+            parse(&format!("{named} {line}")).unwrap().check()
+        };
+        for line in ["--way sse", "--way websocket --stalled 1", "--batch 1"] {
+            assert_eq!(check(line), Ok(()), "{line}");
+        }
+        for line in ["--way ndjson", "--way poll", "--way long-poll", "--batch 2"] {
+            assert!(check(line).is_err(), "{line}");
+        }
     }
 
     #[test]
@@ -256,6 +309,7 @@ mod tests {
         for line in [
             "bench http://localhost",
             "bench --pid 7",
+            "bench --publish-to http://localhost/a",
             "bench --way carrier-pigeon",
             "bench --subscribers 0",
             "bench --size 44",

@@ -1,43 +1,69 @@
-//! What the server costs, seen from outside: the time, memory and threads of a process, by its number.
+//! What the server costs, seen from outside: the time, memory and threads of its processes, by their numbers.
 
 use std::time::Duration;
 
-/// A process of this machine. On systems without `/proc` nothing is known of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Process {
-    /// Its number.
-    pub(super) pid: u32,
-}
+/// The processes of one server on this machine. Figures are sums, and unknown where that of one process is.
+/// On systems without `/proc` nothing is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Processes(Vec<u32>);
 
-impl Process {
+impl Processes {
+    /// Those with these numbers. One that is named twice counts once.
+    pub(super) fn new(pids: &[u32]) -> Self {
+        let mut pids = pids.to_vec();
+        pids.sort_unstable();
+        pids.dedup();
+        Processes(pids)
+    }
+
+    /// Their numbers, each once.
+    pub(super) fn pids(&self) -> &[u32] {
+        &self.0
+    }
+
     /// How finely [`cpu`](Self::cpu) is counted.
     pub(super) fn cpu_resolution() -> Duration {
         let ticks = u32::try_from(rustix::param::clock_ticks_per_second()).unwrap_or(u32::MAX);
         Duration::from_secs(1) / ticks.max(1)
     }
 
-    /// The time that all its threads have computed so far, in user and in kernel mode.
-    pub(super) fn cpu(self) -> Option<Duration> {
-        let ticks = ticks_in(&self.file("stat")?)?;
+    /// The time that all their threads have computed so far, in user and in kernel mode.
+    pub(super) fn cpu(&self) -> Option<Duration> {
+        let ticks = self.sum(|pid| ticks_in(&file(pid, "stat")?))?;
         Some(Self::cpu_resolution().saturating_mul(u32::try_from(ticks).ok()?))
     }
 
-    /// Bytes of memory that it has to itself, and its share of what it shares with others (PSS). Needs
-    /// the right to look into the process. What the kernel holds for it, such as what sockets buffer, is
-    /// not among it.
-    pub(super) fn memory(self) -> Option<u64> {
-        let kibibytes = field(&self.file("smaps_rollup")?, "Pss:")?;
+    /// Bytes of memory that each has to itself, and its share of what it shares with others (PSS). Needs
+    /// the right to look into the processes. What the kernel holds for them, such as what sockets buffer,
+    /// is not among it.
+    pub(super) fn memory(&self) -> Option<u64> {
+        let kibibytes = self.sum(|pid| field(&file(pid, "smaps_rollup")?, "Pss:"))?;
         kibibytes.checked_mul(1024)
     }
 
-    /// Its threads.
-    pub(super) fn threads(self) -> Option<u64> {
-        field(&self.file("status")?, "Threads:")
+    /// Their threads.
+    pub(super) fn threads(&self) -> Option<u64> {
+        self.sum(threads)
     }
 
-    fn file(self, name: &str) -> Option<String> {
-        std::fs::read_to_string(format!("/proc/{}/{name}", self.pid)).ok()
+    /// The first of them that is not there, or may not be looked into.
+    pub(super) fn unknown(&self) -> Option<u32> {
+        self.0.iter().copied().find(|pid| threads(*pid).is_none())
     }
+
+    fn sum(&self, figure: impl Fn(u32) -> Option<u64>) -> Option<u64> {
+        self.0
+            .iter()
+            .try_fold(0_u64, |sum, pid| sum.checked_add(figure(*pid)?))
+    }
+}
+
+fn threads(pid: u32) -> Option<u64> {
+    field(&file(pid, "status")?, "Threads:")
+}
+
+fn file(pid: u32, name: &str) -> Option<String> {
+    std::fs::read_to_string(format!("/proc/{pid}/{name}")).ok()
 }
 
 /// `utime` and `stime` of `/proc/PID/stat`, fields 14 and 15, in clock ticks.
@@ -77,20 +103,25 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn this_process_has_computed_and_has_memory_and_threads() {
-        let this = Process {
-            pid: std::process::id(),
-        };
+        let this = Processes::new(&[std::process::id()]);
         assert!(this.cpu().is_some());
         assert!(this.memory().is_some_and(|bytes| bytes > 4096));
         assert!(this.threads().is_some_and(|threads| threads >= 1));
     }
 
     #[test]
-    fn nothing_is_known_of_a_process_that_is_not_there() {
-        let nobody = Process { pid: u32::MAX };
-        assert_eq!(
-            (nobody.cpu(), nobody.memory(), nobody.threads()),
-            (None, None, None)
-        );
+    fn figures_are_sums_over_the_processes_each_of_which_counts_once() {
+        let processes = Processes::new(&[9, 7, 9, 8]);
+        assert_eq!(processes.pids(), [7, 8, 9]);
+        assert_eq!(processes.sum(|pid| Some(pid.into())), Some(24));
+        assert_eq!(processes.sum(|_| Some(u64::MAX)), None);
+    }
+
+    #[test]
+    fn nothing_is_known_where_one_process_is_not_there() {
+        let processes = Processes::new(&[std::process::id(), u32::MAX]);
+        let (cpu, memory) = (processes.cpu(), processes.memory());
+        assert_eq!((cpu, memory, processes.threads()), (None, None, None));
+        assert!(processes.unknown().is_some());
     }
 }

@@ -164,10 +164,14 @@ impl Publisher {
         self.socket.write_all(request).map_err(Error::Connection)?;
         let (head, body) = self.answer()?;
         self.used = Instant::now();
-        match head.status {
-            201 => Ok(()),
-            _ => Err(bare::refusal(&head, &body)),
+        // Other servers have other words than 201, such as nchan's 202 where nobody listens.
+        if !(200..300).contains(&head.status) {
+            return Err(bare::refusal(&head, &body));
         }
+        if !head.keeps_alive() {
+            self.socket = connect(&self.client)?;
+        }
+        Ok(())
     }
 
     fn answer(&mut self) -> Result<(Head, Vec<u8>), Error> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Args;
 use super::control::between;
-use super::process::Process;
+use super::process::Processes;
 use super::publishers::{Extent, Published, Work};
 use super::report::{Cost, Delay, Load, Report, microseconds};
 use super::subscribers::Harvest;
@@ -26,8 +26,8 @@ pub(super) struct Run<'a> {
     pub(super) args: &'a Args,
     /// What was to be published.
     pub(super) work: &'a Work,
-    /// The server's process.
-    pub(super) process: Option<Process>,
+    /// The server's processes.
+    pub(super) processes: Option<&'a Processes>,
     /// What was known before it began.
     pub(super) connected: &'a Connected,
     /// What was known when it had ended.
@@ -85,7 +85,7 @@ impl Run<'_> {
             deliveries_per_second: per_second(deliveries, delivering),
             delay_us: delay(harvest),
             connections_per_second: self.connected.per_second,
-            server: self.process.map(|process| self.cost(process)),
+            server: self.processes.map(|processes| self.cost(processes)),
             losses: owed.saturating_sub(deliveries),
             duplicates: harvest.tally.duplicates,
             out_of_order: harvest.tally.out_of_order,
@@ -132,15 +132,15 @@ impl Run<'_> {
         }
     }
 
-    fn cost(&self, process: Process) -> Cost {
+    fn cost(&self, processes: &Processes) -> Cost {
         let (connected, cpu) = (self.connected, self.outcome.cpu);
         let deliveries = self.outcome.harvest.tally.deliveries.max(1) as f64;
         let memory = connected.memory.zip(connected.memory_before);
         let growth = memory.map(|(after, before)| after.saturating_sub(before) as f64);
         Cost {
-            pid: process.pid,
+            pids: processes.pids().to_vec(),
             cpu_seconds: cpu.map(|cpu| cpu.as_secs_f64()),
-            cpu_resolution_seconds: Process::cpu_resolution().as_secs_f64(),
+            cpu_resolution_seconds: Processes::cpu_resolution().as_secs_f64(),
             cpu_us_per_delivery: cpu.map(|cpu| microseconds(cpu) / deliveries),
             memory_before_bytes: connected.memory_before,
             memory_connected_bytes: connected.memory,

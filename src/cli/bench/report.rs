@@ -27,7 +27,7 @@ pub(super) struct Report {
     pub(super) delay_us: Option<Delay>,
     /// Subscribers connected in a second, one after another.
     pub(super) connections_per_second: f64,
-    /// What the server cost; `None` where its process is not known.
+    /// What the server cost; `None` where its processes are not known.
     pub(super) server: Option<Cost>,
     /// Deliveries that did not come.
     pub(super) losses: u64,
@@ -75,11 +75,11 @@ pub(super) struct Delay {
     pub(super) max: f64,
 }
 
-/// What the server's process took.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+/// What the server's processes took together.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Cost {
-    /// Its number.
-    pub(super) pid: u32,
+    /// Their numbers.
+    pub(super) pids: Vec<u32>,
     /// Time computed from the first request to the last delivery, publishing included.
     pub(super) cpu_seconds: Option<f64>,
     /// How finely that is counted.
@@ -280,7 +280,7 @@ mod tests {
             }),
             connections_per_second: 5000.0,
             server: Some(Cost {
-                pid: 42,
+                pids: vec![42],
                 cpu_seconds: Some(1.28),
                 cpu_resolution_seconds: 0.01,
                 cpu_us_per_delivery: Some(6.4),

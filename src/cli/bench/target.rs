@@ -2,8 +2,8 @@
 
 use super::Failure;
 use super::own_server::OwnServer;
-use super::process::Process;
-use crate::client::Client;
+use super::process::Processes;
+use crate::client::{Client, Error};
 use crate::server::budget::{Budget, Setting};
 
 /// The channel on a server that is started for the run.
@@ -13,15 +13,34 @@ const SPARE: usize = 16;
 
 /// A server, and the channel on it.
 pub(super) struct Target {
+    /// Where everybody subscribes.
+    pub(super) subscribe: Place,
+    /// Where everybody publishes.
+    pub(super) publish: Place,
+    /// The server's processes, where they are known.
+    pub(super) processes: Option<Processes>,
+    _own: Option<OwnServer>,
+}
+
+/// A channel, and the way to it.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
     /// The server's URL.
-    pub(super) url: String,
+    pub(super) server: String,
     /// A client of the server.
     pub(super) client: Client,
-    /// The channel that everybody uses.
+    /// The channel.
     pub(super) channel: String,
-    /// The server's process, where it is known.
-    pub(super) process: Option<Process>,
-    _own: Option<OwnServer>,
+}
+
+/// A server that runs already.
+pub(super) struct Running<'a> {
+    /// Where it is subscribed to.
+    pub(super) url: &'a ChannelUrl,
+    /// Where it is published to; `None`: at the same URL.
+    pub(super) publish_to: Option<&'a ChannelUrl>,
+    /// Its processes; none where they are not known.
+    pub(super) pids: &'a [u32],
 }
 
 /// A URL of a channel, taken apart.
@@ -32,39 +51,71 @@ pub(super) struct ChannelUrl {
 }
 
 impl Target {
-    /// The server at `url`, or one of its own for so many connections. Blocks until that one listens.
+    /// The server that runs already, or one of its own for so many connections. Blocks until that one
+    /// listens.
     pub(super) fn find(
-        url: Option<&ChannelUrl>,
-        pid: Option<u32>,
+        running: Option<Running<'_>>,
         headers: &[(String, String)],
         connections: usize,
     ) -> Result<Self, Failure> {
-        let own = match url {
-            Some(_) => None,
-            None => Some(start_own(connections.saturating_add(SPARE))?),
+        match running {
+            Some(running) => Self::of_running(&running, headers),
+            None => Self::of_own(start_own(connections.saturating_add(SPARE))?, headers),
+        }
+    }
+
+    fn of_running(running: &Running<'_>, headers: &[(String, String)]) -> Result<Self, Failure> {
+        let subscribe = Place::new(running.url, headers)?;
+        let publish = match running.publish_to {
+            Some(url) => Place::new(url, headers)?,
+            None => subscribe.clone(),
         };
-        let (server, channel) = match (&own, url) {
-            (Some(own), _) => (format!("http://{}", own.address), CHANNEL.to_owned()),
-            (None, Some(url)) => (url.server.clone(), url.channel.clone()),
-            (None, None) => return Err(Failure::Usage("a server has a URL".to_owned())),
+        Ok(Target {
+            subscribe,
+            publish,
+            processes: processes(running.pids)?,
+            _own: None,
+        })
+    }
+
+    fn of_own(own: OwnServer, headers: &[(String, String)]) -> Result<Self, Failure> {
+        let url = ChannelUrl {
+            server: format!("http://{}", own.address),
+            channel: CHANNEL.to_owned(),
         };
+        let place = Place::new(&url, headers)?;
+        Ok(Target {
+            subscribe: place.clone(),
+            publish: place,
+            processes: processes(&[own.pid()])?,
+            _own: Some(own),
+        })
+    }
+}
+
+impl Place {
+    fn new(url: &ChannelUrl, headers: &[(String, String)]) -> Result<Self, Failure> {
         let builder = headers
             .iter()
             .cloned()
-            .fold(Client::builder(&server), |builder, (name, value)| {
+            .fold(Client::builder(&url.server), |builder, (name, value)| {
                 builder.header(name, value)
             });
-        let process = match own.as_ref().map(OwnServer::pid).or(pid) {
-            Some(pid) => Some(process(pid)?),
-            None => None,
-        };
-        Ok(Target {
-            url: server,
+        Ok(Place {
+            server: url.server.clone(),
             client: builder.build()?,
-            channel,
-            process,
-            _own: own,
+            channel: url.channel.clone(),
         })
+    }
+
+    /// What a client's trouble with it means for a shell.
+    pub(super) fn failure(&self, error: Error) -> Failure {
+        match Failure::from(error) {
+            Failure::Unavailable(why) => {
+                Failure::Unavailable(format!("cannot reach {}: {why}", self.server))
+            }
+            failure => failure,
+        }
     }
 }
 
@@ -79,15 +130,15 @@ fn start_own(connections: usize) -> Result<OwnServer, Failure> {
     }
 }
 
-/// A process of this machine, where that can be told.
-fn process(pid: u32) -> Result<Process, Failure> {
-    let process = Process { pid };
-    if cfg!(target_os = "linux") && process.threads().is_none() {
-        return Err(Failure::Usage(format!(
+/// Processes of this machine, where that can be told; `None` for no numbers.
+fn processes(pids: &[u32]) -> Result<Option<Processes>, Failure> {
+    let processes = Processes::new(pids);
+    match processes.unknown() {
+        Some(pid) if cfg!(target_os = "linux") => Err(Failure::Usage(format!(
             "there is no process {pid} on this machine, or it may not be looked into"
-        )));
+        ))),
+        _ => Ok((!pids.is_empty()).then_some(processes)),
     }
-    Ok(process)
 }
 
 /// Makes room for so many connections of this process.

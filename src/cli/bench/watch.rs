@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Failure;
 use super::control::Control;
-use super::process::Process;
+use super::process::Processes;
 use super::progress::Progress;
 use super::publishers::{Extent, Published};
 use super::subscribers::Harvest;
@@ -21,7 +21,7 @@ const TICK: Duration = Duration::from_millis(50);
 pub(super) struct Watch<'a> {
     control: &'a Control,
     interrupted: &'a Arc<AtomicBool>,
-    process: Option<Process>,
+    processes: Option<&'a Processes>,
     extent: Extent,
     began: Instant,
     progress: Progress,
@@ -44,7 +44,7 @@ impl<'a> Watch<'a> {
     pub(super) fn begin(
         control: &'a Control,
         interrupted: &'a Arc<AtomicBool>,
-        process: Option<Process>,
+        processes: Option<&'a Processes>,
         extent: Extent,
         pause: Option<Duration>,
     ) -> Self {
@@ -55,13 +55,13 @@ impl<'a> Watch<'a> {
         Watch {
             control,
             interrupted,
-            process,
+            processes,
             extent,
             began: Instant::now(),
             progress: Progress::new("publishing", length),
             is_publishing: true,
             pause: pause.map_or(Pause::Over, Pause::Planned),
-            threads_most: process.and_then(Process::threads),
+            threads_most: processes.and_then(Processes::threads),
         }
     }
 
@@ -115,7 +115,7 @@ impl<'a> Watch<'a> {
         if self.interrupted.load(Ordering::Relaxed) {
             return Err(Failure::Failed("stopped by a signal".to_owned()));
         }
-        let threads = self.process.and_then(Process::threads);
+        let threads = self.processes.and_then(Processes::threads);
         self.threads_most = self.threads_most.max(threads);
         self.pause_in_the_middle();
         let deliveries = self.control.deliveries();

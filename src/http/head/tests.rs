@@ -378,3 +378,55 @@ fn tls_on_this_port_hears_that_it_speaks_plain_http() {
     let refusal = parse(b"\x16\x03\x01\x02\x00\x01", &CEILINGS).unwrap_err();
     assert!(refusal.detail.contains("plain HTTP"), "{refusal}");
 }
+
+#[test]
+fn a_head_that_comes_again_is_the_same_and_another_is_read_anew() {
+    let (first, other) = (SOUND[2], SOUND[3]);
+    let mut parser = HeadParser::default();
+    let mut read = |input: &str| {
+        let (head, consumed) = parser.parse(input.as_bytes(), &CEILINGS).unwrap().unwrap();
+        let said = (head.path().to_owned(), head.host.clone(), consumed);
+        parser.keep(head);
+        said
+    };
+    let expected = read(first);
+    assert_eq!(expected.2, first.len());
+    assert_eq!(read(&format!("{first}{other}")), expected);
+    assert_eq!(read(other).2, other.len());
+    let almost = first.replace("a b", "a c");
+    assert_eq!(read(&almost), expected);
+    assert_eq!(read("GET / HTTP/1.1\r\nHost: a\r\n\r\n").0, "/");
+}
+
+#[test]
+fn a_head_that_comes_again_in_pieces_is_read_as_it_comes() {
+    let mut parser = HeadParser::default();
+    for _ in 0..3 {
+        for end in 0..SOUND[2].len() {
+            let begun = parser.parse(&SOUND[2].as_bytes()[..end], &CEILINGS);
+            assert!(begun.unwrap().is_none(), "cut at {end}");
+        }
+        let (head, _) = parser
+            .parse(SOUND[2].as_bytes(), &CEILINGS)
+            .unwrap()
+            .unwrap();
+        assert_eq!(head.path(), "/chat");
+        parser.keep(head);
+    }
+}
+
+#[test]
+fn a_head_that_was_no_text_is_not_taken_for_a_longer_one() {
+    let ceilings = Ceilings {
+        head_bytes: 36,
+        ..CEILINGS
+    };
+    let raw = b"GET / HTTP/1.1\r\nHost: a\r\nX: \xff\xff\r\n\r\n";
+    let mut parser = HeadParser::default();
+    let (head, _) = parser.parse(raw, &ceilings).unwrap().unwrap();
+    parser.keep(head);
+    let longer = String::from_utf8_lossy(raw).into_owned();
+    assert!(longer.len() > ceilings.head_bytes);
+    let refusal = parser.parse(longer.as_bytes(), &ceilings).unwrap_err();
+    assert_eq!(refusal.row().status, 431);
+}

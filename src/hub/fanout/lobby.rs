@@ -34,6 +34,7 @@ struct List {
 
 /// One who waits.
 struct Wait {
+    id: SubscriberId,
     waiter: Arc<dyn Waiter>,
     selection: Arc<Selection>,
     /// The seq up to which it was examined.
@@ -47,6 +48,13 @@ struct Wait {
 pub(super) type Call = (Arc<dyn Waiter>, Option<Vec<Arc<Entry>>>);
 
 impl Lobby {
+    /// A lobby of a shard that begins at `place`.
+    pub(super) fn new(place: u64) -> Self {
+        let lobby = Lobby::default();
+        lobby.pass(place);
+        lobby
+    }
+
     /// Lets somebody wait. Whoever finds the head beyond its place afterwards may have come too late for an
     /// event, and has to withdraw and look again.
     pub(super) fn enter(&self, waiter: Arc<dyn Waiter>, selection: Arc<Selection>, after: u64) {
@@ -57,6 +65,7 @@ impl Lobby {
         };
         list.count += 1;
         let wait = Wait {
+            id: waiter.id(),
             waiter,
             selection,
             after,
@@ -115,14 +124,16 @@ impl Lobby {
         self.list().passed = place;
     }
 
-    /// Passes over what nobody who waits lacks, up to the place that is returned. `None` when nobody waits;
-    /// then it is everything up to `head`, which was read before.
+    /// Passes over what nobody who waits lacks, and says up to where; `None` when nobody waits: then that is
+    /// everything up to `head`, which was read before.
     pub(super) fn pass_over(&self, head: u64) -> Option<u64> {
         let mut list = self.list();
-        let from = (list.count > 0).then_some(list.from);
-        // Whoever comes later and was examined less far is given nothing: the shard does not go back for it.
-        list.passed = list.passed.max(from.unwrap_or(head));
-        from
+        if list.count == 0 {
+            list.passed = list.passed.max(head);
+            return None;
+        }
+        list.passed = list.passed.max(list.from);
+        Some(list.from)
     }
 
     /// Takes out those for whom there is something among these events of one channel.
@@ -168,7 +179,7 @@ impl Lobby {
 }
 
 fn take(row: &mut Vec<Wait>, id: SubscriberId) -> bool {
-    let index = row.iter().position(|wait| wait.waiter.id() == id);
+    let index = row.iter().position(|wait| wait.id == id);
     index.map(|index| row.swap_remove(index)).is_some()
 }
 

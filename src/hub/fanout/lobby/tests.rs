@@ -27,9 +27,9 @@ impl Waiter for Guest {
         self.0
     }
 
-    fn take(&self, _: Vec<Arc<Entry>>) {}
+    fn take(self: Arc<Self>, _: Vec<Arc<Entry>>) {}
 
-    fn look(&self) {}
+    fn look(self: Arc<Self>) {}
 }
 
 fn selection(list: &str) -> Arc<Selection> {
