@@ -111,11 +111,14 @@ fn feed(outbox: &Arc<Outbox>) -> Step {
     };
     let hub = &outbox.context().hub;
     let page = hub.read(&selection, place, PAGE);
-    if let Some((loss, gap)) = page.loss.as_ref().zip(gap_in(hub, place, &page)) {
+    let loss = page.loss.as_ref().zip(gap_in(hub, place, &page));
+    let changed = loss.map(|(loss, gap)| {
         loss.excuse(Arc::make_mut(&mut selection));
         outbox.tell_loss(gap);
-        outbox.move_to(place, Some(selection));
-    }
+        selection
+    });
+    // Also when nothing changed: what is lost while its first events are stuck was owed to it.
+    outbox.move_to(place, changed);
     if !page.entries.is_empty() {
         match outbox.deliver(&Run {
             entries: &page.entries,

@@ -385,3 +385,32 @@ fn a_client_that_hung_up_behind_half_a_request_kept_its_place_until_its_wait_was
     drop(wire);
     server.wait_for_status("/chat", 200);
 }
+
+#[test]
+fn a_stream_stuck_in_its_first_events_was_not_told_what_it_lost_meanwhile() {
+    let server = Fixture::start(|config| {
+        config.limits.send_buffer = 8 * 1024;
+        config.fanout.tail_events = 2;
+        config.channels = vec![Retention {
+            max_events: 3,
+            ..Retention::default()
+        }];
+    });
+    server.publish("chat", &"x".repeat(400_000));
+    let mut wire = server.connect().with_small_receive_buffer();
+    wire.send("GET /chat?last=1 HTTP/1.0\r\nAccept: application/x-ndjson\r\n\r\n");
+    let mut through = |mark: &[u8]| {
+        let bytes = wire.take_through(mark, crate::support::deadline());
+        String::from_utf8(bytes.expect("no end")).expect("text")
+    };
+    assert!(through(b"\r\n\r\n").contains(" 200 "));
+    assert!(through(b"\n").contains("welcome"));
+    // It has begun to send more than there is room for.
+    through(b"\"id\"");
+    for number in 0..10 {
+        server.publish("chat", &number.to_string());
+    }
+    through(b"\n");
+    let next = through(b"\n");
+    assert!(next.contains("\"op\":\"gap\""), "{next}");
+}
