@@ -1,7 +1,6 @@
 //! The journal in memory: one bounded log in the order of seq, with an index per channel. It ends with
 //! the process, and the next life says so to every cursor of this one.
 
-mod excerpt;
 mod idempotency;
 mod log;
 mod reading;

@@ -1,6 +1,7 @@
 //! 6: where an event gets its number and keeps its past. The contract that every journal keeps stands
 //! on [`Journal`]; the ones there are stand in files of their own.
 
+mod excerpt;
 pub mod memory;
 #[cfg(test)]
 mod tests;
