@@ -10,6 +10,7 @@ use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use self::idempotency::Keys;
 use self::log::Log;
+use super::rules::Rules;
 use super::{
     AppendError, Appended, Batch, Beginning, Draft, GapReason, Journal, Limit, Page, Receipt, Sink,
     Start, unix_millis,
@@ -26,13 +27,6 @@ pub struct MemoryJournal {
     rules: Rules,
     sink: Arc<dyn Sink>,
     state: RwLock<State>,
-}
-
-struct Rules {
-    retention: Vec<Retention>,
-    otherwise: Retention,
-    max_bytes: usize,
-    max_channels: usize,
 }
 
 struct State {
@@ -72,12 +66,7 @@ impl MemoryJournal {
     pub fn open(config: &Config, random: u64, sink: Arc<dyn Sink>) -> Self {
         MemoryJournal {
             epoch: Epoch::from_random(random),
-            rules: Rules {
-                retention: config.channels.clone(),
-                otherwise: Retention::default(),
-                max_bytes: config.journal.max_bytes,
-                max_channels: config.limits.channels,
-            },
+            rules: Rules::of(config),
             sink,
             state: RwLock::new(State {
                 head: 0,
@@ -240,16 +229,6 @@ fn receipt(event: &Event) -> Receipt {
         id: event.id,
         channel: event.channel.name().clone(),
         time: event.time,
-    }
-}
-
-impl Rules {
-    fn rule_for(&self, name: &ChannelName) -> Retention {
-        self.retention
-            .iter()
-            .find(|rule| rule.pattern.matches(name))
-            .unwrap_or(&self.otherwise)
-            .clone()
     }
 }
 

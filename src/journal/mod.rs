@@ -3,6 +3,7 @@
 
 mod excerpt;
 pub mod memory;
+mod rules;
 #[cfg(test)]
 mod tests;
 
