@@ -13,7 +13,7 @@ use self::log::Log;
 use super::rules::Rules;
 use super::{
     AppendError, Appended, Batch, Beginning, Draft, GapReason, Journal, Limit, Page, Receipt, Sink,
-    Start, unix_millis,
+    Start, StoreError, unix_millis,
 };
 use crate::config::{Config, Retention};
 use crate::event::{Cursor, Epoch, Event, Id};
@@ -140,7 +140,7 @@ impl Journal for MemoryJournal {
         self.epoch
     }
 
-    fn begin(&self, selectors: Vec<Selector>, start: Start) -> Beginning {
+    fn begin(&self, selectors: Vec<Selector>, start: Start) -> Result<Beginning, StoreError> {
         let state = self.reading();
         let mut selection = Selection::new(selectors).live_after(state.head);
         let (place, gap) = match start {
@@ -159,38 +159,51 @@ impl Journal for MemoryJournal {
         if let Some(loss) = losses.and_then(|losses| losses.loss(&selection, place)) {
             loss.excuse(&mut selection);
         }
-        Beginning {
+        Ok(Beginning {
             selection,
             place,
             gap,
-        }
+        })
     }
 
-    fn read(&self, selection: &Selection, place: u64, limit: Limit) -> Page {
+    fn read(&self, selection: &Selection, place: u64, limit: Limit) -> Result<Page, StoreError> {
         let excerpt = {
             let state = self.reading();
             let candidates = state.candidates(selection, place, limit.rows.saturating_add(1));
             state.excerpt(selection, place, candidates)
         };
-        excerpt.page(selection, place, limit, unix_millis())
+        Ok(excerpt.page(selection, place, limit, unix_millis()))
     }
 
-    fn read_before(&self, selection: &Selection, place: u64, limit: Limit) -> Page {
+    fn read_before(
+        &self,
+        selection: &Selection,
+        place: u64,
+        limit: Limit,
+    ) -> Result<Page, StoreError> {
         let excerpt = {
             let state = self.reading();
             let rows = limit.rows.saturating_add(1);
             let candidates = state.log.before(place).take(rows).cloned().collect();
             state.excerpt(selection, u64::MAX, candidates)
         };
-        excerpt.page_back(selection, place, limit, unix_millis())
+        Ok(excerpt.page_back(selection, place, limit, unix_millis()))
     }
 
-    fn forget(&self, channel: &ChannelName) -> bool {
+    fn has_lost_nothing(&self, selection: &Selection, place: u64) -> bool {
+        let excerpt = self.reading().excerpt(selection, place, Vec::new());
+        excerpt.loss(selection, place).is_none()
+    }
+
+    fn forget(&self, channel: &ChannelName) -> Result<bool, AppendError> {
         let now = unix_millis();
         let state = &mut *self.writing();
+        if state.closed {
+            return Err(AppendError::Closed);
+        }
         let head = state.head;
         let Some(record) = state.channels.get_mut(channel) else {
-            return false;
+            return Ok(false);
         };
         let gone = std::mem::take(&mut record.events);
         record.bytes = 0;
@@ -203,6 +216,10 @@ impl Journal for MemoryJournal {
         for event in gone {
             state.log.remove(event.id.seq);
         }
+        Ok(true)
+    }
+
+    fn is_writable(&self) -> bool {
         true
     }
 
