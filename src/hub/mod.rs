@@ -67,6 +67,11 @@ impl Hub {
         });
         let journal: Arc<dyn Journal> = match config.journal.kind {
             JournalKind::Memory => Arc::new(MemoryJournal::open(config, random(), sink)),
+            JournalKind::Disk => {
+                return Err(std::io::Error::other(
+                    "there is no journal on disk yet; set journal.kind to \"memory\"",
+                ));
+            }
         };
         let retention = Retention::start(journal.clone(), Self::RETENTION)?;
         Ok(Hub {
