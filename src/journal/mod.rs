@@ -1,6 +1,9 @@
 //! 6: where an event gets its number and keeps its past. The contract that every journal keeps stands
 //! on [`Journal`]; the ones there are stand in files of their own.
 
+mod channels;
+mod clock;
+pub mod disk;
 mod excerpt;
 pub mod memory;
 mod rules;
