@@ -1,6 +1,6 @@
 //! What a journal knows of all its channels, whatever keeps their events: their records, and what was lost.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::excerpt::{Losses, Mark};
@@ -69,19 +69,74 @@ impl<R: Recorded> Channels<R> {
         self.some_empty
     }
 
-    pub(super) fn set_some_empty(&mut self, some_empty: bool) {
-        self.some_empty = some_empty;
-    }
-
     /// Puts a record where it belongs.
     pub(super) fn put(&mut self, record: R) {
-        self.note(&record);
+        self.note(record.channel().lost_through(), record.is_empty());
         let name = record.channel().name().clone();
         self.records.insert(name, record);
     }
 
     pub(super) fn remove(&mut self, name: &ChannelName) -> Option<R> {
         self.records.remove(name)
+    }
+
+    /// Changes the record of a channel, if it has one.
+    pub(super) fn change<T>(
+        &mut self,
+        name: &ChannelName,
+        change: impl FnOnce(&mut R) -> T,
+    ) -> Option<T> {
+        let record = self.records.get_mut(name)?;
+        let changed = change(record);
+        let (lost, empty) = (record.channel().lost_through(), record.is_empty());
+        self.note(lost, empty);
+        Some(changed)
+    }
+
+    /// Changes every record.
+    pub(super) fn change_all(&mut self, mut change: impl FnMut(&mut R)) {
+        let (mut highest, mut some_empty) = (0, false);
+        for record in self.records.values_mut() {
+            change(record);
+            highest = record.channel().lost_through().max(highest);
+            some_empty |= record.is_empty();
+        }
+        self.note(highest, some_empty);
+    }
+
+    /// The record of a channel; a new one is made with the mark of all channels without a record.
+    pub(super) fn get_or_put(
+        &mut self,
+        name: ChannelName,
+        new: impl FnOnce(&ChannelName, u64) -> R,
+    ) -> &mut R {
+        let folded = self.folded;
+        // It may stay empty.
+        self.some_empty = true;
+        self.records
+            .entry(name)
+            .or_insert_with_key(|name| new(name, folded))
+    }
+
+    /// Lets go of the records that are empty, except those of `wanted`.
+    pub(super) fn fold_empty(&mut self, wanted: &HashSet<&ChannelName>) {
+        if !self.some_empty {
+            return;
+        }
+        let (mut lost, mut spared) = (0, false);
+        self.records.retain(|name, record| {
+            let keep = wanted.contains(name);
+            if record.is_empty() && !keep {
+                lost = record.channel().lost_through().max(lost);
+                return false;
+            }
+            spared |= record.is_empty();
+            true
+        });
+        self.some_empty = spared;
+        if lost > 0 {
+            self.set_folded(raised(self.folded, lost));
+        }
     }
 
     /// The names that are asked for and have a record: all that match a pattern.
@@ -107,10 +162,9 @@ impl<R: Recorded> Channels<R> {
         }
     }
 
-    /// Takes in what became of a record.
-    fn note(&mut self, record: &R) {
-        self.highest_loss = self.highest_loss.max(record.channel().lost_through());
-        self.some_empty |= record.is_empty();
+    fn note(&mut self, lost: u64, empty: bool) {
+        self.highest_loss = self.highest_loss.max(lost);
+        self.some_empty |= empty;
     }
 
     fn marks(&self, selection: &Selection, place: u64) -> Vec<Mark> {
@@ -142,4 +196,10 @@ impl<R: Recorded> Channels<R> {
             None => self.folded,
         }
     }
+}
+
+/// The mark of all channels without a record, when records that had lost something up to `lost` are let go of.
+/// Raised even over an older loss: whoever was excused up to the mark was not told of this one.
+pub(super) fn raised(folded: u64, lost: u64) -> u64 {
+    lost.max(folded.saturating_add(1))
 }

@@ -110,7 +110,8 @@ pub trait Sink: Send + Sync {
     /// journal's lock held: it must not block and must not call the journal.
     fn committed(&self, events: &[Arc<Event>]);
 
-    /// Says that [`committed`](Sink::committed) was called, with no lock held.
+    /// Says that [`committed`](Sink::committed) was called, with no lock held. It may read the journal, and ask it
+    /// for nothing else.
     fn announce(&self);
 }
 

@@ -11,7 +11,7 @@ use super::rows::{self, EventRow, Life};
 use super::shared::Shared;
 use crate::event::{Epoch, Event, Id};
 use crate::hub::channel::ChannelName;
-use crate::journal::channels::Recorded as _;
+use crate::journal::channels::{Recorded as _, raised};
 use crate::journal::rules::Rules;
 use crate::journal::{AppendError, Appended, Batch, Draft, Receipt};
 
@@ -256,16 +256,11 @@ impl<'a> Group<'a> {
             let id = self.change.standing.next_channel;
             self.change.standing.next_channel = id.saturating_add(1);
             self.change.created.insert(id, name.clone());
-            let (rule, folded) = (self.rules.rule_for(&name), self.folded());
-            let record = Record::new(id, name.clone(), rule, folded);
-            self.change.touched.insert(name.clone(), record);
         }
-        let folded = self.folded();
-        let (change, rules) = (&mut self.change, self.rules);
-        change
-            .touched
-            .entry(name)
-            .or_insert_with_key(|name| Record::new(0, name.clone(), rules.rule_for(name), folded))
+        let (id, folded) = (self.change.standing.next_channel - 1, self.folded());
+        let rules = self.rules;
+        let record = self.change.touched.entry(name);
+        record.or_insert_with_key(|name| Record::new(id, name.clone(), rules.rule_for(name), folded))
     }
 
     fn folded(&self) -> u64 {
@@ -352,8 +347,7 @@ impl Change {
         }
         if lost > 0 {
             let folded = self.folded.unwrap_or_else(|| catalogue.channels.folded());
-            // Raised even over an older loss: whoever was excused up to the mark was not told of this one.
-            self.folded = Some(lost.max(folded.saturating_add(1)));
+            self.folded = Some(raised(folded, lost));
         }
     }
 }

@@ -222,7 +222,9 @@ impl ChannelRow {
             self.events,
             self.bytes,
         ];
-        numbers.map(signed).map(|number| seal.number(number));
+        for number in numbers {
+            seal.number(signed(number));
+        }
         seal.sum()
     }
 }

@@ -251,8 +251,8 @@ impl Range {
 /// Takes rows until there is enough.
 struct Taker<'a> {
     search: &'a Search<'a>,
-    /// What is known of the channels that were met: `None` where they are not asked for.
-    channels: HashMap<i64, Option<Arc<Channel>>>,
+    /// The channels that were met: `None` where they are not asked for.
+    channels: HashMap<i64, Option<Met>>,
     epochs: HashMap<i64, Epoch>,
     rows: Vec<FoundRow>,
     examined: usize,
@@ -260,6 +260,13 @@ struct Taker<'a> {
     bytes: usize,
     last: u64,
     rest: bool,
+}
+
+/// A channel of which a row was met.
+struct Met {
+    channel: Arc<Channel>,
+    /// Its events count beyond this seq.
+    after: u64,
 }
 
 impl<'a> Taker<'a> {
@@ -287,53 +294,59 @@ impl<'a> Taker<'a> {
 
     /// Takes the next row; `false` when there is no room for it.
     fn take(&mut self, row: &Row<'_>) -> Result<bool, Fault> {
-        let limit = self.search.limit;
-        if self.examined == limit.rows || self.wanted == limit.events || self.bytes >= limit.bytes {
+        if self.examined == self.search.limit.rows {
             self.rest = true;
             return Ok(false);
         }
-        self.examined += 1;
-        self.last = unsigned(row, 0)?;
-        let id = row.get(1)?;
-        if let Some(channel) = self.channel(id)
-            && let Some(found) = self.read(row, channel)?
-        {
+        let seq = unsigned(row, 0)?;
+        let channel = self.meet(row.get(1)?).filter(|met| seq > met.after);
+        if let Some(channel) = channel.map(|met| met.channel.clone()) {
+            let found = self.read(row, channel)?;
             if self.search.selection.is_owed(&found.event, self.search.now) {
+                if self.is_full() {
+                    self.rest = true;
+                    return Ok(false);
+                }
                 self.wanted += 1;
                 self.bytes = self.bytes.saturating_add(found.event.weight());
             }
             self.rows.push(found);
         }
+        self.examined += 1;
+        self.last = seq;
         Ok(true)
     }
 
-    fn read(&mut self, row: &Row<'_>, channel: Arc<Channel>) -> Result<Option<FoundRow>, Fault> {
-        let begins = self.search.selection.begins_after(channel.name());
-        if begins.is_none_or(|begins| self.last <= begins) {
-            return Ok(None);
-        }
+    fn is_full(&self) -> bool {
+        self.wanted == self.search.limit.events || self.bytes >= self.search.limit.bytes
+    }
+
+    fn read(&mut self, row: &Row<'_>, channel: Arc<Channel>) -> Result<FoundRow, Fault> {
         let row = EventRow::read(row)?;
         let Some(epoch) = self.epoch(row.life) else {
             let part = format!("event {} is of a life that is not listed", row.seq);
             return Err(Fault::Damage(part));
         };
-        Ok(Some(FoundRow {
+        Ok(FoundRow {
             event: Arc::new(row.event(channel, epoch)?),
             channel: row.channel,
             previous: row.previous,
-        }))
+        })
     }
 
     /// The channel of a row, if it has a record and is asked for.
-    fn channel(&mut self, id: i64) -> Option<Arc<Channel>> {
+    fn meet(&mut self, id: i64) -> Option<&Met> {
         let search = self.search;
         let met = self.channels.entry(id).or_insert_with(|| {
             let catalogue = search.shared.catalogue();
-            let channel = catalogue.channel(id)?;
-            search.selection.begins_after(channel.name())?;
-            Some(channel.clone())
+            let record = catalogue.record(id)?;
+            let begins = search.selection.begins_after(record.channel.name())?;
+            Some(Met {
+                channel: record.channel.clone(),
+                after: begins.max(record.gone_through),
+            })
         });
-        met.clone()
+        met.as_ref()
     }
 
     fn epoch(&mut self, life: i64) -> Option<Epoch> {

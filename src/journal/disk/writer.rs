@@ -298,19 +298,24 @@ impl Desk {
         }
         self.check_identity()?;
         let mut ended = self.ended;
-        let committed = self.store.transact(durability, |connection| {
-            let mut group = Group::begin(
-                connection,
-                &self.shared,
-                &self.rules,
-                self.standing,
-                unix_millis(),
-            );
-            let by_age = self.clock.may_age();
+        let Desk {
+            store,
+            shared,
+            rules,
+            standing,
+            sweeper,
+            clock,
+            ..
+        } = self;
+        let committed = store.transact(durability, |connection| {
+            let mut group = Group::begin(connection, shared, rules, *standing, unix_millis());
+            let by_age = clock.may_age();
             let answers = work.into_iter().map(|work| work.be_done(&mut group, by_age, &mut ended));
             let answers = answers.collect::<Result<_, Fault>>()?;
             group.trim(by_age)?;
-            let swept = self.sweep(connection, group.change.events.len())?;
+            // Twice as many rows go as came, so that they do not pile up.
+            let rows = sweep::ROWS.max(2 * group.change.events.len());
+            let swept = sweeper.sweep(connection, rows)?;
             Ok(Committed {
                 change: group.finish()?,
                 swept,
@@ -319,11 +324,6 @@ impl Desk {
         })?;
         self.ended = ended;
         Ok(committed)
-    }
-
-    /// Takes rows away that are gone: twice as many as came, so that they do not pile up.
-    fn sweep(&self, connection: &Connection, came: usize) -> Result<Swept, Fault> {
-        self.sweeper.sweep(connection, sweep::ROWS.max(2 * came))
     }
 
     fn tidy(&mut self) -> Result<(), Fault> {
