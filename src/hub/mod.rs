@@ -27,8 +27,7 @@ use self::tail::{Entry, Page, Tail};
 use crate::config::{Config, JournalKind};
 use crate::event::{Cursor, Id};
 use crate::journal::memory::MemoryJournal;
-use crate::journal::{Beginning, Journal, Limit, Start, StoreError, unix_millis};
-use crate::shutdown::abort;
+use crate::journal::{Beginning, Journal, Limit, Sink, Start, StoreError, unix_millis};
 
 /// One sequence of events, those who publish into it and those who listen.
 pub struct Hub {
@@ -54,6 +53,16 @@ impl Hub {
     /// # Errors
     /// When a thread cannot be started.
     pub fn start(config: &Config) -> std::io::Result<Hub> {
+        Self::with_journal(config, |sink| match config.journal.kind {
+            JournalKind::Memory => Arc::new(MemoryJournal::open(config, random(), sink)),
+        })
+    }
+
+    /// The same with the journal that `open` gives.
+    pub(crate) fn with_journal(
+        config: &Config,
+        open: impl FnOnce(Arc<dyn Sink>) -> Arc<dyn Journal>,
+    ) -> std::io::Result<Hub> {
         let tail = Arc::new(Tail::new(
             0,
             config.fanout.tail_events,
@@ -61,13 +70,10 @@ impl Hub {
         ));
         let shards = config.fanout.shards.unwrap_or_else(cores);
         let fanout = Arc::new(Fanout::start(shards, config.limits.connections, &tail)?);
-        let sink = Arc::new(Delivery {
+        let journal = open(Arc::new(Delivery {
             tail: tail.clone(),
             fanout: fanout.clone(),
-        });
-        let journal: Arc<dyn Journal> = match config.journal.kind {
-            JournalKind::Memory => Arc::new(MemoryJournal::open(config, random(), sink)),
-        };
+        }));
         let retention = Retention::start(journal.clone(), Self::RETENTION)?;
         Ok(Hub {
             journal,
@@ -98,19 +104,47 @@ impl Hub {
     }
 
     /// Finds the place that `start` stands for.
-    pub fn begin(&self, selectors: Vec<Selector>, start: Start) -> Beginning {
-        readable(self.journal.begin(selectors, start))
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn begin(&self, selectors: Vec<Selector>, start: Start) -> Result<Beginning, StoreError> {
+        self.journal.begin(selectors, start)
     }
 
     /// What a subscriber at `place` is owed: from the tail, or from the journal when it is older.
-    pub fn read(&self, selection: &Selection, place: u64, limit: Limit) -> Page {
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn read(
+        &self,
+        selection: &Selection,
+        place: u64,
+        limit: Limit,
+    ) -> Result<Page, StoreError> {
         let page = self.tail.read(selection, place, limit, unix_millis());
-        page.unwrap_or_else(|| Page::from(readable(self.journal.read(selection, place, limit))))
+        match page {
+            Some(page) => Ok(page),
+            None => self.journal.read(selection, place, limit).map(Page::from),
+        }
     }
 
     /// The newest events before `place`.
-    pub fn read_before(&self, selection: &Selection, place: u64, limit: Limit) -> Page {
-        Page::from(readable(self.journal.read_before(selection, place, limit)))
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn read_before(
+        &self,
+        selection: &Selection,
+        place: u64,
+        limit: Limit,
+    ) -> Result<Page, StoreError> {
+        let page = self.journal.read_before(selection, place, limit);
+        page.map(Page::from)
+    }
+
+    /// Whether the journal could keep what it was given last.
+    pub fn is_writable(&self) -> bool {
+        self.journal.is_writable()
     }
 
     /// A name for a new subscriber.
@@ -168,11 +202,6 @@ impl Hub {
         self.retention.stop();
         self.fanout.stop();
     }
-}
-
-/// A journal in memory can always be read.
-fn readable<T>(read: Result<T, StoreError>) -> T {
-    read.unwrap_or_else(|_| abort("a journal in memory could not be read"))
 }
 
 impl From<crate::journal::Page> for Page {

@@ -101,6 +101,11 @@ impl Server {
     }
 
     fn serve(config: Config, socket: std::net::TcpListener) -> io::Result<Server> {
+        let hub = Hub::start(&config)?;
+        Self::serve_hub(hub, config, socket)
+    }
+
+    fn serve_hub(hub: Hub, config: Config, socket: std::net::TcpListener) -> io::Result<Server> {
         let threads = config
             .fanout
             .catch_up
@@ -108,7 +113,7 @@ impl Server {
             .unwrap_or_else(cores);
         let permits = Permits::new(config.limits.connections);
         let context = Arc::new(Context {
-            hub: Hub::start(&config)?,
+            hub,
             catch_up: CatchUp::start(threads.get(), config.limits.connections)?,
             shutdown: Shutdown::default(),
             config,

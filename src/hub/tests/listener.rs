@@ -126,7 +126,7 @@ impl Listener {
     /// Reads what it lacks, as delivery does, and joins again. Falling behind once more is its next round.
     pub fn catch_up(self: &Arc<Self>, hub: &Hub, selection: &mut Selection, mut place: u64) {
         loop {
-            let page = hub.read(selection, place, PAGE);
+            let page = hub.read(selection, place, PAGE).unwrap();
             if let Some(loss) = page.loss {
                 self.notes().losses += 1;
                 loss.excuse(selection);
@@ -303,7 +303,7 @@ impl Hub {
     }
 
     pub fn begin_at(&self, list: &str, start: Start) -> Beginning {
-        self.begin(selectors(list), start)
+        self.begin(selectors(list), start).unwrap()
     }
 
     /// A subscriber of these selectors that was examined up to `place`.
