@@ -59,7 +59,10 @@ mod tests {
         let start = Instant::now();
         for second in 0..100 {
             let drift = u64::from(second % 3);
-            clock.look(DAY + u64::from(second) * 1000 + drift, start + SECOND * second);
+            clock.look(
+                DAY + u64::from(second) * 1000 + drift,
+                start + SECOND * second,
+            );
             assert!(clock.may_age());
         }
     }

@@ -191,7 +191,9 @@ impl Journal for MemoryJournal {
             return Err(AppendError::Closed);
         }
         let head = state.head;
-        let gone = state.channels.change(channel, |record| record.delete(head, now));
+        let gone = state
+            .channels
+            .change(channel, |record| record.delete(head, now));
         let there = gone.is_some();
         for event in gone.into_iter().flatten() {
             state.log.remove(event.id.seq);
@@ -260,9 +262,9 @@ impl State {
     fn keep(&mut self, draft: Draft, epoch: Epoch, now: u64, rules: &Rules) -> Arc<Event> {
         self.head += 1;
         self.last_time = now;
-        let record = self
-            .channels
-            .get_or_put(draft.channel, |name, folded| Record::new(name, rules, folded));
+        let record = self.channels.get_or_put(draft.channel, |name, folded| {
+            Record::new(name, rules, folded)
+        });
         let expires = draft
             .ttl
             .map(|ttl| now.saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)));
@@ -292,7 +294,8 @@ impl State {
         for run in batch.chunk_by(|one, next| Arc::ptr_eq(&one.channel, &next.channel)) {
             if let Some(event) = run.first() {
                 let log = &mut self.log;
-                self.channels.change(event.channel.name(), |record| record.trim(log, now));
+                self.channels
+                    .change(event.channel.name(), |record| record.trim(log, now));
             }
         }
         self.trim_whole(rules.max_bytes, now);
@@ -304,7 +307,8 @@ impl State {
             let oldest = self.log.oldest().map(|event| event.channel.clone());
             let log = &mut self.log;
             let evicted = oldest.and_then(|channel| {
-                self.channels.change(channel.name(), |record| record.evict(log, now))
+                self.channels
+                    .change(channel.name(), |record| record.evict(log, now))
             });
             if evicted.is_none() {
                 break;

@@ -12,15 +12,18 @@ mod tests;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sha1_smol::Sha1;
 
+use crate::config::{Config, JournalKind};
 use crate::event::{Cursor, Data, Epoch, Event, EventType, Id};
 use crate::hub::channel::{ChannelName, LossReason};
 use crate::hub::selector::{Selection, Selector};
 use crate::refusal::{Kind, Refusal};
+use memory::MemoryJournal;
 
 /// Keeps events, in one sequence over all channels.
 ///
@@ -102,6 +105,47 @@ pub trait Journal: Send + Sync {
     /// Ends this life: what was acknowledged is safe when it returns. Nothing is appended or forgotten
     /// afterwards.
     fn close(&self);
+}
+
+/// A journal that was opened, and has nobody yet to hear of its events.
+pub enum Opening {
+    /// In memory, without a past: what it may hold, and what its epoch stands for.
+    Memory(Box<Config>, u64),
+    /// On disk.
+    Disk(Box<disk::Opening>),
+}
+
+impl Opening {
+    /// Opens the journal that the configuration names; `random` stands for the epoch of the life that begins.
+    /// Blocks while what a crash left is recovered.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open(config: &Config, random: u64) -> Result<Self, disk::OpenError> {
+        Ok(match config.journal.kind {
+            JournalKind::Memory => Opening::Memory(Box::new(config.clone()), random),
+            JournalKind::Disk => Opening::Disk(Box::new(disk::DiskJournal::open(config, random)?)),
+        })
+    }
+
+    /// The newest seq.
+    pub fn head(&self) -> u64 {
+        match self {
+            Opening::Memory(..) => 0,
+            Opening::Disk(opening) => opening.head(),
+        }
+    }
+
+    /// Starts it; from now on `sink` hears what is committed.
+    ///
+    /// # Errors
+    /// When a thread of its own cannot be started.
+    pub fn start(self, sink: Arc<dyn Sink>) -> io::Result<Arc<dyn Journal>> {
+        Ok(match self {
+            Opening::Memory(config, random) => Arc::new(MemoryJournal::open(&config, random, sink)),
+            Opening::Disk(opening) => Arc::new(opening.start(sink)?),
+        })
+    }
 }
 
 /// Hears what was committed.

@@ -79,9 +79,12 @@ impl Catalogue {
     pub(super) fn read(connection: &Connection, rules: &Rules) -> Result<Opened, Fault> {
         let lives = Lives(Life::all(connection)?);
         let newest = newest_event(connection)?;
-        let (head, last_time) = lives.newest().map_or((0, 0), |life| (life.last_seq, life.last_time));
+        let (head, last_time) = lives
+            .newest()
+            .map_or((0, 0), |life| (life.last_seq, life.last_time));
         if newest > head {
-            let part = format!("event {newest} is newer than the newest life, which ends with {head}");
+            let part =
+                format!("event {newest} is newer than the newest life, which ends with {head}");
             return Err(Fault::Damage(part));
         }
         let mut opened = Opened {
@@ -95,7 +98,10 @@ impl Catalogue {
             },
             gone: Vec::new(),
         };
-        opened.catalogue.channels.set_folded(rows::folded(connection)?);
+        opened
+            .catalogue
+            .channels
+            .set_folded(rows::folded(connection)?);
         for row in ChannelRow::all(connection)? {
             opened.take(row, rules)?;
         }
@@ -275,7 +281,10 @@ impl Lives {
 
     /// The epoch of a life.
     pub(super) fn epoch(&self, number: i64) -> Option<Epoch> {
-        let index = self.0.binary_search_by_key(&number, |life| life.number).ok()?;
+        let index = self
+            .0
+            .binary_search_by_key(&number, |life| life.number)
+            .ok()?;
         self.0.get(index).map(|life| life.epoch)
     }
 

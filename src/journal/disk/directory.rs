@@ -76,7 +76,10 @@ impl Directory {
         let database = self.database();
         let aside = free_name(&database, why);
         for companion in COMPANIONS {
-            rename_if_there(&with_suffix(&database, companion), &with_suffix(&aside, companion))?;
+            rename_if_there(
+                &with_suffix(&database, companion),
+                &with_suffix(&aside, companion),
+            )?;
         }
         rename_if_there(&database, &aside)?;
         self.sync()?;
@@ -133,7 +136,10 @@ fn free_name(path: &Path, why: &str) -> PathBuf {
     let first = unix_millis();
     let names = (first..).map(|time| with_suffix(path, &format!(".{why}-{time}")));
     let mut free = names.filter(|name| {
-        !name.exists() && COMPANIONS.iter().all(|suffix| !with_suffix(name, suffix).exists())
+        !name.exists()
+            && COMPANIONS
+                .iter()
+                .all(|suffix| !with_suffix(name, suffix).exists())
     });
     free.next().unwrap_or_else(|| with_suffix(path, why))
 }

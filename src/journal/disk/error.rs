@@ -125,7 +125,9 @@ impl Fault {
         ];
         match self {
             Fault::Damage(_) => true,
-            Fault::Sqlite(rusqlite::Error::SqliteFailure(error, _)) => damaged.contains(&error.code),
+            Fault::Sqlite(rusqlite::Error::SqliteFailure(error, _)) => {
+                damaged.contains(&error.code)
+            }
             Fault::Sqlite(_) => true,
             Fault::Busy | Fault::Replaced => false,
         }

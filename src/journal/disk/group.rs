@@ -193,7 +193,10 @@ impl<'a> Group<'a> {
         let catalogue = self.shared.catalogue();
         let due = |record: &&Record| record.due <= self.now;
         let records = catalogue.channels.iter().map(|(_, record)| record);
-        records.filter(due).map(|record| record.channel.name().clone()).collect()
+        records
+            .filter(due)
+            .map(|record| record.channel.name().clone())
+            .collect()
     }
 
     fn keep(&mut self, draft: Draft) -> Result<Receipt, Fault> {
@@ -260,7 +263,8 @@ impl<'a> Group<'a> {
         let (id, folded) = (self.change.standing.next_channel - 1, self.folded());
         let rules = self.rules;
         let record = self.change.touched.entry(name);
-        record.or_insert_with_key(|name| Record::new(id, name.clone(), rules.rule_for(name), folded))
+        record
+            .or_insert_with_key(|name| Record::new(id, name.clone(), rules.rule_for(name), folded))
     }
 
     fn folded(&self) -> u64 {
@@ -298,7 +302,10 @@ impl Change {
             });
         }
         for (name, record) in self.touched {
-            let before = catalogue.channels.get(&name).map_or(0, |before| before.gone_through);
+            let before = catalogue
+                .channels
+                .get(&name)
+                .map_or(0, |before| before.gone_through);
             if record.gone_through > before {
                 gone.push(Gone {
                     channel: record.id,
@@ -331,7 +338,10 @@ impl Change {
         catalogue: &Catalogue,
         rules: &Rules,
     ) -> bool {
-        let new = wanted.iter().filter(|name| !self.has(name, catalogue)).count();
+        let new = wanted
+            .iter()
+            .filter(|name| !self.has(name, catalogue))
+            .count();
         new == 0 || self.count(catalogue) + new <= rules.max_channels
     }
 

@@ -13,6 +13,9 @@ use crate::journal::{AppendError, Draft, IdempotencyKey, Receipt};
 /// How many keys are forgotten in one transaction.
 const STEP: u64 = 1_000;
 
+/// The receipts of the first use of a key, if there was one.
+pub(super) type Recalled = Result<Option<Arc<[Receipt]>>, AppendError>;
+
 /// What a key was used for.
 struct Use {
     digest: Vec<u8>,
@@ -23,11 +26,7 @@ struct Use {
 
 impl Group<'_> {
     /// The receipts of the first use of `key`, if it was used for the same events, which are `drafts`.
-    pub(super) fn recall(
-        &self,
-        key: &IdempotencyKey,
-        drafts: &[Draft],
-    ) -> Result<Result<Option<Arc<[Receipt]>>, AppendError>, Fault> {
+    pub(super) fn recall(&self, key: &IdempotencyKey, drafts: &[Draft]) -> Result<Recalled, Fault> {
         let Some(first) = self.first_use(key)? else {
             return Ok(Ok(None));
         };
@@ -41,11 +40,14 @@ impl Group<'_> {
         let Some(epoch) = self.epoch(first.life) else {
             return Ok(Ok(None));
         };
-        let receipts = drafts.iter().zip(first.first..).map(|(draft, seq)| Receipt {
-            id: Id { epoch, seq },
-            channel: draft.channel.clone(),
-            time: first.time,
-        });
+        let receipts = drafts
+            .iter()
+            .zip(first.first..)
+            .map(|(draft, seq)| Receipt {
+                id: Id { epoch, seq },
+                channel: draft.channel.clone(),
+                time: first.time,
+            });
         Ok(Ok(Some(receipts.collect())))
     }
 

@@ -35,7 +35,7 @@ use self::checkpoints::Checkpoints;
 use self::error::Fault;
 use self::group::Standing;
 use self::readers::Readers;
-use self::scan::{Found, Search};
+use self::scan::Search;
 use self::shared::Shared;
 use self::store::{Durability, Store};
 use self::sweep::Sweeper;
@@ -94,7 +94,11 @@ impl DiskJournal {
         let lock = directory.lock()?;
         let file = directory.database();
         if let Some(log) = unusable(&file, directory.set_lone_log_aside())? {
-            log::warn!("{} has no database; it was kept as {}", file.display(), log.display());
+            log::warn!(
+                "{} has no database; it was kept as {}",
+                file.display(),
+                log.display()
+            );
         }
         let mut store = Store::open(&file)?;
         unusable(&file, directory.sync())?;
@@ -139,13 +143,13 @@ impl DiskJournal {
 
     fn search(
         &self,
-        search: Option<&Search<'_>>,
+        search: &Search<'_>,
         selection: &Selection,
         place: u64,
     ) -> Result<Excerpt, Fault> {
-        let found = match search {
-            Some(search) => self.readers.look(|connection| search.run(connection))?,
-            None => Found::nothing(&self.shared.catalogue()),
+        let found = match search.is_vain() {
+            true => search.nothing(),
+            false => self.readers.look(|connection| search.run(connection))?,
         };
         found.excerpt(&self.shared.catalogue(), selection, place)
     }
@@ -157,12 +161,7 @@ impl DiskJournal {
     }
 
     /// Lets each channel begin `count` events back, and finds the place before all of these.
-    fn start_back(
-        &self,
-        selection: &mut Selection,
-        count: u64,
-        head: u64,
-    ) -> Result<u64, Fault> {
+    fn start_back(&self, selection: &mut Selection, count: u64, head: u64) -> Result<u64, Fault> {
         let records = self.records_for(selection);
         let now = unix_millis();
         let find = |record: &Record| {
@@ -283,7 +282,7 @@ impl Journal for DiskJournal {
     fn read(&self, selection: &Selection, place: u64, limit: Limit) -> Result<Page, StoreError> {
         let now = unix_millis();
         let search = Search::forwards(&self.shared, selection, place, limit, now);
-        let excerpt = self.search(search.as_ref(), selection, place);
+        let excerpt = self.search(&search, selection, place);
         let excerpt = excerpt.map_err(|fault| self.unread(&fault))?;
         Ok(excerpt.page(selection, place, limit, now))
     }
@@ -296,7 +295,7 @@ impl Journal for DiskJournal {
     ) -> Result<Page, StoreError> {
         let now = unix_millis();
         let search = Search::backwards(&self.shared, selection, place, limit, now);
-        let excerpt = self.search(search.as_ref(), selection, u64::MAX);
+        let excerpt = self.search(&search, selection, u64::MAX);
         let excerpt = excerpt.map_err(|fault| self.unread(&fault))?;
         Ok(excerpt.page_back(selection, place, limit, now))
     }

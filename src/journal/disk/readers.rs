@@ -50,12 +50,15 @@ impl Readers {
             connection: Some(connection),
             readers: self,
         };
-        let outcome = lent.connection.as_ref().map_or(Err(Fault::Busy), |connection| {
-            let snapshot = connection.unchecked_transaction()?;
-            let seen = read(&snapshot)?;
-            snapshot.commit()?;
-            Ok(seen)
-        });
+        let outcome = lent
+            .connection
+            .as_ref()
+            .map_or(Err(Fault::Busy), |connection| {
+                let snapshot = connection.unchecked_transaction()?;
+                let seen = read(&snapshot)?;
+                snapshot.commit()?;
+                Ok(seen)
+            });
         if outcome.is_err() {
             lent.renew();
         }

@@ -60,9 +60,12 @@ impl Group<'_> {
             }
             let (id, after, events) = (record.id, record.gone_through, record.events);
             let excess = events.saturating_sub(record.most_events());
-            let oldest = oldest_of_channel(self.connection, id, after, excess.clamp(STEP, 16 * STEP))?;
+            let oldest =
+                oldest_of_channel(self.connection, id, after, excess.clamp(STEP, 16 * STEP))?;
             if oldest.is_empty() && events > 0 {
-                return Err(Fault::Damage(format!("{events} events of channel '{name}' are not there")));
+                return Err(Fault::Damage(format!(
+                    "{events} events of channel '{name}' are not there"
+                )));
             }
             let Some(record) = self.known(name) else {
                 return Ok(());
@@ -116,7 +119,9 @@ impl Group<'_> {
 
     fn remove_outlived(&mut self, kept: &Kept) -> Result<(), Fault> {
         let sql = "DELETE FROM events WHERE seq = ?1";
-        self.connection.prepare_cached(sql)?.execute([signed(kept.seq)])?;
+        self.connection
+            .prepare_cached(sql)?
+            .execute([signed(kept.seq)])?;
         let name = self.name_of(kept.channel);
         if let Some(record) = name.and_then(|name| self.known(&name))
             && kept.seq > record.gone_through
@@ -137,7 +142,9 @@ impl Record {
     /// Counts an event that came.
     pub(super) fn gain(&mut self, event: &Event, weight: u64) {
         if self.events == 0 {
-            self.due = self.max_age().map_or(u64::MAX, |age| event.time.saturating_add(age));
+            self.due = self
+                .max_age()
+                .map_or(u64::MAX, |age| event.time.saturating_add(age));
         }
         self.events = self.events.saturating_add(1);
         self.bytes = self.bytes.saturating_add(weight);

@@ -92,7 +92,10 @@ impl<'a> EventRow<'a> {
         };
         match row.get::<_, u32>(9)? == event.crc() {
             true => Ok(event),
-            false => Err(Fault::Damage(format!("event {} is not what was written", event.seq))),
+            false => Err(Fault::Damage(format!(
+                "event {} is not what was written",
+                event.seq
+            ))),
         }
     }
 
@@ -154,7 +157,8 @@ pub(super) struct ChannelRow {
 impl ChannelRow {
     /// Adds or replaces it.
     pub(super) fn put(&self, connection: &Connection) -> Result<(), Fault> {
-        let sql = "INSERT OR REPLACE INTO channels VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        let sql =
+            "INSERT OR REPLACE INTO channels VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
         connection.prepare_cached(sql)?.execute(params![
             self.id,
             self.name.as_ref().map(ChannelName::as_str),
@@ -190,7 +194,11 @@ impl ChannelRow {
 
     fn read(row: &Row<'_>) -> Result<Self, Fault> {
         let id = row.get(0)?;
-        let unknown = || Fault::Damage(format!("the record of channel {id} is not what was written"));
+        let unknown = || {
+            Fault::Damage(format!(
+                "the record of channel {id} is not what was written"
+            ))
+        };
         let name = row.get_ref(1)?.as_str_or_null().map_err(damaged)?;
         let channel = ChannelRow {
             id,
@@ -282,7 +290,10 @@ impl Life {
         };
         match row.get::<_, u32>(4)? == life.crc() {
             true => Ok(life),
-            false => Err(Fault::Damage(format!("life {} is not what was written", life.number))),
+            false => Err(Fault::Damage(format!(
+                "life {} is not what was written",
+                life.number
+            ))),
         }
     }
 
@@ -306,14 +317,18 @@ pub(super) fn folded(connection: &Connection) -> Result<u64, Fault> {
     let folded = unsigned(row, 0)?;
     match row.get::<_, u32>(1)? == crc_of(folded) {
         true => Ok(folded),
-        false => Err(Fault::Damage("the mark of all channels is not what was written".into())),
+        false => Err(Fault::Damage(
+            "the mark of all channels is not what was written".into(),
+        )),
     }
 }
 
 /// Sets that mark.
 pub(super) fn put_folded(connection: &Connection, folded: u64) -> Result<(), Fault> {
     let sql = "INSERT OR REPLACE INTO whole VALUES (1, ?1, ?2)";
-    connection.prepare_cached(sql)?.execute(params![signed(folded), crc_of(folded)])?;
+    connection
+        .prepare_cached(sql)?
+        .execute(params![signed(folded), crc_of(folded)])?;
     Ok(())
 }
 

@@ -59,14 +59,14 @@ struct FoundRow {
 }
 
 impl<'a> Search<'a> {
-    /// Looks for what came after `place`; `None` when nothing did.
+    /// Looks for what came after `place`, up to now.
     pub(super) fn forwards(
         shared: &'a Shared,
         selection: &'a Selection,
         place: u64,
         limit: Limit,
         now: u64,
-    ) -> Option<Self> {
+    ) -> Self {
         let catalogue = shared.catalogue();
         let range = Range {
             after: place,
@@ -74,26 +74,25 @@ impl<'a> Search<'a> {
             is_backwards: false,
         };
         let targets = Targets::of(selection, &catalogue, place);
-        let nothing = range.through <= place || targets.is_nothing();
         drop(catalogue);
-        (!nothing).then_some(Search {
+        Search {
             shared,
             selection,
             limit,
             now,
             range,
             targets,
-        })
+        }
     }
 
-    /// Looks for what was before `place`; `None` when nothing was.
+    /// Looks for what was before `place`.
     pub(super) fn backwards(
         shared: &'a Shared,
         selection: &'a Selection,
         place: u64,
         limit: Limit,
         now: u64,
-    ) -> Option<Self> {
+    ) -> Self {
         let catalogue = shared.catalogue();
         let range = Range {
             after: 0,
@@ -101,16 +100,26 @@ impl<'a> Search<'a> {
             is_backwards: true,
         };
         let targets = Targets::of(selection, &catalogue, 0);
-        let nothing = range.through == 0 || targets.is_nothing();
         drop(catalogue);
-        (!nothing).then_some(Search {
+        Search {
             shared,
             selection,
             limit,
             now,
             range,
             targets,
-        })
+        }
+    }
+
+    /// Whether there is nothing to be found, wherever one looks.
+    pub(super) fn is_vain(&self) -> bool {
+        let no_target = matches!(&self.targets, Targets::Channels(channels) if channels.is_empty());
+        no_target || self.range.through <= self.range.after
+    }
+
+    /// What is found without a look.
+    pub(super) fn nothing(&self) -> Found {
+        Taker::new(self).found()
     }
 
     /// Looks.
@@ -135,7 +144,8 @@ impl<'a> Search<'a> {
             "SELECT {EVENT_COLUMNS} FROM events WHERE channel = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq {order}"
         );
         let mut statement = connection.prepare_cached(&sql)?;
-        let mut rows = statement.query(params![channel, signed(after), signed(self.range.through)])?;
+        let mut rows =
+            statement.query(params![channel, signed(after), signed(self.range.through)])?;
         let mut taker = Taker::new(self);
         while let Some(row) = rows.next()? {
             if !taker.take(row)? {
@@ -226,10 +236,6 @@ impl Targets {
             Some((record.id, begins.max(record.gone_through)))
         };
         Targets::Channels(names.iter().filter_map(target).collect())
-    }
-
-    fn is_nothing(&self) -> bool {
-        matches!(self, Targets::Channels(channels) if channels.is_empty())
     }
 }
 
@@ -370,20 +376,6 @@ impl<'a> Taker<'a> {
 }
 
 impl Found {
-    /// Nothing, up to the newest event.
-    pub(super) fn nothing(catalogue: &Catalogue) -> Self {
-        Found {
-            rows: Vec::new(),
-            through: catalogue.head,
-            rest: false,
-            range: Range {
-                after: 0,
-                through: catalogue.head,
-                is_backwards: false,
-            },
-        }
-    }
-
     /// What of it is there now that the marks of `catalogue` count, which are newer than what was found, so that
     /// nothing is missing that is not told.
     ///

@@ -94,7 +94,8 @@ impl Store {
         work: impl FnOnce(&Connection) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         if durability != self.durability {
-            self.connection.pragma_update(None, "synchronous", durability.level())?;
+            self.connection
+                .pragma_update(None, "synchronous", durability.level())?;
             self.durability = durability;
         }
         let behavior = TransactionBehavior::Immediate;

@@ -153,8 +153,10 @@ impl Writer {
 
     /// Commits orders together, delivers their events and answers them.
     fn serve(&mut self, orders: Vec<Order>) {
-        let (work, askers): (Vec<_>, Vec<_>) =
-            orders.into_iter().map(|order| (order.work, order.answer)).unzip();
+        let (work, askers): (Vec<_>, Vec<_>) = orders
+            .into_iter()
+            .map(|order| (order.work, order.answer))
+            .unzip();
         let durability = self.desk.durability(&work);
         match self.desk.commit(work, durability) {
             Ok(committed) => {
@@ -196,7 +198,8 @@ impl Writer {
         self.desk.sweeper.add(gone);
         self.desk.shared.commits.fetch_add(1, Ordering::Relaxed);
         if let (Sync::Interval(interval), Durability::Written) = (self.desk.sync, durability) {
-            self.sync_by.get_or_insert_with(|| Instant::now() + interval);
+            self.sync_by
+                .get_or_insert_with(|| Instant::now() + interval);
         }
         if !events.is_empty() {
             self.sink.announce();
@@ -233,7 +236,10 @@ impl Writer {
 
     /// The end of the life: all of it on the disk, and in the database alone.
     fn end(&mut self) {
-        let ended = self.desk.sync_log().and_then(|()| self.desk.store.empty_log());
+        let ended = self
+            .desk
+            .sync_log()
+            .and_then(|()| self.desk.store.empty_log());
         match ended {
             Ok(_) => self.sync_by = None,
             Err(fault) => drop(self.fail(&fault)),
@@ -265,7 +271,12 @@ impl Writer {
         if count == 0 {
             return;
         }
-        let all = self.desk.shared.crowded_out.fetch_add(count, Ordering::Relaxed) + count;
+        let all = self
+            .desk
+            .shared
+            .crowded_out
+            .fetch_add(count, Ordering::Relaxed)
+            + count;
         if self.reminded.is_none_or(|last| last.elapsed() > REMINDER) {
             self.reminded = Some(Instant::now());
             log::warn!(
@@ -310,7 +321,9 @@ impl Desk {
         let committed = store.transact(durability, |connection| {
             let mut group = Group::begin(connection, shared, rules, *standing, unix_millis());
             let by_age = clock.may_age();
-            let answers = work.into_iter().map(|work| work.be_done(&mut group, by_age, &mut ended));
+            let answers = work
+                .into_iter()
+                .map(|work| work.be_done(&mut group, by_age, &mut ended));
             let answers = answers.collect::<Result<_, Fault>>()?;
             group.trim(by_age)?;
             // Twice as many rows go as came, so that they do not pile up.
@@ -342,7 +355,8 @@ impl Desk {
     /// Waits until everything that was committed is on the disk: the log is synced with the next commit.
     fn sync_log(&mut self) -> Result<(), Fault> {
         let life = self.shared.catalogue().life();
-        self.store.transact(Durability::Synced, |connection| life.put(connection))
+        self.store
+            .transact(Durability::Synced, |connection| life.put(connection))
     }
 
     /// Notices that somebody took the file away: what is written into it then is gone with the process.
@@ -359,7 +373,11 @@ impl Work {
     fn size(&self) -> (usize, usize) {
         match self {
             Work::Append(batch) => {
-                let bytes = batch.drafts.iter().map(|draft| draft.data.bytes().len()).sum();
+                let bytes = batch
+                    .drafts
+                    .iter()
+                    .map(|draft| draft.data.bytes().len())
+                    .sum();
                 (batch.drafts.len(), bytes)
             }
             _ => (0, 0),
@@ -370,7 +388,11 @@ impl Work {
     fn is_owed(&self) -> bool {
         match self {
             Work::Append(batch) => {
-                batch.key.is_some() || batch.drafts.iter().any(|draft| draft.ttl != Some(Duration::ZERO))
+                batch.key.is_some()
+                    || batch
+                        .drafts
+                        .iter()
+                        .any(|draft| draft.ttl != Some(Duration::ZERO))
             }
             Work::Forget(_) => true,
             Work::Retain | Work::Close => false,

@@ -22,7 +22,7 @@ impl State {
         let mut events = Vec::new();
         for name in &names {
             let begin = selection.begins_after(name).unwrap_or(0).max(place);
-            let record = self.channels.get(*name);
+            let record = self.channels.get(name);
             events.extend(
                 record
                     .into_iter()

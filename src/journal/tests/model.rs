@@ -306,7 +306,8 @@ impl Run {
             }
             let again = self.fixture.read_within(&reader.beginning, limit);
             assert_eq!(again.loss, None, "a loss is told once");
-            assert_eq!(seqs(&again.events), seqs(&page.events));
+            // Rows that are gone may be examined, and taken away meanwhile.
+            assert!(seqs(&again.events).starts_with(&seqs(&page.events)));
         }
         reader.beginning.place = page.cursor;
         reader.beginning.selection.settle(page.cursor);
