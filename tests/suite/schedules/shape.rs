@@ -105,9 +105,10 @@ impl Shape {
         self.rule_for(channel).max_events > 0
     }
 
-    /// Whether everything that a schedule publishes stays in the tail.
-    pub fn has_ample_tail(&self) -> bool {
-        self.tail_bytes == AMPLE && self.tail_events == 10_000
+    /// Whether whoever listens is given what is never stored: everything stays in the tail, and nobody's
+    /// socket is full.
+    pub fn spares_the_live(&self) -> bool {
+        self.tail_bytes == AMPLE && self.tail_events == 10_000 && !self.is_large
     }
 
     /// Whether there may be fewer channels than there are: then a publish may be refused, and a loss in a

@@ -231,7 +231,7 @@ impl View {
     }
 
     fn has_all_that_is_live(&self, event: &Known, model: &Model) -> bool {
-        self.is_stream && event.seq > self.head && model.shape.has_ample_tail()
+        self.is_stream && event.seq > self.head && model.shape.spares_the_live()
     }
 
     /// Something came, so it has been looked after.
