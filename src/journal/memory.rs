@@ -131,6 +131,7 @@ impl Journal for MemoryJournal {
             .into_iter()
             .map(|draft| state.keep(draft, self.epoch, now, &self.rules))
             .collect();
+        state.trim(&events, now, &self.rules);
         self.sink.committed(&events);
         let receipts: Arc<[Receipt]> = events.iter().map(|event| receipt(event)).collect();
         if let Some(key) = batch.key {
@@ -347,11 +348,21 @@ impl State {
             record.events.push_back(event.clone());
             record.bytes += event.weight();
             self.log.push(event.clone());
-            record.trim(&mut self.log, now);
         }
-        self.overview.note(record);
-        self.trim_whole(rules.max_bytes, now);
         event
+    }
+
+    /// Keeps the channels of a batch within their own rules, then everything within its bound.
+    fn trim(&mut self, batch: &[Arc<Event>], now: u64, rules: &Rules) {
+        for run in batch.chunk_by(|one, next| Arc::ptr_eq(&one.channel, &next.channel)) {
+            if let Some(event) = run.first()
+                && let Some(record) = self.channels.get_mut(event.channel.name())
+            {
+                record.trim(&mut self.log, now);
+                self.overview.note(record);
+            }
+        }
+        self.trim_whole(rules.max_bytes, now);
     }
 
     /// Keeps everything together within `max_bytes`.

@@ -27,6 +27,9 @@ use crate::refusal::{Kind, Refusal};
 ///
 /// **Snapshots.** What one call returns (events, gap and cursor) was true at one moment.
 ///
+/// **Retention.** Acts once a batch: all of it is kept, then each of its channels is brought within its own
+/// rule, then everything within `journal.max_bytes`, the oldest first.
+///
 /// **Losses.** Before an event that is still owed goes, its channel's mark
 /// ([`Channel::lose`](crate::hub::channel::Channel::lose)) is raised over it. An event that outlived its
 /// own time to live is not owed. When a channel's record goes, its mark is folded into one for all

@@ -62,6 +62,7 @@ macro_rules! journal_cases {
                 by_bytes_of_the_channel
                 by_age
                 by_bytes_of_the_whole
+                what_a_batch_itself_makes_room_for_pushes_nothing_out
                 an_event_too_large_to_be_kept_is_lost
                 the_first_rule_whose_pattern_matches_counts
                 another_channel_has_lost_nothing
