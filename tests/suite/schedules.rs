@@ -20,7 +20,7 @@ mod shape;
 mod view;
 
 /// How many schedules are run where `FOURCAST_SCHEDULES` does not say.
-const SCHEDULES: u64 = 150;
+const SCHEDULES: u64 = 100;
 
 const MEMORY: Kind = Kind {
     set: |config, _| config.journal.kind = JournalKind::Memory,

@@ -132,7 +132,11 @@ impl Model {
                     _ => Fate::Kept,
                 },
             });
-            self.retain(draft.channel);
+        }
+        // Once a batch: each channel within its own rule, then everything within its bound.
+        drafts.iter().for_each(|draft| self.retain(draft.channel));
+        while self.weight(|_| true) > self.shape.journal_bytes {
+            self.lose_oldest(|_| true);
         }
     }
 
@@ -141,9 +145,6 @@ impl Model {
         let (max_events, max_bytes) = (rule.max_events, rule.max_bytes);
         while self.count(channel) > max_events || self.weight(|of| of == channel) > max_bytes {
             self.lose_oldest(|of| of == channel);
-        }
-        while self.weight(|_| true) > self.shape.journal_bytes {
-            self.lose_oldest(|_| true);
         }
     }
 
@@ -186,11 +187,6 @@ impl Model {
     /// The event with this id.
     pub fn event(&self, id: &str) -> Option<&Known> {
         self.events.iter().find(|event| event.id == id)
-    }
-
-    /// The event with this index.
-    pub fn nth(&self, index: usize) -> Option<&Known> {
-        self.events.get(index)
     }
 
     /// What was published after a place.

@@ -60,7 +60,7 @@ impl Publication {
         }
     }
 
-    /// A door that it fits through; `among` those where its key is known, if it is.
+    /// A door that it fits through, and where its key means the same as at `known`.
     pub fn door(&self, random: &mut Random, known: Option<Door>) -> Door {
         let one_channel = self.drafts.windows(2).all(|d| d[0].channel == d[1].channel);
         let fits = |door: &Door| match door {

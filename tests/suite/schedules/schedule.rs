@@ -274,8 +274,8 @@ impl Schedule {
                 Start::After(self.clients[number % self.clients.len()].cursor.clone())
             }
             _ => {
-                let index = number % (self.model.after(0).len() + 1);
-                let event = self.model.nth(index);
+                let all = self.model.after(0);
+                let event = all.get(number % (all.len() + 1));
                 event.map_or(Start::Earliest, |event| Start::After(event.id.clone()))
             }
         }

@@ -119,7 +119,7 @@ impl View {
         kept.map(|event| event.seq).collect()
     }
 
-    /// Whether nothing but an event can come first.
+    /// Whether a gap must come first.
     pub fn begins_with_gap(&self) -> bool {
         self.foreign.is_some()
     }
