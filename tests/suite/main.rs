@@ -12,6 +12,7 @@ mod ndjson;
 mod sse;
 mod websocket;
 
+mod schedules;
 mod slow;
 
 mod bench;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use fourcast::config::{Config, JournalKind, Retention};
 use fourcast::event::Data;
-use fourcast::{Draft, Leaving, Server};
+use fourcast::{Draft, Leaving, Refusal, Server};
 
 use super::http::{Response, request};
 use super::listener::{Listener, Way};
@@ -125,11 +125,14 @@ impl Fixture {
     /// Publishes from within the program that embeds the server; the id.
     pub fn publish_embedded(&self, channel: &str, text: &str) -> String {
         let channel = channel.parse().expect("a channel");
-        let receipt = self
-            .server
-            .publish(Draft::new(channel, Data::Text(text.into())))
-            .expect("a receipt");
-        receipt.id.to_string()
+        let draft = Draft::new(channel, Data::Text(text.into()));
+        self.try_publish_embedded(draft).expect("a receipt")
+    }
+
+    /// The same with any draft, which may be refused.
+    pub fn try_publish_embedded(&self, draft: Draft) -> Result<String, Refusal> {
+        let receipt = self.server.publish(draft)?;
+        Ok(receipt.id.to_string())
     }
 
     /// Forgets a channel.
