@@ -36,6 +36,8 @@ pub(super) struct Record {
     pub(super) channel: Arc<Channel>,
     pub(super) rule: Arc<Retention>,
     pub(super) lost_through: u64,
+    pub(super) lost_to_delete: u64,
+    /// Up to here nothing is to be delivered any more. Forgotten with the life, since only what is on its way minds it.
     pub(super) deleted_through: u64,
     /// Up to here everything is gone, though its rows may still be there.
     pub(super) gone_through: u64,
@@ -176,7 +178,8 @@ impl Opened {
             id: row.id,
             channel: Arc::new(Channel::new(name)),
             lost_through: row.lost_through,
-            deleted_through: row.deleted_through,
+            lost_to_delete: row.lost_to_delete,
+            deleted_through: 0,
             gone_through: row.gone_through,
             folded: row.folded,
             last_seq: row.last_seq,
@@ -198,6 +201,7 @@ impl Record {
             channel: Arc::new(Channel::new(name)),
             rule,
             lost_through: 0,
+            lost_to_delete: 0,
             deleted_through: 0,
             gone_through: 0,
             folded,
@@ -214,7 +218,7 @@ impl Record {
             id: self.id,
             name: Some(self.channel.name().clone()),
             lost_through: self.lost_through,
-            deleted_through: self.deleted_through,
+            lost_to_delete: self.lost_to_delete,
             gone_through: self.gone_through,
             folded: self.folded,
             last_seq: self.last_seq,
@@ -235,6 +239,7 @@ impl Record {
     /// Raises the marks that everyone sees to those that were committed.
     fn show(&self) {
         self.channel.delete(self.deleted_through);
+        self.channel.lose(self.lost_to_delete, LossReason::Deleted);
         self.channel.lose(self.lost_through, LossReason::Retention);
     }
 }

@@ -133,6 +133,7 @@ impl<'a> Group<'a> {
         if let Some(record) = self.known(name) {
             record.gone_through = head;
             record.lost_through = record.lost_through.max(last_owed);
+            record.lost_to_delete = record.lost_to_delete.max(last_owed);
         }
         Ok(true)
     }

@@ -146,7 +146,7 @@ pub(super) struct ChannelRow {
     /// `None`: it was let go of, and its events still have to go.
     pub(super) name: Option<ChannelName>,
     pub(super) lost_through: u64,
-    pub(super) deleted_through: u64,
+    pub(super) lost_to_delete: u64,
     pub(super) gone_through: u64,
     pub(super) folded: u64,
     pub(super) last_seq: u64,
@@ -163,7 +163,7 @@ impl ChannelRow {
             self.id,
             self.name.as_ref().map(ChannelName::as_str),
             signed(self.lost_through),
-            signed(self.deleted_through),
+            signed(self.lost_to_delete),
             signed(self.gone_through),
             signed(self.folded),
             signed(self.last_seq),
@@ -204,7 +204,7 @@ impl ChannelRow {
             id,
             name: name.map(str::parse).transpose().map_err(|_| unknown())?,
             lost_through: unsigned(row, 2)?,
-            deleted_through: unsigned(row, 3)?,
+            lost_to_delete: unsigned(row, 3)?,
             gone_through: unsigned(row, 4)?,
             folded: unsigned(row, 5)?,
             last_seq: unsigned(row, 6)?,
@@ -223,7 +223,7 @@ impl ChannelRow {
         seal.text(self.name.as_ref().map(ChannelName::as_str));
         let numbers = [
             self.lost_through,
-            self.deleted_through,
+            self.lost_to_delete,
             self.gone_through,
             self.folded,
             self.last_seq,

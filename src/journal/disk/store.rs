@@ -24,7 +24,8 @@ const READER_CACHE: i32 = -2 * 1024;
 ///
 /// - `lives`: each opening for writing; `last_seq` and `last_time` are those of its newest event.
 /// - `channels`: what is known of each; `name` is null when it was let go of and its events still have to go.
-///   Events up to `gone_through` are gone, whether their rows are still there or not.
+///   Up to `lost_through` events were lost, up to `lost_to_delete` by DELETE; up to `gone_through` all are gone, whether
+///   their rows are still there or not.
 /// - `events`: `previous` is the event before it in its channel that was owed without an end.
 /// - `keys`: idempotency keys, oldest first, each with the numbers of what was published under it.
 /// - `whole`: what there is one of.
@@ -34,7 +35,7 @@ CREATE TABLE lives (
     crc INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE channels (
-    id INTEGER PRIMARY KEY, name TEXT, lost_through INTEGER NOT NULL, deleted_through INTEGER NOT NULL,
+    id INTEGER PRIMARY KEY, name TEXT, lost_through INTEGER NOT NULL, lost_to_delete INTEGER NOT NULL,
     gone_through INTEGER NOT NULL, folded INTEGER NOT NULL, last_seq INTEGER NOT NULL, events INTEGER NOT NULL,
     bytes INTEGER NOT NULL, crc INTEGER NOT NULL
 ) STRICT;
