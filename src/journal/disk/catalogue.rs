@@ -8,6 +8,7 @@ use rusqlite::Connection;
 
 use super::error::Fault;
 use super::rows::{self, ChannelRow, Life, unsigned};
+use super::shared::Shared;
 use crate::config::Retention;
 use crate::event::{Cursor, Epoch};
 use crate::hub::channel::{Channel, ChannelName, LossReason};
@@ -74,11 +75,16 @@ pub(super) struct Gone {
 }
 
 impl Catalogue {
-    /// Reads what is known: of channels and lives all, of events the newest.
+    /// Reads what is known: of channels and lives all, of events the newest. Channels that are there `before` stay the
+    /// same, since events that are on their way share them.
     ///
     /// # Errors
     /// When it cannot be read, or one thing that it says contradicts another.
-    pub(super) fn read(connection: &Connection, rules: &Rules) -> Result<Opened, Fault> {
+    pub(super) fn read(
+        connection: &Connection,
+        rules: &Rules,
+        before: Option<&Shared>,
+    ) -> Result<Opened, Fault> {
         let lives = Lives(Life::all(connection)?);
         let newest = newest_event(connection)?;
         let (head, last_time) = lives
@@ -105,7 +111,7 @@ impl Catalogue {
             .channels
             .set_folded(rows::folded(connection)?);
         for row in ChannelRow::all(connection)? {
-            opened.take(row, rules)?;
+            opened.take(row, rules, before)?;
         }
         Ok(opened)
     }
@@ -159,7 +165,12 @@ impl Catalogue {
 }
 
 impl Opened {
-    fn take(&mut self, row: ChannelRow, rules: &Rules) -> Result<(), Fault> {
+    fn take(
+        &mut self,
+        row: ChannelRow,
+        rules: &Rules,
+        before: Option<&Shared>,
+    ) -> Result<(), Fault> {
         if row.gone_through > 0 {
             self.gone.push(Gone {
                 channel: row.id,
@@ -174,9 +185,16 @@ impl Opened {
             return Err(Fault::Damage(format!("channel '{name}' has two records")));
         }
         let rule = rules.rule_for(&name);
+        let same = before.and_then(|before| {
+            let catalogue = before.catalogue();
+            catalogue
+                .channels
+                .get(&name)
+                .map(|record| record.channel.clone())
+        });
         self.catalogue.take(Record {
             id: row.id,
-            channel: Arc::new(Channel::new(name)),
+            channel: same.unwrap_or_else(|| Arc::new(Channel::new(name))),
             lost_through: row.lost_through,
             lost_to_delete: row.lost_to_delete,
             deleted_through: 0,
@@ -259,6 +277,11 @@ impl Recorded for Record {
 }
 
 impl Lives {
+    /// All of them, oldest first.
+    pub(super) fn all(&self) -> &[Life] {
+        &self.0
+    }
+
     /// The one that lasts, or the last that ended.
     fn newest(&self) -> Option<&Life> {
         self.0.last()

@@ -178,7 +178,8 @@ impl View {
             return;
         }
         let took = |thief: Thief| {
-            let is_taken = |event: &Known| matches!(event.fate, Fate::Lost { to, .. } if to == thief);
+            let is_taken =
+                |event: &Known| matches!(event.fate, Fate::Lost { to, .. } if to == thief);
             self.losses(model).any(is_taken)
         };
         let fits = match gap.reason.as_str() {
