@@ -14,6 +14,8 @@ mod websocket;
 
 mod slow;
 
+mod durable;
+
 mod bench;
 mod client;
 mod hardening;
