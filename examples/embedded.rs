@@ -1,6 +1,7 @@
 //! A server inside a program, which publishes from its own code without HTTP.
 //!
-//! `cargo run --example embedded [SECONDS]`; then, as it says, `curl -N` for what it publishes.
+//! `cargo run --example embedded [SECONDS]`; then, as it says, `curl -N` for what it publishes. Its events are kept
+//! on disk, which is the default: in `fourcast-data` of the working directory.
 
 use std::error::Error;
 use std::time::{Duration, Instant};

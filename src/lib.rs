@@ -41,6 +41,7 @@
 //! use fourcast::{Config, Data, Draft, Leaving, Server};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // Events are kept on disk, in ./fourcast-data, unless journal.kind says otherwise.
 //!     let server = Server::start(Config::default())?;
 //!     println!("listening on {}", server.address());
 //!     server.publish(Draft::new("chat".parse()?, Data::json(r#"{"text":"hello"}"#)?))?;

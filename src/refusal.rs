@@ -98,10 +98,14 @@ refusals! {
     Leaving = 503 1001 "leaving" "Server is stopping" Later;
     /// The server is restarting.
     Restarting = 503 1012 "restarting" "Server is restarting" Later;
+    /// The journal cannot be read or written at the moment.
+    JournalUnavailable = 503 1013 "journal_unavailable" "Journal unavailable" Later;
     /// The version of HTTP is not 1.0 or 1.1.
     VersionNotSupported = 505 1002 "version_not_supported" "HTTP version not supported" Never;
     /// The journal has no room for another channel.
     TooManyChannels = 507 1013 "too_many_channels" "Too many channels" Later;
+    /// The journal's disk, or what it may use of it, is full.
+    JournalFull = 507 1013 "journal_full" "Journal is full" Later;
     /// A WebSocket peer that broke the framing (RFC 6455, section 5).
     ProtocolError = 400 1002 "protocol_error" "WebSocket protocol error" Never;
     /// A text message that is not UTF-8 (RFC 6455, section 8.1).

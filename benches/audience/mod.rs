@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use fourcast::config::JournalKind;
 use fourcast::server::budget::Budget;
 use fourcast::{Config, Data, Draft, Server};
 
@@ -60,12 +61,14 @@ pub fn affordable(sizes: &[usize]) -> Vec<usize> {
     fit
 }
 
-/// A server with its defaults, but for a port that the system chooses and a heart that does not beat meanwhile.
+/// A server with its defaults, but for a port that the system chooses, a heart that does not beat meanwhile, and a
+/// journal that no disk slows down.
 pub fn server() -> Server {
     let mut config = Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         ..Config::default()
     };
+    config.journal.kind = JournalKind::Memory;
     config.heartbeat.interval = Duration::from_secs(3600);
     Server::start(config).expect("a server")
 }

@@ -1,9 +1,9 @@
-//! The option that names the configuration, for every command that reads one.
+//! The option that names the configuration, for every command that reads one, and what is said of what it had.
 
 use std::path::PathBuf;
 
 use super::Failure;
-use crate::config::{Config, Loaded};
+use crate::config::{Config, Journal, JournalKind, Loaded, Sync};
 
 /// Which configuration counts.
 #[derive(Debug, clap::Args)]
@@ -31,5 +31,65 @@ pub(super) fn describe_source(loaded: &Loaded) -> String {
             .unwrap_or_else(|_| path.clone())
             .display()
             .to_string(),
+    }
+}
+
+/// Where events are kept, and what a publisher's answer is worth there.
+pub(super) fn describe_journal(journal: &Journal) -> String {
+    let path = journal.path.display();
+    match (journal.kind, journal.sync) {
+        (JournalKind::Memory, _) => "in memory, gone when this process ends".to_owned(),
+        (JournalKind::Disk, Sync::Always) => {
+            format!("{path}, on disk before a publisher is answered")
+        }
+        (JournalKind::Disk, Sync::Interval(length)) => {
+            let length = humantime::format_duration(length);
+            format!("{path}, on disk within {length} of a publisher's answer")
+        }
+        (JournalKind::Disk, Sync::Never) => {
+            format!("{path}, on disk when the system writes it")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_journal_is_told_with_its_place_and_what_an_answer_is_worth() {
+        let interval = Sync::Interval(Duration::from_millis(1_500));
+        for (kind, sync, told) in [
+            (
+                JournalKind::Disk,
+                Sync::Always,
+                "/srv/events, on disk before a publisher is answered",
+            ),
+            (
+                JournalKind::Disk,
+                interval,
+                "/srv/events, on disk within 1s 500ms of a publisher's answer",
+            ),
+            (
+                JournalKind::Disk,
+                Sync::Never,
+                "/srv/events, on disk when the system writes it",
+            ),
+            (
+                JournalKind::Memory,
+                Sync::Always,
+                "in memory, gone when this process ends",
+            ),
+        ] {
+            let journal = Journal {
+                kind,
+                sync,
+                path: PathBuf::from("/srv/events"),
+                ..Journal::default()
+            };
+            assert_eq!(describe_journal(&journal), told);
+        }
     }
 }

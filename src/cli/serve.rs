@@ -10,9 +10,9 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
-use super::config_file::{ConfigFile, describe_source};
+use super::config_file::{ConfigFile, describe_journal, describe_source};
 use super::{Failure, say};
-use crate::config::{JournalKind, Loaded, Log, Problem};
+use crate::config::{Loaded, Log, Problem};
 use crate::{Leaving, Server};
 
 pub(super) const EXAMPLES: &str = "\
@@ -117,9 +117,7 @@ fn one_line(message: &str) -> String {
 /// The first lines: what counts, where events are kept, who reaches the server, and something to try.
 fn greeting(loaded: &Loaded, address: SocketAddr) -> String {
     let source = describe_source(loaded);
-    let journal = match loaded.config.journal.kind {
-        JournalKind::Memory => "in memory, gone when this process ends",
-    };
+    let journal = describe_journal(&loaded.config.journal);
     let reach = reach(address.ip());
     let url = format!("http://{}/chat", from_here(address));
     format!(
@@ -166,7 +164,7 @@ mod tests {
         let text = greeting_at("127.0.0.1:8080");
         for part in [
             "built-in defaults",
-            "in memory",
+            "journal        ./fourcast-data, on disk",
             "127.0.0.1:8080, only this machine reaches it",
             "curl -d hello http://127.0.0.1:8080/chat",
         ] {

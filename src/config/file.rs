@@ -7,16 +7,18 @@ use super::error::{ConfigError, Place, Problem};
 use super::names;
 use super::reader::{Reader, Section};
 use super::units::{
-    self, GIB, KIB, MIB, address, auto_or_count, count, duration, selector, size, token,
+    self, GIB, KIB, MIB, address, auto_or_count, count, duration, path, selector, size, token,
 };
 use super::written::{self, Written};
 use super::{
-    Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Retention, Timeouts, WebSocket,
+    Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Retention, Sync, Timeouts, WebSocket,
 };
 use crate::hub::selector::Selector;
 
 const INSTANT: Duration = Duration::ZERO;
+const MILLISECOND: Duration = Duration::from_millis(1);
 const BLINK: Duration = Duration::from_millis(100);
+const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const CENTURY: Duration = Duration::from_secs(36_525 * 24 * 3600);
@@ -74,6 +76,8 @@ fn everything(top: &mut Section<'_>, config: &mut Config) {
 
 fn journal(section: &mut Section<'_>, journal: &mut Journal) {
     section.set("kind", &mut journal.kind, journal_kind);
+    section.set("path", &mut journal.path, path);
+    section.set("sync", &mut journal.sync, journal_sync);
     section.set("max_bytes", &mut journal.max_bytes, size(MIB..=1024 * GIB));
     section.set(
         "idempotency",
@@ -84,12 +88,30 @@ fn journal(section: &mut Section<'_>, journal: &mut Journal) {
 
 fn journal_kind(written: &Written) -> Result<JournalKind, String> {
     match written.text() {
+        Some("disk") => Ok(JournalKind::Disk),
         Some("memory") => Ok(JournalKind::Memory),
-        Some("disk") => Err(written.but_expected(
-            "\"memory\": this version keeps events in memory only, and they go with the process",
-        )),
-        _ => Err(written.but_expected("\"memory\"")),
+        _ => Err(written.but_expected("\"disk\" or \"memory\"")),
     }
+}
+
+fn journal_sync(written: &Written) -> Result<Sync, String> {
+    let interval = |text: &str| {
+        let length = text.strip_prefix("interval ")?.trim();
+        let length = humantime::parse_duration(length).ok()?;
+        (MILLISECOND..=MINUTE)
+            .contains(&length)
+            .then_some(Sync::Interval(length))
+    };
+    match written.text() {
+        Some("always") => Some(Sync::Always),
+        Some("never") => Some(Sync::Never),
+        text => text.and_then(interval),
+    }
+    .ok_or_else(|| {
+        written.but_expected(
+            "\"always\", \"never\", or an interval from 1ms to 1m, such as \"interval 100ms\"",
+        )
+    })
 }
 
 #[rustfmt::skip] // A table: one key a line.

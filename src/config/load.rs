@@ -12,6 +12,9 @@ use super::{Config, Log, file, units};
 /// Where a file is looked for when none is named, in this order.
 const CANDIDATES: [&str; 2] = ["config.toml", "/etc/fourcast/config.toml"];
 
+/// Where systemd wants a service to keep its things (`StateDirectory=`): one directory, or several with colons.
+const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
+
 /// A configuration and the file that it was read from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
@@ -30,21 +33,27 @@ impl Config {
     /// Reads `path`, which must exist; without it `./config.toml`, else `/etc/fourcast/config.toml`, else
     /// takes the defaults. Variables of `environment` whose names begin with `FOURCAST_` count more than
     /// the file: `FOURCAST_LIMITS__CONNECTIONS` is `limits.connections`. Blocks while it reads.
+    ///
+    /// `journal.path` comes back absolute. A relative one begins at the directory of the file; without a file
+    /// at the first of `STATE_DIRECTORY`, else at the working directory; and at the latter if a variable has it.
     pub fn load(
         path: Option<&Path>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Loaded, ConfigError> {
+        let environment: Vec<_> = environment.into_iter().collect();
         let found = match path {
             Some(path) => Some((path.to_owned(), text_of(path)?)),
             None => first_of(&CANDIDATES.map(Path::new))?,
         };
         let (source, text) = found.unzip();
+        let base = base(source.as_deref(), &environment);
         let name = source.as_deref().map(|path| path.display().to_string());
-        let config = file::read(
+        let mut config = file::read(
             &name.unwrap_or_default(),
             &text.unwrap_or_default(),
             environment,
         )?;
+        config.journal.path = absolute(&base.join(config.journal.path))?;
         Ok(Loaded { config, source })
     }
 
@@ -107,6 +116,43 @@ fn text_of(path: &Path) -> Result<String, ConfigError> {
             place: Place::File(path.display().to_string()),
             key: String::new(),
             message,
+        })
+    })
+}
+
+/// Where relative paths begin; empty: at the working directory.
+pub(super) fn base(source: Option<&Path>, environment: &[(OsString, OsString)]) -> PathBuf {
+    let directory = source.and_then(Path::parent);
+    directory
+        .filter(|directory| !is_the_kernels(directory))
+        .map(Path::to_owned)
+        .or_else(|| state_directory(environment))
+        .unwrap_or_default()
+}
+
+/// Whether nothing can be kept there: a file such as `/dev/stdin` or `/dev/fd/3` is somewhere else in truth.
+fn is_the_kernels(directory: &Path) -> bool {
+    directory == Path::new("/dev")
+        || directory.starts_with("/dev/fd")
+        || directory.starts_with("/proc")
+}
+
+fn state_directory(environment: &[(OsString, OsString)]) -> Option<PathBuf> {
+    let (_, directories) = environment
+        .iter()
+        .find(|(name, _)| name == STATE_DIRECTORY)?;
+    std::env::split_paths(directories)
+        .next()
+        .filter(|first| !first.as_os_str().is_empty())
+}
+
+/// A relative path has none when the working directory was deleted.
+fn absolute(path: &Path) -> Result<PathBuf, ConfigError> {
+    std::path::absolute(path).map_err(|error| {
+        ConfigError::from(Problem {
+            place: Place::File(path.display().to_string()),
+            key: "journal.path".to_owned(),
+            message: format!("it has no absolute path: {error}"),
         })
     })
 }

@@ -13,6 +13,7 @@ mod written;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::{ConfigError, Place, Problem};
@@ -53,6 +54,11 @@ pub struct Config {
 pub struct Journal {
     /// The kind of store.
     pub kind: JournalKind,
+    /// The directory of a journal on disk. [`Config::load`] makes it absolute; else a relative one begins at
+    /// the working directory.
+    pub path: PathBuf,
+    /// What a publisher may rely on once it is answered by a journal on disk.
+    pub sync: Sync,
     /// The most that all events together may weigh, in bytes; the oldest leave first.
     pub max_bytes: usize,
     /// How long an `Idempotency-Key` is remembered.
@@ -64,6 +70,20 @@ pub struct Journal {
 pub enum JournalKind {
     /// In memory: gone with the process.
     Memory,
+    /// On disk: it outlives the process.
+    Disk,
+}
+
+/// When a journal on disk has the system write to the disk itself. What was acknowledged survives the end of
+/// the process in any case; these differ in what a power cut or a crash of the system may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sync {
+    /// Before the publisher is answered: nothing that was acknowledged.
+    Always,
+    /// So long after it at most, 1 ms to 1 min: what was acknowledged in that time.
+    Interval(Duration),
+    /// When the system likes: what it had not written yet.
+    Never,
 }
 
 /// Ceilings in numbers and bytes.
@@ -168,6 +188,7 @@ pub struct Log {
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
+const GIB: usize = 1024 * MIB;
 
 impl Default for Config {
     fn default() -> Self {
@@ -190,8 +211,10 @@ impl Default for Config {
 impl Default for Journal {
     fn default() -> Self {
         Journal {
-            kind: JournalKind::Memory,
-            max_bytes: 256 * MIB,
+            kind: JournalKind::Disk,
+            path: PathBuf::from("./fourcast-data"),
+            sync: Sync::Always,
+            max_bytes: GIB,
             idempotency: Duration::from_secs(300),
         }
     }

@@ -1,6 +1,8 @@
 //! What a configuration may say, and what is said about one that is wrong.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -116,6 +118,49 @@ fn values_are_read_with_their_units() {
     assert_eq!(config.timeouts.close, Duration::from_millis(500));
     assert_eq!(config.fanout.shards, NonZeroUsize::new(3));
     assert_eq!(config.fanout.catch_up, None);
+}
+
+#[test]
+fn the_three_ways_to_write_to_the_disk_are_read() {
+    let milliseconds = |count| Sync::Interval(Duration::from_millis(count));
+    for (text, sync) in [
+        ("always", Sync::Always),
+        ("never", Sync::Never),
+        ("interval 100ms", milliseconds(100)),
+        ("interval  1s 500ms", milliseconds(1_500)),
+        ("interval 1ms", milliseconds(1)),
+        ("interval 1m", milliseconds(60_000)),
+    ] {
+        let config = accepted(&format!("[journal]\nsync = {text:?}"));
+        assert_eq!(config.journal.sync, sync, "{text}");
+    }
+}
+
+#[test]
+fn an_interval_without_its_length_its_unit_or_its_bounds_is_refused() {
+    for text in [
+        "interval",
+        "interval ",
+        "interval 100",
+        "interval 0ms",
+        "interval 999us",
+        "interval 60001ms",
+        "interval -1s",
+        "interval99ms",
+        "100ms",
+        "Always",
+        "",
+    ] {
+        let message = refused(&format!("[journal]\nsync = {text:?}"));
+        assert_tells(
+            &message,
+            &[
+                "config.toml:2:8: journal.sync: found",
+                "expected \"always\", \"never\", or an interval from 1ms to 1m, such as \"interval 100ms\"",
+            ],
+        );
+    }
+    assert_tells(&refused("[journal]\nsync = 5"), &["found 5; expected"]);
 }
 
 #[test]
@@ -318,12 +363,20 @@ fn what_stood_there_and_what_may_stand_there_is_told() {
             "found \"many\"; expected \"auto\" or",
         ),
         (
-            "[journal]\nkind = \"disk\"",
-            "found \"disk\"; expected \"memory\": this version keeps events in memory only",
+            "[journal]\nkind = \"redis\"",
+            "found \"redis\"; expected \"disk\" or \"memory\"",
         ),
         (
-            "[journal]\nkind = \"redis\"",
-            "found \"redis\"; expected \"memory\"",
+            "[journal]\npath = \"\"",
+            "journal.path: found \"\"; expected a path, such as",
+        ),
+        (
+            "[journal]\npath = \"a\\u0000b\"",
+            "journal.path: found \"a\\0b\"; expected a path",
+        ),
+        (
+            "[journal]\npath = 5",
+            "journal.path: found 5; expected a path",
         ),
         (
             "[websocket]\nsubprotocols = [\"a b\"]",
@@ -378,7 +431,7 @@ fn values_that_are_possible_alone_but_not_together_are_refused() {
         ("[limits]\nbatch_bytes = \"1 KiB\"", "limits.batch_bytes: "),
         ("[limits]\nevent_bytes = \"9 MiB\"", "limits.event_bytes: "),
         (
-            "[limits]\nevent_bytes = \"300 MiB\"\nbatch_bytes = \"300 MiB\"",
+            "[journal]\nmax_bytes = \"10 MiB\"\n[limits]\nevent_bytes = \"20 MiB\"\nbatch_bytes = \"20 MiB\"",
             "journal.max_bytes",
         ),
         (
@@ -408,6 +461,7 @@ fn variables_override_keys() {
         ("FOURCAST_LIMITS__CONNECTIONS", "5_000"),
         ("FOURCAST_LIMITS__SEND_BUFFER", "128 KiB"),
         ("FOURCAST_JOURNAL__KIND", "memory"),
+        ("FOURCAST_JOURNAL__SYNC", "interval 2s"),
         ("FOURCAST_ORIGINS", "https://a.test, https://b.test"),
         ("FOURCAST_HOSTS", "[\"a.test\"]"),
         ("FOURCAST_FANOUT__SHARDS", "auto"),
@@ -424,6 +478,8 @@ fn variables_override_keys() {
     assert_eq!(config.limits.connections, 5_000);
     assert_eq!(config.limits.send_buffer, 128 * 1024);
     assert_eq!(config.limits.fields, 50);
+    assert_eq!(config.journal.kind, JournalKind::Memory);
+    assert_eq!(config.journal.sync, Sync::Interval(Duration::from_secs(2)));
     assert_eq!(config.origins, ["https://a.test", "https://b.test"]);
     assert_eq!(config.hosts, ["a.test"]);
     assert_eq!(config.channels[0].max_age, Some(Duration::from_secs(3600)));
@@ -470,6 +526,11 @@ fn a_variable_that_is_wrong_is_told_by_its_name() {
             "FOURCAST_ORIGINS: origins: found",
         ),
         (
+            "FOURCAST_JOURNAL__PATH",
+            " ",
+            "FOURCAST_JOURNAL__PATH: journal.path: found \" \"; expected a path",
+        ),
+        (
             "FOURCAST_ORIGINS",
             "null",
             "FOURCAST_ORIGINS: origins[0]: found \"null\"",
@@ -503,7 +564,87 @@ fn a_named_file_that_is_no_file_is_an_error() {
 #[test]
 fn without_a_name_the_working_directory_is_asked_first() {
     // Tests run where Cargo.toml is, and so is the file that teaches.
-    let loaded = Config::load(None, []).unwrap();
+    let mut loaded = Config::load(None, []).unwrap();
     assert_eq!(loaded.source.as_deref(), Some(Path::new("config.toml")));
+    loaded.config.journal.path = Journal::default().path;
     assert_eq!(loaded.config, Config::default());
+}
+
+/// A file of this repository that says nothing about where the journal is.
+const ELSEWHERE: &str = "tests/interop/config.toml";
+
+/// The path of the journal in a configuration from `file`.
+fn journal_path(file: impl AsRef<Path>, variables: &[(&str, &str)]) -> PathBuf {
+    let variables = variables
+        .iter()
+        .map(|(name, text)| (OsString::from(name), OsString::from(text)));
+    let loaded = Config::load(Some(file.as_ref()), variables).unwrap();
+    loaded.config.journal.path
+}
+
+fn working_directory() -> PathBuf {
+    std::env::current_dir().unwrap()
+}
+
+#[test]
+fn a_relative_path_begins_at_the_directory_of_the_file_however_that_was_named() {
+    let expected = working_directory().join("tests/interop/fourcast-data");
+    for file in [Path::new(ELSEWHERE), &working_directory().join(ELSEWHERE)] {
+        let path = journal_path(file, &[("STATE_DIRECTORY", "/var/lib/fourcast")]);
+        assert_eq!(path.as_os_str(), expected.as_os_str());
+    }
+    let beside = journal_path("config.toml", &[]);
+    assert_eq!(beside, working_directory().join("fourcast-data"));
+}
+
+#[test]
+fn a_path_in_a_variable_begins_at_the_working_directory() {
+    for (text, expected) in [
+        ("kept", working_directory().join("kept")),
+        ("./kept/", working_directory().join("kept")),
+        ("../kept", working_directory().join("../kept")),
+        ("/srv/kept", PathBuf::from("/srv/kept")),
+    ] {
+        let variables = [
+            ("FOURCAST_JOURNAL__PATH", text),
+            ("STATE_DIRECTORY", "/var/lib/fourcast"),
+        ];
+        assert_eq!(journal_path(ELSEWHERE, &variables), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_file_of_which_only_the_descriptor_is_known_counts_as_none_for_paths() {
+    let file = File::open(ELSEWHERE).unwrap();
+    for directory in ["/dev/fd", "/proc/self/fd"] {
+        let file = format!("{directory}/{}", file.as_raw_fd());
+        let path = journal_path(&file, &[("STATE_DIRECTORY", "/var/lib/fourcast")]);
+        assert_eq!(path, Path::new("/var/lib/fourcast/fourcast-data"));
+        let path = journal_path(&file, &[]);
+        assert_eq!(path, working_directory().join("fourcast-data"));
+    }
+}
+
+#[test]
+fn without_a_file_paths_begin_at_the_first_state_directory_or_the_working_directory() {
+    let in_working_directory = Path::new("");
+    let stdin = Some(Path::new("/dev/stdin"));
+    for source in [None, stdin] {
+        for (directories, base) in [
+            ("/var/lib/a", Path::new("/var/lib/a")),
+            ("/var/lib/a:/var/lib/b", Path::new("/var/lib/a")),
+            ("", in_working_directory),
+        ] {
+            let environment = [("STATE_DIRECTORY".into(), directories.into())];
+            assert_eq!(load::base(source, &environment), base, "{directories}");
+        }
+        assert_eq!(load::base(source, &[]), in_working_directory);
+    }
+}
+
+#[test]
+fn a_path_stays_as_it_is_written_where_there_is_no_file() {
+    let config = accepted("[journal]\npath = \"../kept\"");
+    assert_eq!(config.journal.path.as_os_str(), "../kept");
+    assert!(Config::default().journal.path.is_relative());
 }

@@ -4,10 +4,12 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 
+use super::error::Place;
 use super::written::Written;
 use crate::hub::selector::Selector;
 
@@ -111,6 +113,21 @@ pub(super) fn address(written: &Written) -> Result<SocketAddr, String> {
                  \"0.0.0.0:8080\" (every IPv4 address) or \"[::]:8080\" (IPv6 too)",
             )
         })
+}
+
+/// A path as a file has it, which is relative to that file; one from the environment is relative to where the
+/// process was started, and comes back absolute.
+pub(super) fn path(written: &Written) -> Result<PathBuf, String> {
+    // No system takes a path with a NUL.
+    let text = written
+        .text()
+        .filter(|text| !text.is_empty() && !text.contains('\0'))
+        .ok_or_else(|| written.but_expected("a path, such as \"/var/lib/fourcast\""))?;
+    match written.place {
+        Place::Variable(_) => std::path::absolute(text)
+            .map_err(|error| format!("{text:?} has no absolute path: {error}")),
+        _ => Ok(PathBuf::from(text)),
+    }
 }
 
 /// A channel or a pattern of channels.

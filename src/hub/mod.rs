@@ -27,7 +27,8 @@ use self::tail::{Entry, Page, Tail};
 use crate::config::{Config, JournalKind};
 use crate::event::{Cursor, Id};
 use crate::journal::memory::MemoryJournal;
-use crate::journal::{Beginning, Journal, Limit, Start, unix_millis};
+use crate::journal::{Beginning, Journal, Limit, Start, StoreError, unix_millis};
+use crate::shutdown::abort;
 
 /// One sequence of events, those who publish into it and those who listen.
 pub struct Hub {
@@ -66,6 +67,11 @@ impl Hub {
         });
         let journal: Arc<dyn Journal> = match config.journal.kind {
             JournalKind::Memory => Arc::new(MemoryJournal::open(config, random(), sink)),
+            JournalKind::Disk => {
+                return Err(std::io::Error::other(
+                    "there is no journal on disk yet; set journal.kind to \"memory\"",
+                ));
+            }
         };
         let retention = Retention::start(journal.clone(), Self::RETENTION)?;
         Ok(Hub {
@@ -98,18 +104,18 @@ impl Hub {
 
     /// Finds the place that `start` stands for.
     pub fn begin(&self, selectors: Vec<Selector>, start: Start) -> Beginning {
-        self.journal.begin(selectors, start)
+        readable(self.journal.begin(selectors, start))
     }
 
     /// What a subscriber at `place` is owed: from the tail, or from the journal when it is older.
     pub fn read(&self, selection: &Selection, place: u64, limit: Limit) -> Page {
         let page = self.tail.read(selection, place, limit, unix_millis());
-        page.unwrap_or_else(|| Page::from(self.journal.read(selection, place, limit)))
+        page.unwrap_or_else(|| Page::from(readable(self.journal.read(selection, place, limit))))
     }
 
     /// The newest events before `place`.
     pub fn read_before(&self, selection: &Selection, place: u64, limit: Limit) -> Page {
-        Page::from(self.journal.read_before(selection, place, limit))
+        Page::from(readable(self.journal.read_before(selection, place, limit)))
     }
 
     /// A name for a new subscriber.
@@ -167,6 +173,11 @@ impl Hub {
         self.retention.stop();
         self.fanout.stop();
     }
+}
+
+/// A journal in memory can always be read.
+fn readable<T>(read: Result<T, StoreError>) -> T {
+    read.unwrap_or_else(|_| abort("a journal in memory could not be read"))
 }
 
 impl From<crate::journal::Page> for Page {

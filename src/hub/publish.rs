@@ -36,7 +36,10 @@ impl Hub {
 
     /// Forgets every event of a channel, which its subscribers are told as a gap. Says whether there was
     /// such a channel.
-    pub fn forget(&self, channel: &ChannelName) -> bool {
+    ///
+    /// # Errors
+    /// Nothing of the channel was taken.
+    pub fn forget(&self, channel: &ChannelName) -> Result<bool, AppendError> {
         self.journal.forget(channel)
     }
 }

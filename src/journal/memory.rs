@@ -1,7 +1,6 @@
 //! The journal in memory: one bounded log in the order of seq, with an index per channel. It ends with
 //! the process, and the next life says so to every cursor of this one.
 
-mod excerpt;
 mod idempotency;
 mod log;
 mod reading;
@@ -11,9 +10,10 @@ use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use self::idempotency::Keys;
 use self::log::Log;
+use super::rules::Rules;
 use super::{
     AppendError, Appended, Batch, Beginning, Draft, GapReason, Journal, Limit, Page, Receipt, Sink,
-    Start, unix_millis,
+    Start, StoreError, unix_millis,
 };
 use crate::config::{Config, Retention};
 use crate::event::{Cursor, Epoch, Event, Id};
@@ -27,13 +27,6 @@ pub struct MemoryJournal {
     rules: Rules,
     sink: Arc<dyn Sink>,
     state: RwLock<State>,
-}
-
-struct Rules {
-    retention: Vec<Retention>,
-    otherwise: Retention,
-    max_bytes: usize,
-    max_channels: usize,
 }
 
 struct State {
@@ -73,12 +66,7 @@ impl MemoryJournal {
     pub fn open(config: &Config, random: u64, sink: Arc<dyn Sink>) -> Self {
         MemoryJournal {
             epoch: Epoch::from_random(random),
-            rules: Rules {
-                retention: config.channels.clone(),
-                otherwise: Retention::default(),
-                max_bytes: config.journal.max_bytes,
-                max_channels: config.limits.channels,
-            },
+            rules: Rules::of(config),
             sink,
             state: RwLock::new(State {
                 head: 0,
@@ -152,7 +140,7 @@ impl Journal for MemoryJournal {
         self.epoch
     }
 
-    fn begin(&self, selectors: Vec<Selector>, start: Start) -> Beginning {
+    fn begin(&self, selectors: Vec<Selector>, start: Start) -> Result<Beginning, StoreError> {
         let state = self.reading();
         let mut selection = Selection::new(selectors).live_after(state.head);
         let (place, gap) = match start {
@@ -171,38 +159,51 @@ impl Journal for MemoryJournal {
         if let Some(loss) = losses.and_then(|losses| losses.loss(&selection, place)) {
             loss.excuse(&mut selection);
         }
-        Beginning {
+        Ok(Beginning {
             selection,
             place,
             gap,
-        }
+        })
     }
 
-    fn read(&self, selection: &Selection, place: u64, limit: Limit) -> Page {
+    fn read(&self, selection: &Selection, place: u64, limit: Limit) -> Result<Page, StoreError> {
         let excerpt = {
             let state = self.reading();
             let candidates = state.candidates(selection, place, limit.rows.saturating_add(1));
             state.excerpt(selection, place, candidates)
         };
-        excerpt.page(selection, place, limit, unix_millis())
+        Ok(excerpt.page(selection, place, limit, unix_millis()))
     }
 
-    fn read_before(&self, selection: &Selection, place: u64, limit: Limit) -> Page {
+    fn read_before(
+        &self,
+        selection: &Selection,
+        place: u64,
+        limit: Limit,
+    ) -> Result<Page, StoreError> {
         let excerpt = {
             let state = self.reading();
             let rows = limit.rows.saturating_add(1);
             let candidates = state.log.before(place).take(rows).cloned().collect();
             state.excerpt(selection, u64::MAX, candidates)
         };
-        excerpt.page_back(selection, place, limit, unix_millis())
+        Ok(excerpt.page_back(selection, place, limit, unix_millis()))
     }
 
-    fn forget(&self, channel: &ChannelName) -> bool {
+    fn has_lost_nothing(&self, selection: &Selection, place: u64) -> bool {
+        let excerpt = self.reading().excerpt(selection, place, Vec::new());
+        excerpt.loss(selection, place).is_none()
+    }
+
+    fn forget(&self, channel: &ChannelName) -> Result<bool, AppendError> {
         let now = unix_millis();
         let state = &mut *self.writing();
+        if state.closed {
+            return Err(AppendError::Closed);
+        }
         let head = state.head;
         let Some(record) = state.channels.get_mut(channel) else {
-            return false;
+            return Ok(false);
         };
         let gone = std::mem::take(&mut record.events);
         record.bytes = 0;
@@ -215,6 +216,10 @@ impl Journal for MemoryJournal {
         for event in gone {
             state.log.remove(event.id.seq);
         }
+        Ok(true)
+    }
+
+    fn is_writable(&self) -> bool {
         true
     }
 
@@ -241,16 +246,6 @@ fn receipt(event: &Event) -> Receipt {
         id: event.id,
         channel: event.channel.name().clone(),
         time: event.time,
-    }
-}
-
-impl Rules {
-    fn rule_for(&self, name: &ChannelName) -> Retention {
-        self.retention
-            .iter()
-            .find(|rule| rule.pattern.matches(name))
-            .unwrap_or(&self.otherwise)
-            .clone()
     }
 }
 

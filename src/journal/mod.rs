@@ -1,7 +1,9 @@
 //! 6: where an event gets its number and keeps its past. The contract that every journal keeps stands
 //! on [`Journal`]; the ones there are stand in files of their own.
 
+mod excerpt;
 pub mod memory;
+mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +34,10 @@ use crate::refusal::{Kind, Refusal};
 /// own time to live is not owed. When a channel's record goes, its mark is folded into one for all
 /// channels without a record, which counts for patterns too.
 ///
+/// **Errors.** A call that fails has changed nothing that anybody was told of: no event of it was heard or can
+/// be read, no mark was raised and no key used. What failed by a [`StoreError`] may be asked again; the
+/// journal heals by itself when the cause has gone.
+///
 /// **Blocking.** Every call may block for as long as the store takes; none waits for a subscriber. All
 /// may be called from any thread.
 pub trait Journal: Send + Sync {
@@ -49,22 +55,46 @@ pub trait Journal: Send + Sync {
     fn epoch(&self) -> Epoch;
 
     /// Finds the place that `start` stands for, for these selectors.
-    fn begin(&self, selectors: Vec<Selector>, start: Start) -> Beginning;
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn begin(&self, selectors: Vec<Selector>, start: Start) -> Result<Beginning, StoreError>;
 
     /// Events after `place`, oldest first. Examines [`Limit::rows`] events at most, so that the page may be
     /// empty with an advanced cursor and `more` set.
-    fn read(&self, selection: &Selection, place: u64, limit: Limit) -> Page;
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn read(&self, selection: &Selection, place: u64, limit: Limit) -> Result<Page, StoreError>;
 
     /// The newest events before `place`, oldest first; `more` says that there are older ones.
-    fn read_before(&self, selection: &Selection, place: u64, limit: Limit) -> Page;
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn read_before(
+        &self,
+        selection: &Selection,
+        place: u64,
+        limit: Limit,
+    ) -> Result<Page, StoreError>;
+
+    /// Whether nothing that is asked for was lost beyond `place`. Touches no disk.
+    fn has_lost_nothing(&self, selection: &Selection, place: u64) -> bool;
 
     /// Takes every event of a channel, raising its mark first. Says whether there was such a channel.
-    fn forget(&self, channel: &ChannelName) -> bool;
+    ///
+    /// # Errors
+    /// Nothing of the channel was taken.
+    fn forget(&self, channel: &ChannelName) -> Result<bool, AppendError>;
+
+    /// Whether the last attempt to keep something succeeded.
+    fn is_writable(&self) -> bool;
 
     /// Lets go of what retention no longer keeps by age or time to live. Called about once a second.
     fn retain(&self);
 
-    /// Ends this life: what was acknowledged is safe when it returns. Nothing is appended afterwards.
+    /// Ends this life: what was acknowledged is safe when it returns. Nothing is appended or forgotten
+    /// afterwards.
     fn close(&self);
 }
 
@@ -217,7 +247,37 @@ pub struct Appended {
     pub repeated: bool,
 }
 
-/// Why a batch was not kept.
+/// Why the store could not do what was asked: the environment's fault. What was asked may be asked again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreError {
+    /// Its disk, or what it may use of it, is full.
+    Full,
+    /// It cannot be read or written at the moment; the log says why.
+    Unavailable,
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "the journal has no room on its disk; try again when there is some",
+            Self::Unavailable => "the journal cannot be read or written at the moment; try again",
+        })
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        let kind = match error {
+            StoreError::Full => Kind::JournalFull,
+            StoreError::Unavailable => Kind::JournalUnavailable,
+        };
+        Refusal::new(kind, error.to_string())
+    }
+}
+
+/// Why a batch was not kept, or a channel not forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AppendError {
     /// The peer's fault: its idempotency key was used with another payload.
@@ -226,6 +286,8 @@ pub enum AppendError {
     TooManyChannels,
     /// The journal was closed.
     Closed,
+    /// The store could not do it.
+    Store(StoreError),
 }
 
 impl fmt::Display for AppendError {
@@ -234,11 +296,18 @@ impl fmt::Display for AppendError {
             Self::KeyReused => "this Idempotency-Key was used with another payload; use a new key",
             Self::TooManyChannels => "there are as many channels as limits.channels allows",
             Self::Closed => "the journal is closed; the server is stopping",
+            Self::Store(error) => return error.fmt(f),
         })
     }
 }
 
 impl std::error::Error for AppendError {}
+
+impl From<StoreError> for AppendError {
+    fn from(error: StoreError) -> Self {
+        AppendError::Store(error)
+    }
+}
 
 impl From<AppendError> for Refusal {
     fn from(error: AppendError) -> Self {
@@ -246,6 +315,7 @@ impl From<AppendError> for Refusal {
             AppendError::KeyReused => Kind::KeyReused,
             AppendError::TooManyChannels => Kind::TooManyChannels,
             AppendError::Closed => Kind::Leaving,
+            AppendError::Store(error) => return error.into(),
         };
         Refusal::new(kind, error.to_string())
     }

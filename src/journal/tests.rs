@@ -23,7 +23,7 @@ macro_rules! journal_cases {
                 the_sink_hears_every_event_once_and_in_order_before_append_returns
                 the_sink_is_called_with_no_lock_held_to_announce
                 a_batch_that_is_refused_leaves_nothing_behind
-                a_closed_journal_appends_nothing_and_is_still_read
+                a_closed_journal_appends_and_forgets_nothing_and_is_still_read
                 readers_beside_a_writer_see_whole_batches_and_no_holes
                 what_a_reader_misses_beside_a_writer_is_in_the_loss_of_the_same_page
             }
@@ -70,6 +70,7 @@ macro_rules! journal_cases {
                 a_beginning_without_a_cursor_is_never_told_of_a_loss
                 a_loss_after_a_beginning_without_a_cursor_is_told
                 a_pattern_is_told_of_every_channel_that_lost
+                whether_nothing_was_lost_is_known_without_a_read
                 a_dropped_channel_counts_for_patterns_and_for_channels_without_a_record
                 a_dropped_channel_does_not_count_for_a_channel_that_is_there
                 a_channel_that_comes_back_has_not_forgotten_its_loss

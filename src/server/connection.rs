@@ -133,7 +133,7 @@ impl Connection {
                 self.answer(request, response)
             }
             Plan::Forget(channel) => {
-                self.context.hub.forget(&channel);
+                self.context.hub.forget(&channel)?;
                 self.answer(request, Response::new(204))
             }
             Plan::Poll(query) => self.answer(request, poll::answer(&self.context, &query)),

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::config::JournalKind;
 
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,6 +43,7 @@ fn server(connections: usize) -> Server {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         ..Config::default()
     };
+    config.journal.kind = JournalKind::Memory;
     config.limits.connections = connections;
     config.timeouts.drain = PATIENCE;
     Server::start(config).unwrap()

@@ -2,7 +2,8 @@
 
     with_server.py BINARY CONFIG COMMAND [ARGUMENT...]
 
-The command finds the server's URL in $FOURCAST_URL. The exit code is the command's, or 1 when the server
+The server keeps its events on disk, in a directory that is removed. The command finds the server's URL in
+$FOURCAST_URL. The exit code is the command's, or 1 when the server
 did not start, ended early, or did not stop as it should.
 """
 
@@ -12,6 +13,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 
 START_SECONDS = 20
@@ -21,7 +23,11 @@ ADDRESS = re.compile(r"127\.0\.0\.1:[1-9][0-9]*")
 
 
 def main(binary, config, *command):
-    server = Server(binary, config)
+    with tempfile.TemporaryDirectory(prefix="fourcast-") as journal:
+        return run_beside(Server(binary, config, journal), command)
+
+
+def run_beside(server, command):
     try:
         url = "http://" + server.address()
         code = run(command, dict(os.environ, FOURCAST_URL=url))
@@ -43,9 +49,10 @@ def run(command, environment):
 class Server:
     """A server process whose output is read all the time, so that its log cannot block it."""
 
-    def __init__(self, binary, config):
+    def __init__(self, binary, config, journal):
         self.process = subprocess.Popen(
             [binary, "serve", "--config", config],
+            env=dict(os.environ, FOURCAST_JOURNAL__PATH=journal),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -82,6 +89,7 @@ class Server:
             code = self.process.wait(timeout=STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.process.wait()
             print(f"the server did not stop within {STOP_SECONDS} s of SIGTERM", file=sys.stderr)
             return False
         if code != 0:

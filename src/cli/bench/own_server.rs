@@ -92,14 +92,15 @@ fn spawn() -> io::Result<Child> {
         .spawn()
 }
 
-/// The defaults, but for the port, room for all connections, and enough history that subscribers who fall
-/// behind lose nothing.
+/// The defaults, but for the port, room for all connections, and a journal that no disk slows down, with enough
+/// history that subscribers who fall behind lose nothing.
 fn configuration(connections: usize) -> String {
     format!(
         "listen = \"127.0.0.1:0\"\n\
          [limits]\n\
          connections = {connections}\n\
          [journal]\n\
+         kind = \"memory\"\n\
          max_bytes = \"512 MiB\"\n\
          [[channels]]\n\
          pattern = \"**\"\n\
@@ -140,6 +141,7 @@ fn address_in(greeting: &str) -> Option<SocketAddr> {
 mod tests {
     use super::*;
     use crate::Config;
+    use crate::config::JournalKind;
 
     #[test]
     fn the_configuration_is_one() {
@@ -147,6 +149,7 @@ mod tests {
         assert_eq!(config.limits.connections, 12_345);
         assert_eq!(config.listen.port(), 0);
         assert!(config.listen.ip().is_loopback());
+        assert_eq!(config.journal.kind, JournalKind::Memory);
     }
 
     #[test]

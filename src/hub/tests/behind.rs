@@ -63,7 +63,7 @@ fn a_deleted_event_is_not_offered() {
         hub.say("hold");
         holder.wait_held();
         hub.say("a");
-        assert!(hub.forget(&"a".parse().unwrap()));
+        assert!(hub.forget(&"a".parse().unwrap()).unwrap());
         hub.say("a");
         holder.release();
         assert_eq!(listener.wait_behind(), 1, "{list}");
@@ -80,7 +80,7 @@ fn who_joins_over_a_deleted_event_is_told_before_it_is_live() {
     let hub = hub(1, AMPLE);
     hub.say_all(&["a", "a", "b"]);
     hub.settle();
-    assert!(hub.forget(&"a".parse().unwrap()));
+    assert!(hub.forget(&"a".parse().unwrap()).unwrap());
     let listener = Listener::new(&hub);
     hub.join_at(&listener, hub.at("a,b", 0));
     assert_eq!(listener.wait_behind(), 0);

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::config::Config;
+use crate::config::{Config, JournalKind};
 use crate::event::{Data, Event};
 use crate::hub::Hub;
 use crate::hub::fanout::{Offer, Run, Subscriber, SubscriberId};
@@ -260,6 +260,7 @@ pub fn hub(shards: usize, tail_events: usize) -> Running {
 
 pub fn hub_with(shards: usize, tail: usize, change: impl FnOnce(&mut Config)) -> Running {
     let mut config = Config::default();
+    config.journal.kind = JournalKind::Memory;
     config.fanout.shards = NonZeroUsize::new(shards);
     config.fanout.tail_events = tail;
     config.limits.connections = 1_000;

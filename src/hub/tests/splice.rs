@@ -70,7 +70,12 @@ pub fn everything_in(hub: &Running, list: &str) -> Vec<u64> {
         bytes: usize::MAX,
     };
     let whole = hub.journal.read(&selection, 0, limit);
-    whole.events.iter().map(|event| event.id.seq).collect()
+    whole
+        .unwrap()
+        .events
+        .iter()
+        .map(|event| event.id.seq)
+        .collect()
 }
 
 fn everything_once_in_order(shards: usize, tail_events: usize, answers: &[Answer]) {

@@ -55,7 +55,7 @@ fn what_was_deleted_is_read_by_nobody_though_it_was_for_those_who_were_there() {
     hub.publish(fleeting("a")).unwrap();
     hub.say("a");
     hub.publish(fleeting("a")).unwrap();
-    assert!(hub.forget(&"a".parse().unwrap()));
+    assert!(hub.forget(&"a".parse().unwrap()).unwrap());
     let page = hub.read(&there, 0, PAGE);
     assert!(page.entries.is_empty());
     let loss = page.loss.unwrap();
@@ -72,7 +72,7 @@ fn deletion_counts_more_than_retention() {
         }];
     });
     hub.say_all(&["a", "a", "b"]);
-    assert!(hub.forget(&"b".parse().unwrap()));
+    assert!(hub.forget(&"b".parse().unwrap()).unwrap());
     let loss = hub.read(&hub.at("**", 0).selection, 0, PAGE).loss.unwrap();
     assert_eq!(loss.reason, LossReason::Deleted);
     assert_eq!(loss.channels.len(), 2);

@@ -202,7 +202,7 @@ fn whose_event_was_deleted_meanwhile_looks_for_itself() {
     let (deleted, other) = (Guest::new(&hub), Guest::new(&hub));
     assert!(wait(&hub, &deleted, "a", 1).0 && wait(&hub, &other, "b", 1).0);
     hub.say("a");
-    assert!(hub.forget(&"a".parse().unwrap()));
+    assert!(hub.forget(&"a".parse().unwrap()).unwrap());
     hub.say("b");
     holder.release();
     assert_eq!(deleted.wait(), Call::Look);

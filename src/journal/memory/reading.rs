@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use super::State;
-use super::excerpt::{Excerpt, Mark};
-use super::{Record, unix_millis};
+use super::{Record, State, unix_millis};
 use crate::event::Event;
 use crate::hub::selector::Selection;
+use crate::journal::excerpt::{Excerpt, Mark};
 
 impl State {
     /// At most `rows` events after `place`, in order, that may be asked for: of channels by name only

@@ -4,7 +4,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::thread;
 
-use super::fixture::{AMPLE, Fixture, Open, PATIENCE, draft, keep, name, selectors, seqs};
+use super::fixture::{Fixture, Open, PATIENCE, draft, keep, name, seqs};
 use crate::config::Config;
 use crate::event::Event;
 use crate::journal::{AppendError, Journal, Sink, Start};
@@ -110,12 +110,13 @@ pub fn a_batch_that_is_refused_leaves_nothing_behind(open: Open) {
     assert_eq!(fixture.publish("b"), 2);
 }
 
-pub fn a_closed_journal_appends_nothing_and_is_still_read(open: Open) {
+pub fn a_closed_journal_appends_and_forgets_nothing_and_is_still_read(open: Open) {
     let fixture = Fixture::open(open);
     fixture.publish("a");
     fixture.journal.close();
     let refused = fixture.append(vec![draft("a", "x")]).unwrap_err();
     assert_eq!(refused, AppendError::Closed);
+    assert_eq!(fixture.journal.forget(&name("a")), Err(AppendError::Closed));
     assert_eq!(fixture.heard.seqs(), [1]);
     assert_eq!(fixture.seqs_from("a", Start::Earliest), [1]);
 }
@@ -155,10 +156,7 @@ pub fn readers_beside_a_writer_see_whole_batches_and_no_holes(open: Open) {
 pub fn what_a_reader_misses_beside_a_writer_is_in_the_loss_of_the_same_page(open: Open) {
     let fixture = Fixture::with(open, |config| config.channels = vec![keep("**", 5)]);
     beside_a_writer(&fixture, 300, || {
-        let beginning = fixture
-            .journal
-            .begin(selectors("a"), Start::After(fixture.cursor(0)));
-        let page = fixture.journal.read(&beginning.selection, 0, AMPLE);
+        let page = fixture.read(&fixture.after("a", 0));
         let Some(first) = page.events.first() else {
             return;
         };

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::config::{Config, Retention};
 use crate::event::{Cursor, Data, Event};
 use crate::hub::channel::ChannelName;
-use crate::hub::selector::Selector;
+use crate::hub::selector::{Selection, Selector};
 use crate::journal::{
     AppendError, Appended, Batch, Beginning, Draft, IdempotencyKey, Journal, Limit, Page, Sink,
     Start,
@@ -136,7 +136,8 @@ impl Fixture {
     }
 
     pub fn begin(&self, selectors: &str, start: Start) -> Beginning {
-        self.journal.begin(self::selectors(selectors), start)
+        let begun = self.journal.begin(self::selectors(selectors), start);
+        begun.unwrap()
     }
 
     pub fn after(&self, selectors: &str, seq: u64) -> Beginning {
@@ -151,8 +152,13 @@ impl Fixture {
     }
 
     pub fn read_within(&self, beginning: &Beginning, limit: Limit) -> Page {
-        self.journal
-            .read(&beginning.selection, beginning.place, limit)
+        let (selection, place) = (&beginning.selection, beginning.place);
+        self.journal.read(selection, place, limit).unwrap()
+    }
+
+    /// The newest events before a place.
+    pub fn read_before(&self, selection: &Selection, place: u64, limit: Limit) -> Page {
+        self.journal.read_before(selection, place, limit).unwrap()
     }
 
     /// What somebody who comes with this start is given.
@@ -163,7 +169,7 @@ impl Fixture {
     }
 
     pub fn forget(&self, channel: &str) -> bool {
-        self.journal.forget(&name(channel))
+        self.journal.forget(&name(channel)).unwrap()
     }
 }
 

@@ -128,6 +128,29 @@ pub fn a_cursor_behind_the_loss_is_told_nothing(open: Open) {
     }
 }
 
+pub fn whether_nothing_was_lost_is_known_without_a_read(open: Open) {
+    let fixture = three_lost(open);
+    for list in ["a", "b", "a,b", "**", "nowhere"] {
+        for place in 0..=6 {
+            let mut beginning = fixture.after(list, place);
+            let loss = fixture.read(&beginning).loss;
+            let lost_nothing = |beginning: &Beginning| {
+                let selection = &beginning.selection;
+                fixture.journal.has_lost_nothing(selection, place)
+            };
+            assert_eq!(
+                lost_nothing(&beginning),
+                loss.is_none(),
+                "{list} after {place}"
+            );
+            if let Some(loss) = loss {
+                loss.excuse(&mut beginning.selection);
+                assert!(lost_nothing(&beginning), "{list}: it was told");
+            }
+        }
+    }
+}
+
 /// Reads, expects this loss and excuses it.
 fn told(fixture: &Fixture, beginning: &mut Beginning, expected: &Loss) {
     let loss = fixture.read(beginning).loss;

@@ -288,6 +288,9 @@ impl Run {
         let reader = &mut self.readers[index];
         let page = self.fixture.read_within(&reader.beginning, limit);
         check_loss(reader, &page, &self.model, self.drops);
+        let (selection, place) = (&reader.beginning.selection, reader.beginning.place);
+        let lost_nothing = self.fixture.journal.has_lost_nothing(selection, place);
+        assert_eq!(lost_nothing, page.loss.is_none());
         check_page(reader, &page, &self.model, limit);
         if let Some(loss) = &page.loss {
             loss.excuse(&mut reader.beginning.selection);
@@ -316,7 +319,7 @@ impl Run {
         let place = self.random.below(usize::try_from(head).unwrap() + 2) as u64;
         let limit = self.limit();
         let selection = self.fixture.begin(list, Start::Earliest).selection;
-        let page = self.fixture.journal.read_before(&selection, place, limit);
+        let page = self.fixture.read_before(&selection, place, limit);
         let selector: Selector = list.parse().unwrap();
         let kept = self.model.kept().filter(|event| event.seq < place);
         let expected: Vec<_> = kept

@@ -71,7 +71,7 @@ pub fn an_event_larger_than_the_limit_comes_alone(open: Open) {
         assert_eq!(page.more, place < 2);
     }
     let back = fixture.after("a", 0);
-    let page = fixture.journal.read_before(&back.selection, 3, limit);
+    let page = fixture.read_before(&back.selection, 3, limit);
     assert_eq!(seqs(&page.events), [2]);
     assert!(page.more);
 }
@@ -149,7 +149,7 @@ pub fn reading_back_gives_the_newest_before_a_place_in_ascending_order(open: Ope
         ("**", 0, vec![], false),
     ] {
         let selection = fixture.after(list, 0).selection;
-        let page = fixture.journal.read_before(&selection, place, limit);
+        let page = fixture.read_before(&selection, place, limit);
         assert_eq!(seqs(&page.events), expected, "{list} before {place}");
         assert_eq!(page.more, more, "{list} before {place}");
         assert_eq!(page.loss, None);
@@ -163,7 +163,7 @@ pub fn reading_back_in_pages_ends_with_the_oldest(open: Open) {
         let limit = Limit { events: 1, ..AMPLE };
         let (mut place, mut read) = (fixture.journal.head() + 1, Vec::new());
         loop {
-            let page = fixture.journal.read_before(&selection, place, limit);
+            let page = fixture.read_before(&selection, place, limit);
             read.extend(seqs(&page.events));
             place = page.cursor;
             if !page.more {
@@ -183,7 +183,7 @@ pub fn reading_back_over_rows_that_do_not_match_gets_ahead(open: Open) {
     let limit = Limit { rows: 10, ..AMPLE };
     let (mut place, mut read) = (27, Vec::new());
     loop {
-        let page = fixture.journal.read_before(&selection, place, limit);
+        let page = fixture.read_before(&selection, place, limit);
         read.extend(seqs(&page.events));
         if !page.more {
             break;

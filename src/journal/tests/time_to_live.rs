@@ -28,9 +28,7 @@ pub fn an_event_that_outlived_itself_is_not_owed_and_no_loss(open: Open) {
         let page = fixture.read(&beginning);
         assert_eq!(seqs(&page.events), [1, 3], "{list}");
         assert_eq!(page.loss, None, "{list}");
-        let back = fixture
-            .journal
-            .read_before(&beginning.selection, 4, super::fixture::AMPLE);
+        let back = fixture.read_before(&beginning.selection, 4, super::fixture::AMPLE);
         assert_eq!(seqs(&back.events), [1, 3], "{list}");
     }
 }

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use fourcast::config::{Config, Retention};
+use fourcast::config::{Config, JournalKind, Retention};
 use fourcast::event::Data;
 use fourcast::{Draft, Leaving, Server};
 
@@ -21,12 +21,14 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// Starts a server with the defaults, a port that the system chooses, and what `change` changes.
+    /// Starts a server with the defaults, a journal in memory, a port that the system chooses, and what `change`
+    /// changes.
     pub fn start(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             ..Config::default()
         };
+        config.journal.kind = JournalKind::Memory;
         config.timeouts.drain = Duration::from_secs(5);
         config.timeouts.close = Duration::from_secs(1);
         change(&mut config);
@@ -35,7 +37,7 @@ impl Fixture {
         Fixture { server, address }
     }
 
-    /// Starts a server with the defaults.
+    /// Starts a server without any changes.
     pub fn plain() -> Self {
         Self::start(|_| {})
     }

@@ -1,12 +1,12 @@
-//! What is copied out of the journal for one read, under its lock and at one moment; matching, which
-//! costs as much as the reader asks for, happens afterwards without it.
+//! What is copied out of a journal for one read, at one moment; matching, which costs as much as the reader
+//! asks for, happens afterwards without holding anything up.
 
 use std::sync::Arc;
 
+use super::{Limit, Loss, Page};
 use crate::event::Event;
 use crate::hub::channel::{ChannelName, LossReason};
 use crate::hub::selector::Selection;
-use crate::journal::{Limit, Loss, Page};
 
 /// A part of the journal as it was at one moment.
 pub(super) struct Excerpt {
