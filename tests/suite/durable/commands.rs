@@ -84,7 +84,7 @@ impl Restored {
         for place in [0, self.before.len() / 2, self.before.len() - 1] {
             let cursor = &self.before[place].id;
             let resumed = History::read(server.address, "**", cursor).whole();
-            let due = [&self.before[place + 1..], &[new.clone()]].concat();
+            let due = [&self.before[place + 1..], std::slice::from_ref(&new)].concat();
             assert_eq!(lines(&resumed), lines(&due), "after {cursor}");
         }
     }

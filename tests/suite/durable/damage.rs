@@ -44,7 +44,7 @@ fn damaged(name: &str, ending: Ending, file: fn(&Home) -> std::path::PathBuf, da
 }
 
 /// Some bytes somewhere, often few, sometimes a page, and every part of the file's head in time.
-fn overwrite(bytes: &mut Vec<u8>, dice: &mut Dice) -> String {
+fn overwrite(bytes: &mut [u8], dice: &mut Dice) -> String {
     let length = dice.pick(&[1, 1, 2, 8, 64, 4096]).min(bytes.len());
     let at = if dice.once_in(5) {
         dice.index(4096.min(bytes.len() - length + 1))
@@ -56,7 +56,7 @@ fn overwrite(bytes: &mut Vec<u8>, dice: &mut Dice) -> String {
     format!("{length} bytes overwritten at {at}")
 }
 
-fn flip_a_bit(bytes: &mut Vec<u8>, dice: &mut Dice) -> String {
+fn flip_a_bit(bytes: &mut [u8], dice: &mut Dice) -> String {
     let at = dice.index(bytes.len());
     let bit = dice.index(8);
     bytes[at] ^= 1 << bit;
@@ -76,13 +76,17 @@ fn cut_off(bytes: &mut Vec<u8>, dice: &mut Dice) -> String {
 #[test]
 fn a_stopped_journal_with_bytes_overwritten() {
     let name = "a_stopped_journal_with_bytes_overwritten";
-    damaged(name, Ending::Stopped, Home::database, overwrite);
+    damaged(name, Ending::Stopped, Home::database, |bytes, dice| {
+        overwrite(bytes, dice)
+    });
 }
 
 #[test]
 fn a_stopped_journal_with_one_bit_flipped() {
     let name = "a_stopped_journal_with_one_bit_flipped";
-    damaged(name, Ending::Stopped, Home::database, flip_a_bit);
+    damaged(name, Ending::Stopped, Home::database, |bytes, dice| {
+        flip_a_bit(bytes, dice)
+    });
 }
 
 #[test]
@@ -94,7 +98,9 @@ fn a_stopped_journal_cut_off() {
 #[test]
 fn a_killed_journal_with_bytes_overwritten() {
     let name = "a_killed_journal_with_bytes_overwritten";
-    damaged(name, Ending::Killed, Home::database, overwrite);
+    damaged(name, Ending::Killed, Home::database, |bytes, dice| {
+        overwrite(bytes, dice)
+    });
 }
 
 #[test]
@@ -106,7 +112,12 @@ fn a_killed_journal_cut_off() {
 #[test]
 fn the_log_of_a_killed_server_with_bytes_overwritten() {
     let name = "the_log_of_a_killed_server_with_bytes_overwritten";
-    damaged(name, Ending::Killed, Home::write_ahead_log, overwrite);
+    damaged(
+        name,
+        Ending::Killed,
+        Home::write_ahead_log,
+        |bytes, dice| overwrite(bytes, dice),
+    );
 }
 
 #[test]

@@ -58,11 +58,11 @@ impl History {
 
     /// The events alone.
     pub fn events(&self) -> Vec<&Event> {
-        let event = |sighting| match sighting {
-            &Sighting::Event(ref event) => Some(event),
+        let events = self.sightings.iter().filter_map(|sighting| match sighting {
+            Sighting::Event(event) => Some(event),
             Sighting::Gap(_) => None,
-        };
-        self.sightings.iter().filter_map(event).collect()
+        });
+        events.collect()
     }
 
     /// The events alone, of one who must not have been told a gap.
@@ -76,11 +76,11 @@ impl History {
 
     /// The gaps alone.
     pub fn gaps(&self) -> Vec<&Gap> {
-        let gap = |sighting| match sighting {
-            &Sighting::Gap(ref gap) => Some(gap),
+        let gaps = self.sightings.iter().filter_map(|sighting| match sighting {
+            Sighting::Gap(gap) => Some(gap),
             Sighting::Event(_) => None,
-        };
-        self.sightings.iter().filter_map(gap).collect()
+        });
+        gaps.collect()
     }
 
     /// Whether there is more.
