@@ -7,12 +7,13 @@ mod publisher;
 mod subscriber;
 mod whereabouts;
 
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 
-use audit::{Audit, Known};
+use audit::{Audit, Known, Take};
 use ledger::Ledger;
+use publisher::publish_on;
 use subscriber::{Account, END, Follower};
-use whereabouts::Whereabouts;
+use whereabouts::{Patron, Whereabouts};
 
 use super::dice::{Dice, number_from, seed};
 use super::history::History;
@@ -87,76 +88,100 @@ impl Trial {
     }
 
     fn loses_nothing(mut self) {
-        let (journal, accounts) = self.run(|audit, page| audit.append(page.whole()));
-        for account in accounts {
-            account.must_equal(&journal);
+        let outcome = self.run(|audit, page| audit.append(page.whole()));
+        for account in &outcome.accounts {
+            account.must_equal(&outcome.journal);
         }
     }
 
     fn tells_losses(mut self) {
-        let (kept, accounts) = self.run(|audit, page| audit.append_told(page));
+        let outcome = self.run(Audit::append_told);
         let records = self.ledger.records();
         let mut known = Known::default();
         known.acknowledge(&records);
-        for account in &accounts {
+        known.see(&outcome.journal);
+        for account in &outcome.accounts {
             known.see(account.events());
         }
-        known.see(&kept);
-        known.must_end_with(&kept, self.keeps);
-        for account in &accounts {
+        known.must_end_with(&outcome.journal, self.keeps);
+        for account in &outcome.accounts {
             known.must_explain(account);
         }
     }
 
-    /// Runs all rounds, with an audit between two of them. What the journal has in the end, and what
-    /// every subscriber was told.
-    fn run(&mut self, check: fn(&mut Audit, History)) -> (Vec<Event>, Vec<Account>) {
-        let mut audit = Audit::default();
-        let publishers: Vec<Dice> = (0..PUBLISHERS).map(|_| self.dice.split()).collect();
-        let followers: Vec<Follower> = Way::ALL
-            .into_iter()
-            .flat_map(|way| SELECTORS.map(|selectors| Follower::new(way, selectors)))
-            .collect();
-        let chances: Vec<Dice> = followers.iter().map(|_| self.dice.split()).collect();
+    /// Runs all rounds, with an audit between two of them.
+    fn run(&mut self, take: Take) -> Outcome {
+        let mut dice = self.dice.split();
         thread::scope(|scope| {
+            let _patron = Patron(&self.whereabouts);
             let (ledger, whereabouts) = (&self.ledger, &self.whereabouts);
-            let publishers: Vec<_> = publishers
-                .into_iter()
-                .enumerate()
-                .map(|(n, dice)| {
-                    scope.spawn(move || publisher::publish_on(n, dice, ledger, whereabouts))
+            let publishers: Vec<_> = (0..PUBLISHERS)
+                .map(|number| {
+                    let dice = dice.split();
+                    scope.spawn(move || publish_on(number, dice, ledger, whereabouts))
                 })
                 .collect();
-            let subscribers: Vec<_> = followers
-                .into_iter()
-                .zip(chances)
-                .map(|(follower, dice)| scope.spawn(move || follower.follow(dice, whereabouts)))
+            let subscribers: Vec<_> = followers()
+                .map(|follower| {
+                    let dice = dice.split();
+                    scope.spawn(move || follower.follow(dice, whereabouts))
+                })
                 .collect();
-            for _ in 0..self.rounds {
-                let server = Process::start(&self.home);
-                audit.look(&server, ledger, check);
-                whereabouts.announce(server.address);
-                ledger.wait_for_more(self.dice.within(1..150));
-                whereabouts.withdraw();
-                server.kill();
-            }
-            let server = Process::start(&self.home);
-            audit.look(&server, ledger, check);
-            whereabouts.announce_the_last(server.address);
-            for publisher in publishers {
-                publisher.join().expect("a publisher");
-            }
-            audit.look(&server, ledger, check);
+            let mut audit = Audit::new(take);
+            self.kill_again_and_again(&mut audit, &mut dice);
+            let server = self.serve_the_last(&mut audit);
+            join_all(publishers);
+            audit.look(&server, ledger);
             server.publish(END, "the end");
-            let accounts = subscribers
-                .into_iter()
-                .map(|s| s.join().expect("a subscriber"));
-            let accounts = accounts.collect();
-            audit.look_without_ledger(&server, check);
-            let journal = History::read(server.address, "**", "earliest").whole();
-            audit.must_equal(&journal, self.keeps);
-            server.stop();
-            (journal, accounts)
+            let accounts = join_all(subscribers);
+            self.conclude(server, audit, accounts)
         })
     }
+
+    fn kill_again_and_again(&self, audit: &mut Audit, dice: &mut Dice) {
+        for _ in 0..self.rounds {
+            let server = Process::start(&self.home);
+            audit.look(&server, &self.ledger);
+            self.whereabouts.announce(server.address);
+            self.ledger.wait_for_more(dice.within(1..150));
+            self.whereabouts.withdraw();
+            server.kill();
+        }
+    }
+
+    fn serve_the_last(&self, audit: &mut Audit) -> Process {
+        let server = Process::start(&self.home);
+        audit.look(&server, &self.ledger);
+        self.whereabouts.announce_the_last(server.address);
+        server
+    }
+
+    fn conclude(&self, server: Process, mut audit: Audit, accounts: Vec<Account>) -> Outcome {
+        audit.read_on(&server);
+        let journal = History::read(server.address, "**", "earliest").whole();
+        audit.must_equal(&journal, self.keeps);
+        server.stop();
+        Outcome {
+            journal,
+            accounts: [accounts, vec![audit.account()]].concat(),
+        }
+    }
+}
+
+/// What the journal has in the end, and what every subscriber was told.
+struct Outcome {
+    journal: Vec<Event>,
+    accounts: Vec<Account>,
+}
+
+/// For each way and each of the selectors, one who begins so.
+fn followers() -> impl Iterator<Item = Follower> {
+    Way::ALL
+        .into_iter()
+        .flat_map(|way| SELECTORS.map(|selectors| Follower::new(way, selectors)))
+}
+
+fn join_all<T>(threads: Vec<ScopedJoinHandle<'_, T>>) -> Vec<T> {
+    let result = |thread: ScopedJoinHandle<'_, T>| thread.join().expect("a client");
+    threads.into_iter().map(result).collect()
 }

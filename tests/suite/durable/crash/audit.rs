@@ -7,23 +7,39 @@ use super::subscriber::{Account, END};
 use crate::durable::history::{History, Sighting, assert_in_order, selects};
 use crate::durable::payloads::{Likeness, likeness};
 use crate::durable::process::Process;
-use crate::support::Event;
 use crate::support::event::seq;
+use crate::support::{Event, Way};
+
+/// How an audit takes what came next.
+pub type Take = fn(&mut Audit, History);
 
 /// All that the journal has served so far, to one client that pages through it after every crash.
-#[derive(Default)]
 pub struct Audit {
+    take: Take,
     events: Vec<Event>,
     ids: HashMap<Likeness, String>,
-    /// Whether something was told as lost, so that not all is here.
+    /// What it was told; where there is a gap, not all is in `events`.
+    sightings: Vec<Sighting>,
     has_gaps: bool,
     cursor: Option<String>,
 }
 
 impl Audit {
+    /// One that has seen nothing yet.
+    pub fn new(take: Take) -> Self {
+        Audit {
+            take,
+            events: Vec::new(),
+            ids: HashMap::new(),
+            sightings: Vec::new(),
+            has_gaps: false,
+            cursor: None,
+        }
+    }
+
     /// Reads on where the last look ended, while nobody publishes, and compares with the ledger.
-    pub fn look(&mut self, server: &Process, ledger: &Ledger, take: fn(&mut Audit, History)) {
-        self.look_without_ledger(server, take);
+    pub fn look(&mut self, server: &Process, ledger: &Ledger) {
+        self.read_on(server);
         let records = ledger.records();
         records.assert_in_order();
         self.assert_acknowledged_is_there(&records);
@@ -34,18 +50,19 @@ impl Audit {
     }
 
     /// Reads on where the last look ended.
-    pub fn look_without_ledger(&mut self, server: &Process, take: fn(&mut Audit, History)) {
+    pub fn read_on(&mut self, server: &Process) {
         let after = self.cursor.as_deref().unwrap_or("earliest");
         let page = History::read(server.address, "**", after);
         self.cursor = Some(page.cursor.clone());
-        take(self, page);
+        self.sightings.extend(page.sightings.iter().cloned());
+        (self.take)(self, page);
     }
 
     /// Takes what came next.
     pub fn append(&mut self, events: Vec<Event>) {
         for event in events {
             let known = self.ids.insert(likeness(&event), event.id.clone());
-            assert_eq!(known, None, "there twice: {}", event.json);
+            assert_eq!(known, None, "there twice: {}", event.id);
             self.events.push(event);
         }
         assert_in_order(&self.events);
@@ -58,6 +75,15 @@ impl Audit {
             self.has_gaps = true;
         }
         self.append(page.events().into_iter().cloned().collect());
+    }
+
+    /// What it was told, as one more subscriber that polls.
+    pub fn account(self) -> Account {
+        Account {
+            selectors: "**",
+            ways: vec![Way::Poll],
+            sightings: self.sightings,
+        }
     }
 
     /// Fails the test unless this is what one sees who begins with the earliest; `keeps` is how many
@@ -80,8 +106,12 @@ impl Audit {
     fn assert_acknowledged_is_there(&self, records: &Records) {
         for (likeness, id) in &records.acknowledged {
             match self.ids.get(likeness) {
-                Some(there) => assert_eq!(there, id, "the id of {likeness:?}"),
-                None => assert!(self.has_gaps, "acknowledged as {id} and lost: {likeness:?}"),
+                Some(there) => assert_eq!(there, id, "the id of {}", brief(likeness)),
+                None => assert!(
+                    self.has_gaps,
+                    "acknowledged as {id} and lost: {}",
+                    brief(likeness)
+                ),
             }
         }
     }
@@ -99,8 +129,17 @@ impl Audit {
     fn assert_whole_or_absent(&self, batch: &[Likeness]) {
         let there: Vec<&String> = batch.iter().filter_map(|l| self.ids.get(l)).collect();
         let is_whole = there.is_empty() || there.len() == batch.len();
-        assert!(is_whole || self.has_gaps, "{there:?} of {batch:?}");
+        assert!(
+            is_whole || self.has_gaps,
+            "only {there:?} of {}",
+            brief(&batch[0])
+        );
     }
+}
+
+/// Enough to find it.
+fn brief((channel, data): &Likeness) -> String {
+    format!("{channel} {}", data.chars().take(60).collect::<String>())
 }
 
 /// Every event that anybody knows of, by its number.

@@ -17,8 +17,14 @@ pub fn publish_on(number: usize, mut dice: Dice, ledger: &Ledger, whereabouts: &
             None if whereabouts.is_last() => return,
             None => Publication::random(number, n, &mut dice),
         };
+        if wire.is_none() {
+            let Some(address) = whereabouts.now() else {
+                return;
+            };
+            wire = Wire::try_connect(address).ok();
+        }
         ledger.send(&publication);
-        if let Some(response) = ask(&mut wire, &publication, whereabouts) {
+        if let Some(response) = ask(wire.as_mut(), &publication) {
             let ids = publication.ids(&response);
             ledger.acknowledge(number, &publication, ids);
             continue;
@@ -29,15 +35,8 @@ pub fn publish_on(number: usize, mut dice: Dice, ledger: &Ledger, whereabouts: &
 }
 
 /// The answer; `None` when the server went without one.
-fn ask(
-    wire: &mut Option<Wire>,
-    publication: &Publication,
-    whereabouts: &Whereabouts,
-) -> Option<Response> {
-    if wire.is_none() {
-        *wire = Wire::try_connect(whereabouts.now()).ok();
-    }
-    let wire = wire.as_mut()?;
+fn ask(wire: Option<&mut Wire>, publication: &Publication) -> Option<Response> {
+    let wire = wire?;
     let (target, fields, body) = publication.request();
     wire.try_send(request("POST", &target, &fields, &body))
         .ok()?;

@@ -17,6 +17,7 @@ pub struct Follower {
 }
 
 /// All that one subscriber was told.
+#[derive(Clone)]
 pub struct Account {
     /// What it subscribed to.
     pub selectors: &'static str,
@@ -34,11 +35,13 @@ impl Follower {
 
     /// Follows from the earliest event to the end, over every server between.
     pub fn follow(self, mut dice: Dice, whereabouts: &Whereabouts) -> Account {
-        let mut listener = self.begin(whereabouts);
         let mut account = Account {
             selectors: self.selectors,
             ways: vec![self.way],
             sightings: Vec::new(),
+        };
+        let Some(mut listener) = self.begin(whereabouts) else {
+            return account;
         };
         loop {
             let stays = match listener.next() {
@@ -54,44 +57,53 @@ impl Follower {
                 Told::Bye(_) | Told::Cursor(_) => true,
                 Told::End(_) => false,
             };
-            if !stays {
-                // Half of them stay with their way.
-                let way = if dice.once_in(2) {
-                    self.way
-                } else {
-                    dice.pick(&Way::ALL)
-                };
-                account.ways.push(way);
-                // A poll without an answer has no cursor yet.
-                if listener.cursor().is_empty() {
-                    listener = self.begin(whereabouts);
-                } else {
-                    come_back(&mut listener, way, whereabouts);
-                }
+            if stays {
+                continue;
             }
+            let way = if dice.once_in(2) {
+                self.way
+            } else {
+                dice.pick(&Way::ALL)
+            };
+            account.ways.push(way);
+            let Some(next) = self.come_back(listener, way, whereabouts) else {
+                return account;
+            };
+            listener = next;
         }
     }
 
-    fn begin(&self, whereabouts: &Whereabouts) -> Listener {
+    /// `None` when the test is over.
+    fn begin(&self, whereabouts: &Whereabouts) -> Option<Listener> {
         let target = format!("/{}?after=earliest", self.selectors);
         for _ in 0..MOST_FAILURES {
-            let listener = Listener::try_open(self.way, whereabouts.now(), &target);
-            if let Some(listener) = listener {
+            let listener = Listener::try_open(self.way, whereabouts.now()?, &target);
+            if listener.is_some() {
                 return listener;
             }
         }
         panic!("no server stayed long enough");
     }
-}
 
-fn come_back(listener: &mut Listener, way: Way, whereabouts: &Whereabouts) {
-    for _ in 0..MOST_FAILURES {
-        let address = whereabouts.now();
-        if listener.try_reconnect(address, way).is_some() {
-            return;
+    /// `None` when the test is over.
+    fn come_back(
+        &self,
+        mut listener: Listener,
+        way: Way,
+        whereabouts: &Whereabouts,
+    ) -> Option<Listener> {
+        // A poll without an answer has no cursor yet.
+        if listener.cursor().is_empty() {
+            return self.begin(whereabouts);
         }
+        for _ in 0..MOST_FAILURES {
+            let address = whereabouts.now()?;
+            if listener.try_reconnect(address, way).is_some() {
+                return Some(listener);
+            }
+        }
+        panic!("no server stayed long enough");
     }
-    panic!("no server stayed long enough");
 }
 
 impl Account {

@@ -18,6 +18,19 @@ pub struct Whereabouts {
 struct State {
     address: Option<SocketAddr>,
     is_last: bool,
+    is_over: bool,
+}
+
+/// Ends the wait of all clients when the driver of the test fails: they have nothing to say about it.
+pub struct Patron<'a>(pub &'a Whereabouts);
+
+impl Drop for Patron<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.state().is_over = true;
+            self.0.changed.notify_all();
+        }
+    }
 }
 
 impl Whereabouts {
@@ -43,13 +56,19 @@ impl Whereabouts {
         self.state().is_last
     }
 
-    /// The address of the server; waits for one, which must come in time.
-    pub fn now(&self) -> SocketAddr {
+    /// The address of the server; waits for one, which must come in time. `None` when the test is over.
+    pub fn now(&self) -> Option<SocketAddr> {
         let (state, _) = self
             .changed
-            .wait_timeout_while(self.state(), PATIENCE, |state| state.address.is_none())
+            .wait_timeout_while(self.state(), PATIENCE, |state| {
+                state.address.is_none() && !state.is_over
+            })
             .expect("nobody panicked with it");
-        state.address.expect("the next server in time")
+        let (address, is_over) = (state.address, state.is_over);
+        // A panic with the lock held would make all others panic, too.
+        drop(state);
+        assert!(is_over || address.is_some(), "the next server is late");
+        address.filter(|_| !is_over)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
