@@ -23,6 +23,11 @@ impl Epoch {
         Epoch(bits % Self::COUNT)
     }
 
+    /// The number that it is; [`from_random`](Self::from_random) gives it back.
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let digit = |byte| match byte {
             b'0'..=b'9' => Some(byte - b'0'),

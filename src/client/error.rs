@@ -78,7 +78,7 @@ impl Close {
             1009 => "a message too large",
             1011 => "something went wrong in the server",
             1012 => "the server restarts",
-            1013 => "the server is overloaded",
+            1013 => "the server cannot serve this at the moment",
             4401 => "the token has expired",
             4403 => "not allowed",
             4408 => "read too slowly",

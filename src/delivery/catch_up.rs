@@ -5,13 +5,13 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::gap_in;
-use super::outbox::errand::Place;
+use super::outbox::errand::{Next, Place};
 use super::outbox::{Flushed, Outbox};
 use crate::hub::fanout::{Offer, Run, Subscriber, SubscriberId, or_abort};
 use crate::journal::Limit;
@@ -44,11 +44,16 @@ pub enum Step {
     More,
     /// Its socket has no room.
     Blocked,
+    /// What it is owed cannot be read at the moment: it is looked after again when [`PAUSE`] is over.
+    Later,
     /// It was told goodbye; its peer has to hang up.
     Ending,
     /// It is gone.
     Over,
 }
+
+/// How long nobody tries again to read what could not be read.
+pub const PAUSE: Duration = Duration::from_secs(1);
 
 /// One page: what is offered to a subscriber at once.
 pub const PAGE: Limit = Limit {
@@ -99,8 +104,12 @@ pub fn step(outbox: &Arc<Outbox>) -> Step {
             seq,
         };
         let outcome = errand.advance(&place);
+        let next = outcome.next;
         outbox.take_outcome(errand, outcome);
-        return Step::More;
+        return match next {
+            Next::Done | Next::More => Step::More,
+            Next::Later => starve(outbox),
+        };
     }
     feed(outbox)
 }
@@ -110,7 +119,9 @@ fn feed(outbox: &Arc<Outbox>) -> Step {
         return Step::Over;
     };
     let hub = &outbox.context().hub;
-    let page = hub.read(&selection, place, PAGE);
+    let Ok(page) = hub.read(&selection, place, PAGE) else {
+        return starve(outbox);
+    };
     let loss = page.loss.as_ref().zip(gap_in(hub, place, &page));
     let changed = loss.map(|(loss, gap)| {
         loss.excuse(Arc::make_mut(&mut selection));
@@ -135,6 +146,11 @@ fn feed(outbox: &Arc<Outbox>) -> Step {
     }
     outbox.clone().go_live();
     Step::Live
+}
+
+fn starve(outbox: &Outbox) -> Step {
+    outbox.starve();
+    Step::Later
 }
 
 impl Drop for CatchUp {
@@ -232,6 +248,8 @@ struct Worker {
 struct Behind {
     ward: Arc<dyn Ward>,
     last: Step,
+    /// When it is looked after again, if its last step was [`Step::Later`].
+    again: Instant,
 }
 
 impl Worker {
@@ -252,6 +270,7 @@ impl Worker {
                 Ok(ward) => self.behind.push(Behind {
                     ward,
                     last: Step::More,
+                    again: Instant::now(),
                 }),
                 Err(TryRecvError::Empty) => return,
                 Err(TryRecvError::Disconnected) => {
@@ -268,7 +287,9 @@ impl Worker {
         let mut fds = vec![PollFd::new(&self.heard, PollFlags::IN)];
         for behind in &self.behind {
             patience = patience.min(behind.patience());
-            fds.push(PollFd::new(behind.ward.stream(), behind.interest()));
+            if behind.heeds_socket() {
+                fds.push(PollFd::new(behind.ward.stream(), behind.interest()));
+            }
         }
         let timeout = Timespec::try_from(patience).ok();
         let ready = poll(&mut fds, timeout.as_ref()).unwrap_or(0);
@@ -283,7 +304,11 @@ impl Worker {
             self.silence();
         }
         if ready > 0 {
-            for (behind, moved) in self.behind.iter_mut().zip(moved) {
+            let heeding = self
+                .behind
+                .iter_mut()
+                .filter(|behind| behind.heeds_socket());
+            for (behind, moved) in heeding.zip(moved) {
                 behind.last = if moved { Step::More } else { behind.last };
             }
         }
@@ -307,21 +332,38 @@ impl Worker {
 impl Behind {
     /// One step, if there is one to be made; `false` when it is not behind any more.
     fn look_after(&mut self) -> bool {
-        if self.last == Step::More {
+        if self.is_due() {
             self.last = self.ward.clone().step();
+            self.again = Instant::now() + PAUSE;
         }
         match self.last {
             Step::More => true,
-            Step::Blocked | Step::Ending => self.ward.patience().is_some(),
+            Step::Blocked | Step::Later | Step::Ending => self.ward.patience().is_some(),
             Step::Live | Step::Over => false,
         }
     }
 
+    fn is_due(&self) -> bool {
+        match self.last {
+            Step::More => true,
+            Step::Later => Instant::now() >= self.again,
+            _ => false,
+        }
+    }
+
     fn patience(&self) -> Duration {
+        let ward = || self.ward.patience().unwrap_or(Duration::ZERO);
         match self.last {
             Step::More => Duration::ZERO,
-            _ => self.ward.patience().unwrap_or(Duration::ZERO),
+            Step::Later => ward().min(self.again.saturating_duration_since(Instant::now())),
+            _ => ward(),
         }
+    }
+
+    /// Whether its socket has anything to say to its next step. A broken one would end every wait, though
+    /// what is to be read is not there any sooner.
+    fn heeds_socket(&self) -> bool {
+        self.last != Step::Later
     }
 
     fn interest(&self) -> PollFlags {

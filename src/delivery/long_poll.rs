@@ -13,6 +13,8 @@ use crate::http::response::Response;
 use crate::hub::fanout::{Run, SubscriberId, Waiter};
 use crate::hub::selector::Selection;
 use crate::hub::tail::Entry;
+use crate::journal::StoreError;
+use crate::refusal::Refusal;
 use crate::server::stream::{ReadError, Sent, Stream};
 use crate::shutdown::{Berth, Leave, Leaving};
 
@@ -50,6 +52,9 @@ pub enum Outcome {
 /// Answers at the first event, at a gap, or empty after the wait, when the server stops, and when what came
 /// was deleted before it could be given. Blocks until then; what the client sends meanwhile is appended to
 /// `buffer`, by one read of `most` bytes, if nothing is there yet.
+///
+/// # Errors
+/// When the journal cannot be read, and so nothing was written.
 pub fn answer(
     context: &Arc<Context>,
     stream: &Arc<Stream>,
@@ -57,17 +62,17 @@ pub fn answer(
     request: Request,
     buffer: &mut Vec<u8>,
     most: usize,
-) -> Outcome {
+) -> Result<Outcome, StoreError> {
     let deadline = Instant::now() + request.wait;
     let request = Arc::new(request);
-    let mut look = Look::take(context, &request.query);
+    let mut look = Look::take(context, &request.query)?;
     while !look.has_news() && Instant::now() < deadline {
         let waiting = Arc::new(Waiting::new(context, stream, &request, &look));
         if !context
             .hub
             .wait(waiting.clone(), &waiting.selection, look.place)
         {
-            look = look.again(context, &request.query);
+            look = look.again(context, &request.query)?;
             continue;
         }
         berth.hold(waiting.clone());
@@ -77,16 +82,16 @@ pub fn answer(
         if !matches!(slot, Slot::Answered { goes_on: true }) {
             context.hub.withdraw(waiting.id, &waiting.selection);
         }
-        return match slot {
+        return Ok(match slot {
             Slot::Waiting => {
-                let look = look.again(context, &request.query);
+                let look = look.again(context, &request.query)?;
                 Outcome::Answer(look.response(&request.query))
             }
             Slot::Answered { goes_on } => Outcome::Answered { goes_on },
             Slot::Look | Slot::Owed(_) | Slot::Over => Outcome::Gone,
-        };
+        });
     }
-    Outcome::Answer(look.response(&request.query))
+    Ok(Outcome::Answer(look.response(&request.query)))
 }
 
 /// Says in an answer which wait was granted (RFC 7240, section 3).
@@ -264,10 +269,27 @@ impl Waiting {
         self.request.keeps_alive && self.context.shutdown.begun().is_none()
     }
 
+    fn answer_with(&self, entries: Vec<Arc<Entry>>) -> Response {
+        let query = &self.request.query;
+        self.grant(answer_events(&self.context, query, self.place, entries))
+    }
+
     fn look_again(&self) -> Response {
         let query = &self.request.query;
         let selection = Selection::clone(&self.selection);
-        Look::from_place(&self.context, query, selection, self.place).response(query)
+        match Look::from_place(&self.context, query, selection, self.place) {
+            Ok(look) => self.grant(look.response(query)),
+            Err(error) => self.refuse(&error.into()),
+        }
+    }
+
+    fn grant(&self, response: Response) -> Response {
+        granting(response, self.request.wait)
+    }
+
+    fn refuse(&self, refusal: &Refusal) -> Response {
+        log::debug!("{}: refused: {refusal}", self.stream.peer());
+        Response::refusal(refusal, Some(self.context.retry_after()))
     }
 }
 
@@ -283,13 +305,7 @@ impl Waiter for Waiting {
                 // A shard has no time to put it into bytes.
                 return Slot::Look;
             }
-            let query = &waiting.request.query;
-            waiting.write(answer_events(
-                &waiting.context,
-                query,
-                waiting.place,
-                entries,
-            ))
+            waiting.write(waiting.answer_with(entries))
         });
     }
 
@@ -351,9 +367,7 @@ impl Leave for Waiting {
         let mut slot = self.slot();
         match *slot {
             Slot::Waiting => {
-                let query = &self.request.query;
-                let nothing = answer_events(&self.context, query, self.place, Vec::new());
-                *slot = self.write(nothing);
+                *slot = self.write(self.answer_with(Vec::new()));
                 if matches!(*slot, Slot::Owed(_)) {
                     self.stream.shutdown();
                 }

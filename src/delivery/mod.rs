@@ -20,7 +20,7 @@ use crate::event::Cursor;
 use crate::hub::selector::{Selection, Selector};
 use crate::hub::tail::Page;
 use crate::hub::{Hub, random};
-use crate::journal::Start;
+use crate::journal::{Start, StoreError};
 use crate::shutdown::Shutdown;
 
 /// What every connection of a server shares.
@@ -70,7 +70,8 @@ pub struct Query {
     pub conditional: bool,
 }
 
-/// Where a subscriber begins.
+/// Where a subscriber begins; by default, as one that asks for nothing.
+#[derive(Default)]
 pub struct Opening {
     /// What is examined.
     pub selection: Selection,
@@ -85,8 +86,11 @@ pub struct Opening {
 
 impl Opening {
     /// Finds the place that `start` stands for, for these selectors.
-    pub fn find(hub: &Hub, selectors: &[Selector], start: Start) -> Self {
-        let beginning = hub.begin(selectors.to_vec(), start);
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn find(hub: &Hub, selectors: &[Selector], start: Start) -> Result<Self, StoreError> {
+        let beginning = hub.begin(selectors.to_vec(), start)?;
         let from = match start {
             Start::After(cursor) => Some(cursor),
             _ => None,
@@ -97,12 +101,12 @@ impl Opening {
             from,
             cursor,
         });
-        Opening {
+        Ok(Opening {
             selection: beginning.selection,
             place: beginning.place,
             gap,
             is_bare: !matches!(start, Start::After(_) | Start::Unreadable),
-        }
+        })
     }
 }
 

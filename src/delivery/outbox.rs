@@ -9,7 +9,7 @@ use std::os::fd::AsFd as _;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-use self::errand::{Errand, Outcome, Work};
+use self::errand::{Errand, Next, Outcome, Work};
 pub use self::state::Flushed;
 use self::state::{Feeder, State};
 use super::control::{Control, Gap};
@@ -19,7 +19,7 @@ use crate::hub::fanout::{Offer, Run, Subscriber, SubscriberId};
 use crate::hub::selector::Selection;
 use crate::hub::tail::Form;
 use crate::journal::GapReason;
-use crate::refusal::{Kind, Retry};
+use crate::refusal::{Kind, Refusal, Retry};
 use crate::server::stream::Stream;
 use crate::shutdown::{Leave, Leaving};
 
@@ -64,10 +64,25 @@ impl Outbox {
         &self.context
     }
 
-    /// Has the peer told that the server is there and how far it is, if it is live: whoever is not is
-    /// being sent bytes that say it too.
+    /// Has the peer told that the server is there and how far it is, if it is live or what comes next cannot
+    /// be read: anybody else is being sent bytes that say it too.
     pub fn keep_alive(&self) {
-        self.context.hub.beat(self.id);
+        let Some(mut state) = self.lock() else { return };
+        if !state.starved {
+            drop(state);
+            return self.context.hub.beat(self.id);
+        }
+        // What is owed already says it when it leaves.
+        if !state.is_ending() && !state.owes_frames() {
+            self.queue_heartbeat(&mut state);
+            self.flush_now(state);
+        }
+    }
+
+    fn queue_heartbeat(&self, state: &mut State) {
+        let cursor = self.context.hub.cursor(state.place);
+        let frame = self.framing.control(&Control::Heartbeat { cursor });
+        state.debts().control.extend(frame);
     }
 
     /// Queues a control frame that says nothing about the stream, and tries to send it. Too many of them
@@ -122,6 +137,12 @@ impl Outbox {
         if let Some(state) = self.lock() {
             self.dismiss_with(state, kind, detail);
         }
+    }
+
+    /// Says goodbye with a refusal.
+    pub fn refuse(&self, refusal: &Refusal) {
+        log::debug!("{}: refused: {refusal}", self.stream.peer());
+        self.dismiss(refusal.kind, &refusal.detail);
     }
 
     /// Ends with exactly these bytes.
@@ -242,7 +263,7 @@ impl Outbox {
     /// Takes what an errand came to.
     pub fn take_outcome(&self, errand: Box<dyn Errand>, outcome: Outcome) {
         let Some(mut state) = self.lock() else { return };
-        if outcome.more {
+        if outcome.next != Next::Done {
             state.debts().work.push_front(Work::Do(errand));
         }
         state.take_outcome(outcome);
@@ -291,9 +312,21 @@ impl Outbox {
         self.send_unless(State::owes_frames, run)
     }
 
+    /// Notes that what comes next cannot be read at the moment, which is not the peer's fault: no write deadline
+    /// runs, it is kept alive, and what is lost from now on was owed to it.
+    pub fn starve(&self) {
+        let Some(mut state) = self.lock() else { return };
+        state.starved = true;
+        state.is_bare = false;
+        if !state.owes_frames() {
+            state.stalled = None;
+        }
+    }
+
     /// Notes that everything up to `place` was examined, and how the selection looks by now.
     pub fn move_to(&self, place: u64, selection: Option<Arc<Selection>>) {
         let Some(mut state) = self.lock() else { return };
+        state.starved = false;
         state.place = place;
         state.is_bare = false;
         if let Some(selection) = selection {
@@ -382,13 +415,7 @@ impl Subscriber for Outbox {
     }
 
     fn beat(&self, place: u64) -> Offer {
-        self.attend(place, |state| {
-            let cursor = self.context.hub.cursor(place);
-            state
-                .debts()
-                .control
-                .extend(self.framing.control(&Control::Heartbeat { cursor }));
-        })
+        self.attend(place, |state| self.queue_heartbeat(state))
     }
 
     fn answer(&self, place: u64) -> Offer {

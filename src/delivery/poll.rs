@@ -8,7 +8,7 @@ use crate::event::Cursor;
 use crate::http::response::Response;
 use crate::hub::selector::Selection;
 use crate::hub::tail::{Entry, Form, Page};
-use crate::journal::{Limit, Start};
+use crate::journal::{Limit, Start, StoreError};
 
 /// An event as JSON, as it stands in the list of an answer.
 pub static JSON: Form = Form {
@@ -40,14 +40,17 @@ struct Answer {
 }
 
 /// Answers at once.
-pub fn answer(context: &Arc<Context>, query: &Query) -> Response {
+///
+/// # Errors
+/// When the journal cannot be read.
+pub fn answer(context: &Arc<Context>, query: &Query) -> Result<Response, StoreError> {
     match (query.before, query.start) {
         (Some(before), _) => answer_before(context, query, before),
         // Most polls find nothing, and a cursor at the head says so without a look.
         (None, Some(Start::After(cursor))) if query.conditional && context.hub.is_head(cursor) => {
-            not_modified(cursor)
+            Ok(not_modified(cursor))
         }
-        (None, _) => Look::take(context, query).response(query),
+        (None, _) => Ok(Look::take(context, query)?.response(query)),
     }
 }
 
@@ -83,9 +86,13 @@ fn with_cursor(response: Response, cursor: Cursor) -> Response {
 }
 
 /// Pages backwards: from the place named, or from the head where nobody knows it, which is a gap.
-fn answer_before(context: &Arc<Context>, query: &Query, before: Cursor) -> Response {
+fn answer_before(
+    context: &Arc<Context>,
+    query: &Query,
+    before: Cursor,
+) -> Result<Response, StoreError> {
     let hub = &context.hub;
-    let beginning = hub.begin(query.selectors.clone(), Start::After(before));
+    let beginning = hub.begin(query.selectors.clone(), Start::After(before))?;
     let head = hub.head();
     let gap = beginning.gap.map(|reason| Gap {
         reason,
@@ -98,7 +105,7 @@ fn answer_before(context: &Arc<Context>, query: &Query, before: Cursor) -> Respo
         before.seq
     };
     let selection = Selection::new(query.selectors.iter().cloned());
-    let page = hub.read_before(&selection, from, limit(query));
+    let page = hub.read_before(&selection, from, limit(query))?;
     let mut answer = Answer {
         entries: page.entries,
         gap,
@@ -107,41 +114,50 @@ fn answer_before(context: &Arc<Context>, query: &Query, before: Cursor) -> Respo
     };
     answer.cut_oldest();
     // No fields with a cursor: whoever followed them forwards would get events twice.
-    Response::new(200).with_body("application/json", answer.body())
+    Ok(Response::new(200).with_body("application/json", answer.body()))
 }
 
 impl Look {
     /// Looks for what a query is owed.
-    pub fn take(context: &Arc<Context>, query: &Query) -> Self {
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn take(context: &Arc<Context>, query: &Query) -> Result<Self, StoreError> {
         let opening = Opening::find(
             &context.hub,
             &query.selectors,
             query.start.unwrap_or(Start::Earliest),
-        );
+        )?;
         let page = context
             .hub
-            .read(&opening.selection, opening.place, limit(query));
+            .read(&opening.selection, opening.place, limit(query))?;
         let mut look = Look::from_page(context, opening.selection, opening.place, page);
         if opening.gap.is_some() || opening.is_bare {
             look.answer.gap = opening.gap;
         }
-        look
+        Ok(look)
     }
 
     /// Looks again, from where this look ended.
-    pub fn again(self, context: &Arc<Context>, query: &Query) -> Self {
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn again(self, context: &Arc<Context>, query: &Query) -> Result<Self, StoreError> {
         Look::from_place(context, query, self.selection, self.place)
     }
 
     /// Looks from a place up to which everything was examined.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
     pub fn from_place(
         context: &Arc<Context>,
         query: &Query,
         selection: Selection,
         place: u64,
-    ) -> Self {
-        let page = context.hub.read(&selection, place, limit(query));
-        Look::from_page(context, selection, place, page)
+    ) -> Result<Self, StoreError> {
+        let page = context.hub.read(&selection, place, limit(query))?;
+        Ok(Look::from_page(context, selection, place, page))
     }
 
     /// Whether there is something to say.

@@ -9,6 +9,7 @@ use super::control::Control;
 use super::framing::Framing;
 use super::outbox::Outbox;
 use super::{Context, Listening, Opening, Query};
+use crate::event::Cursor;
 use crate::journal::Start;
 use crate::server::stream::{ReadError, Stream};
 use crate::shutdown::Berth;
@@ -27,12 +28,7 @@ pub fn begin(
     query: &Query,
     framing: &'static dyn Framing,
 ) -> Box<dyn Listening> {
-    let opening = Opening::find(
-        &context.hub,
-        &query.selectors,
-        query.start.unwrap_or(Start::Now),
-    );
-    let outbox = Arc::new(open(&context, &stream, framing, opening));
+    let outbox = open(&context, &stream, framing, query);
     let listener = Listener {
         outbox: outbox.clone(),
         _berth: berth.clone(),
@@ -60,31 +56,58 @@ impl Drop for Listener {
     }
 }
 
-/// The outbox of a stream that begins, with its welcome queued.
+/// The outbox of a stream that begins, with its welcome queued; or with its goodbye, when the journal cannot
+/// tell where it begins.
 pub fn open(
     context: &Arc<Context>,
     stream: &Arc<Stream>,
     framing: &'static dyn Framing,
-    opening: Opening,
-) -> Outbox {
+    query: &Query,
+) -> Arc<Outbox> {
+    let outbox = |opening| {
+        Arc::new(Outbox::new(
+            context.clone(),
+            stream.clone(),
+            framing,
+            opening,
+        ))
+    };
+    let start = query.start.unwrap_or(Start::Now);
+    match Opening::find(&context.hub, &query.selectors, start) {
+        Ok(opening) => {
+            let cursor = context.hub.cursor(opening.place);
+            let outbox = outbox(opening);
+            welcome(&outbox, framing, cursor);
+            outbox
+        }
+        Err(error) => {
+            let outbox = outbox(Opening::default());
+            outbox.refuse(&error.into());
+            outbox
+        }
+    }
+}
+
+fn welcome(outbox: &Outbox, framing: &'static dyn Framing, cursor: Cursor) {
+    let context = outbox.context();
     let welcome = Control::Welcome {
-        cursor: context.hub.cursor(opening.place),
+        cursor,
         heartbeat: context.config.heartbeat.interval,
         retry: context.retry_after(),
     };
-    let outbox = Outbox::new(context.clone(), stream.clone(), framing, opening);
     if let Some(frame) = framing.control(&welcome) {
         outbox.send_control(frame);
     }
-    outbox
 }
 
-/// Writes what the subscriber missed, page by page, until it is live. Blocks while its socket is full.
+/// Writes what the subscriber missed, page by page, until it is live. Blocks while its socket is full; when
+/// the journal cannot be read, catch-up goes on with it later, and this thread listens.
 fn replay(outbox: &Arc<Outbox>) {
     loop {
         match step(outbox) {
             Step::Live | Step::Over | Step::Ending => return,
             Step::More => {}
+            Step::Later => return outbox.context().catch_up.take(outbox.clone()),
             Step::Blocked => match outbox.patience() {
                 Some(patience) => drop(outbox.stream().wait_writable(patience.min(LOOK_FOR_END))),
                 None => return,

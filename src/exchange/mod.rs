@@ -19,6 +19,7 @@ use crate::http::response::Response;
 use crate::http::{Method, Version};
 use crate::hub::channel::ChannelName;
 use crate::hub::selector::Selector;
+use crate::journal::StoreError;
 use crate::refusal::{Kind, Refusal};
 
 /// Where a request leads.
@@ -130,8 +131,9 @@ pub fn healthy() -> Response {
 
 fn ready(context: &Context) -> Result<Response, Refusal> {
     match context.shutdown.begun() {
-        None => Ok(plain("ready\n")),
         Some(leaving) => Err(Refusal::new(leaving.kind(), "the server is stopping")),
+        None if !context.hub.is_writable() => Err(StoreError::Unavailable.into()),
+        None => Ok(plain("ready\n")),
     }
 }
 

@@ -24,11 +24,9 @@ use self::fanout::{Fanout, Subscriber, SubscriberId, Waiter, or_abort};
 use self::publish::Delivery;
 use self::selector::{Selection, Selector};
 use self::tail::{Entry, Page, Tail};
-use crate::config::{Config, JournalKind};
+use crate::config::Config;
 use crate::event::{Cursor, Id};
-use crate::journal::memory::MemoryJournal;
-use crate::journal::{Beginning, Journal, Limit, Start, StoreError, unix_millis};
-use crate::shutdown::abort;
+use crate::journal::{Beginning, Journal, Limit, Opening, Sink, Start, StoreError, unix_millis};
 
 /// One sequence of events, those who publish into it and those who listen.
 pub struct Hub {
@@ -49,30 +47,31 @@ impl Hub {
     /// How often retention looks for what is too old.
     const RETENTION: Duration = Duration::from_secs(1);
 
-    /// Opens the journal and starts the shards.
+    /// Starts the shards and the threads of a journal that was opened.
     ///
     /// # Errors
     /// When a thread cannot be started.
-    pub fn start(config: &Config) -> std::io::Result<Hub> {
+    pub fn start(config: &Config, journal: Opening) -> std::io::Result<Hub> {
+        Self::with_journal(config, journal.head(), |sink| journal.start(sink))
+    }
+
+    /// The same with the journal that `open` gives, whose newest seq is `head`.
+    pub(crate) fn with_journal(
+        config: &Config,
+        head: u64,
+        open: impl FnOnce(Arc<dyn Sink>) -> std::io::Result<Arc<dyn Journal>>,
+    ) -> std::io::Result<Hub> {
         let tail = Arc::new(Tail::new(
-            0,
+            head,
             config.fanout.tail_events,
             config.fanout.tail_bytes,
         ));
         let shards = config.fanout.shards.unwrap_or_else(cores);
         let fanout = Arc::new(Fanout::start(shards, config.limits.connections, &tail)?);
-        let sink = Arc::new(Delivery {
+        let journal = open(Arc::new(Delivery {
             tail: tail.clone(),
             fanout: fanout.clone(),
-        });
-        let journal: Arc<dyn Journal> = match config.journal.kind {
-            JournalKind::Memory => Arc::new(MemoryJournal::open(config, random(), sink)),
-            JournalKind::Disk => {
-                return Err(std::io::Error::other(
-                    "there is no journal on disk yet; set journal.kind to \"memory\"",
-                ));
-            }
-        };
+        }))?;
         let retention = Retention::start(journal.clone(), Self::RETENTION)?;
         Ok(Hub {
             journal,
@@ -103,19 +102,47 @@ impl Hub {
     }
 
     /// Finds the place that `start` stands for.
-    pub fn begin(&self, selectors: Vec<Selector>, start: Start) -> Beginning {
-        readable(self.journal.begin(selectors, start))
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn begin(&self, selectors: Vec<Selector>, start: Start) -> Result<Beginning, StoreError> {
+        self.journal.begin(selectors, start)
     }
 
     /// What a subscriber at `place` is owed: from the tail, or from the journal when it is older.
-    pub fn read(&self, selection: &Selection, place: u64, limit: Limit) -> Page {
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn read(
+        &self,
+        selection: &Selection,
+        place: u64,
+        limit: Limit,
+    ) -> Result<Page, StoreError> {
         let page = self.tail.read(selection, place, limit, unix_millis());
-        page.unwrap_or_else(|| Page::from(readable(self.journal.read(selection, place, limit))))
+        match page {
+            Some(page) => Ok(page),
+            None => self.journal.read(selection, place, limit).map(Page::from),
+        }
     }
 
     /// The newest events before `place`.
-    pub fn read_before(&self, selection: &Selection, place: u64, limit: Limit) -> Page {
-        Page::from(readable(self.journal.read_before(selection, place, limit)))
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn read_before(
+        &self,
+        selection: &Selection,
+        place: u64,
+        limit: Limit,
+    ) -> Result<Page, StoreError> {
+        let page = self.journal.read_before(selection, place, limit);
+        page.map(Page::from)
+    }
+
+    /// Whether the journal could keep what it was given last.
+    pub fn is_writable(&self) -> bool {
+        self.journal.is_writable()
     }
 
     /// A name for a new subscriber.
@@ -173,11 +200,6 @@ impl Hub {
         self.retention.stop();
         self.fanout.stop();
     }
-}
-
-/// A journal in memory can always be read.
-fn readable<T>(read: Result<T, StoreError>) -> T {
-    read.unwrap_or_else(|_| abort("a journal in memory could not be read"))
 }
 
 impl From<crate::journal::Page> for Page {

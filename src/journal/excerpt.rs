@@ -10,13 +10,22 @@ use crate::hub::selector::Selection;
 
 /// A part of the journal as it was at one moment.
 pub(super) struct Excerpt {
-    /// The newest seq.
-    pub(super) head: u64,
     /// Events in the order in which they are examined; one more than may be examined, if there is one.
     pub(super) candidates: Vec<Arc<Event>>,
-    /// The marks beyond the place that is read from, of channels that may be asked for.
+    /// The seq up to which the candidates are all that there is: the newest of all, unless there is a `rest`.
+    pub(super) through: u64,
+    /// Whether there are others beyond that.
+    pub(super) rest: bool,
+    /// What was lost.
+    pub(super) losses: Losses,
+}
+
+/// The marks beyond the place that is read from.
+#[derive(Default)]
+pub(super) struct Losses {
+    /// Those of channels that may be asked for.
     pub(super) marks: Vec<Mark>,
-    /// The mark of all channels without a record, where it counts; else 0.
+    /// That of all channels without a record, where it counts; else 0.
     pub(super) folded: u64,
 }
 
@@ -30,21 +39,17 @@ pub(super) struct Mark {
 impl Excerpt {
     /// The page after `place`: candidates are in ascending order.
     pub(super) fn page(self, selection: &Selection, place: u64, limit: Limit, now: u64) -> Page {
-        let loss = self.loss(selection, place);
-        let mut cursor = self.head;
-        let (events, rest) = self.pick(selection, limit, now);
-        if let Some(next) = rest {
-            cursor = next.id.seq - 1;
-        }
+        let loss = self.losses.loss(selection, place);
+        let (events, next) = self.pick(selection, limit, now);
         Page {
             events,
             loss,
-            cursor,
-            more: rest.is_some(),
+            cursor: next.map_or(self.through, |next| next.id.seq - 1),
+            more: next.is_some() || self.rest,
         }
     }
 
-    /// The page before `place`: candidates are in descending order.
+    /// The page before `place`: candidates are in descending order, and `through` is the lowest seq examined.
     pub(super) fn page_back(
         self,
         selection: &Selection,
@@ -52,10 +57,13 @@ impl Excerpt {
         limit: Limit,
         now: u64,
     ) -> Page {
-        let (mut events, rest) = self.pick(selection, limit, now);
-        let more = rest.is_some();
-        let oldest = events.last().map_or(place, |oldest| oldest.id.seq);
-        let cursor = rest.map_or(oldest, |next| next.id.seq + 1);
+        let (mut events, next) = self.pick(selection, limit, now);
+        let cursor = match (next, self.rest) {
+            (Some(next), _) => next.id.seq + 1,
+            (None, true) => self.through,
+            (None, false) => events.last().map_or(place, |oldest| oldest.id.seq),
+        };
+        let more = next.is_some() || self.rest;
         events.reverse();
         Page {
             events,
@@ -87,7 +95,9 @@ impl Excerpt {
         }
         (events, None)
     }
+}
 
+impl Losses {
     /// What was lost beyond `place` of that which is asked for.
     pub(super) fn loss(&self, selection: &Selection, place: u64) -> Option<Loss> {
         let mut loss = Loss {

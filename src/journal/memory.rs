@@ -5,11 +5,12 @@ mod idempotency;
 mod log;
 mod reading;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use self::idempotency::Keys;
 use self::log::Log;
+use super::channels::{Channels, Recorded};
 use super::rules::Rules;
 use super::{
     AppendError, Appended, Batch, Beginning, Draft, GapReason, Journal, Limit, Page, Receipt, Sink,
@@ -33,20 +34,9 @@ struct State {
     head: u64,
     last_time: u64,
     log: Log,
-    channels: HashMap<ChannelName, Record>,
-    folded: u64,
-    overview: Overview,
+    channels: Channels<Record>,
     keys: Keys,
     closed: bool,
-}
-
-/// What is known of all channels without looking at any.
-#[derive(Default)]
-struct Overview {
-    /// The highest of all marks, so that most reads need not look at them.
-    highest_loss: u64,
-    /// Whether a record may hold nothing, so that a fold may find room.
-    some_empty: bool,
 }
 
 /// What is known of one channel.
@@ -54,7 +44,7 @@ struct Record {
     channel: Arc<Channel>,
     events: VecDeque<Arc<Event>>,
     bytes: usize,
-    rule: Retention,
+    rule: Arc<Retention>,
     /// Before this time no event here outlives itself.
     next_expiry: u64,
     /// The folded mark when the record was made: the channel may have lost something up to there.
@@ -72,9 +62,7 @@ impl MemoryJournal {
                 head: 0,
                 last_time: 0,
                 log: Log::default(),
-                channels: HashMap::new(),
-                folded: 0,
-                overview: Overview::default(),
+                channels: Channels::default(),
                 keys: Keys::new(config.journal.idempotency, config.limits.idempotency_keys),
                 closed: false,
             }),
@@ -119,6 +107,7 @@ impl Journal for MemoryJournal {
             .into_iter()
             .map(|draft| state.keep(draft, self.epoch, now, &self.rules))
             .collect();
+        state.trim(&events, now, &self.rules);
         self.sink.committed(&events);
         let receipts: Arc<[Receipt]> = events.iter().map(|event| receipt(event)).collect();
         if let Some(key) = batch.key {
@@ -153,7 +142,7 @@ impl Journal for MemoryJournal {
             Start::Last(count) => (state.start_back(&mut selection, count), None),
         };
         let bare = !matches!(start, Start::After(_)) || gap.is_some();
-        let losses = bare.then(|| state.excerpt(&selection, place, Vec::new()));
+        let losses = bare.then(|| state.channels.losses(&selection, place));
         drop(state);
         // What was lost before a subscriber came was never owed to it.
         if let Some(loss) = losses.and_then(|losses| losses.loss(&selection, place)) {
@@ -191,8 +180,8 @@ impl Journal for MemoryJournal {
     }
 
     fn has_lost_nothing(&self, selection: &Selection, place: u64) -> bool {
-        let excerpt = self.reading().excerpt(selection, place, Vec::new());
-        excerpt.loss(selection, place).is_none()
+        let losses = self.reading().channels.losses(selection, place);
+        losses.loss(selection, place).is_none()
     }
 
     fn forget(&self, channel: &ChannelName) -> Result<bool, AppendError> {
@@ -202,21 +191,14 @@ impl Journal for MemoryJournal {
             return Err(AppendError::Closed);
         }
         let head = state.head;
-        let Some(record) = state.channels.get_mut(channel) else {
-            return Ok(false);
-        };
-        let gone = std::mem::take(&mut record.events);
-        record.bytes = 0;
-        // Also over what was never kept: it may still be on its way to those who are live.
-        record.channel.delete(head);
-        if let Some(last) = gone.iter().rfind(|event| !event.expired(now)) {
-            record.channel.lose(last.id.seq, LossReason::Deleted);
-        }
-        state.overview.note(record);
-        for event in gone {
+        let gone = state
+            .channels
+            .change(channel, |record| record.delete(head, now));
+        let there = gone.is_some();
+        for event in gone.into_iter().flatten() {
             state.log.remove(event.id.seq);
         }
-        Ok(true)
+        Ok(there)
     }
 
     fn is_writable(&self) -> bool {
@@ -226,13 +208,12 @@ impl Journal for MemoryJournal {
     fn retain(&self) {
         let now = unix_millis();
         let state = &mut *self.writing();
-        for record in state.channels.values_mut() {
+        state.channels.change_all(|record| {
             if record.is_overdue(now) {
                 record.sweep(&mut state.log, now);
                 record.trim(&mut state.log, now);
-                state.overview.note(record);
             }
-        }
+        });
         state.keys.expire(now);
     }
 
@@ -260,17 +241,11 @@ impl State {
         if self.channels.len() + drafts.len() <= rules.max_channels {
             return Ok(());
         }
-        let known = |draft: &Draft| self.channels.contains_key(&draft.channel);
-        if drafts.iter().all(known) {
-            return Ok(());
-        }
         let wanted: HashSet<&ChannelName> = drafts.iter().map(|draft| &draft.channel).collect();
         if self.has_room_for(&wanted, rules) {
             return Ok(());
         }
-        if self.overview.some_empty {
-            self.fold_empty_records(&wanted);
-        }
+        self.channels.fold_empty(&wanted);
         match self.has_room_for(&wanted, rules) {
             true => Ok(()),
             false => Err(AppendError::TooManyChannels),
@@ -278,50 +253,18 @@ impl State {
     }
 
     fn has_room_for(&self, wanted: &HashSet<&ChannelName>, rules: &Rules) -> bool {
-        let new = wanted
-            .iter()
-            .filter(|name| !self.channels.contains_key(**name))
-            .count();
+        let is_new = |name: &&&ChannelName| self.channels.get(name).is_none();
+        let new = wanted.iter().filter(is_new).count();
         new == 0 || self.channels.len() + new <= rules.max_channels
-    }
-
-    /// Lets go of the records that hold nothing, except those of `wanted`.
-    fn fold_empty_records(&mut self, wanted: &HashSet<&ChannelName>) {
-        let (mut lost, mut spared) = (0, false);
-        self.channels.retain(|name, record| {
-            if !record.events.is_empty() {
-                return true;
-            }
-            let keep = wanted.contains(name);
-            spared |= keep;
-            if !keep {
-                lost = record.channel.lost_through().max(lost);
-            }
-            keep
-        });
-        self.overview.some_empty = spared;
-        if lost > 0 {
-            // Raised even over an older loss: whoever was excused up to the mark was not told of this one.
-            self.folded = lost.max(self.folded + 1);
-        }
     }
 
     /// Numbers one event and puts it where it belongs.
     fn keep(&mut self, draft: Draft, epoch: Epoch, now: u64, rules: &Rules) -> Arc<Event> {
         self.head += 1;
         self.last_time = now;
-        let folded = self.folded;
-        let record = self
-            .channels
-            .entry(draft.channel)
-            .or_insert_with_key(|name| Record {
-                channel: Arc::new(Channel::new(name.clone())),
-                events: VecDeque::new(),
-                bytes: 0,
-                rule: rules.rule_for(name),
-                next_expiry: u64::MAX,
-                folded,
-            });
+        let record = self.channels.get_or_put(draft.channel, |name, folded| {
+            Record::new(name, rules, folded)
+        });
         let expires = draft
             .ttl
             .map(|ttl| now.saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)));
@@ -342,34 +285,76 @@ impl State {
             record.events.push_back(event.clone());
             record.bytes += event.weight();
             self.log.push(event.clone());
-            record.trim(&mut self.log, now);
         }
-        self.overview.note(record);
-        self.trim_whole(rules.max_bytes, now);
         event
+    }
+
+    /// Keeps the channels of a batch within their own rules, then everything within its bound.
+    fn trim(&mut self, batch: &[Arc<Event>], now: u64, rules: &Rules) {
+        for run in batch.chunk_by(|one, next| Arc::ptr_eq(&one.channel, &next.channel)) {
+            if let Some(event) = run.first() {
+                let log = &mut self.log;
+                self.channels
+                    .change(event.channel.name(), |record| record.trim(log, now));
+            }
+        }
+        self.trim_whole(rules.max_bytes, now);
     }
 
     /// Keeps everything together within `max_bytes`.
     fn trim_whole(&mut self, max_bytes: usize, now: u64) {
         while self.log.bytes() > max_bytes {
             let oldest = self.log.oldest().map(|event| event.channel.clone());
-            let record = oldest.and_then(|channel| self.channels.get_mut(channel.name()));
-            let Some(record) = record else { break };
-            record.evict(&mut self.log, now);
-            self.overview.note(record);
+            let log = &mut self.log;
+            let evicted = oldest.and_then(|channel| {
+                self.channels
+                    .change(channel.name(), |record| record.evict(log, now))
+            });
+            if evicted.is_none() {
+                break;
+            }
         }
     }
 }
 
-impl Overview {
-    /// Takes in what became of a record.
-    fn note(&mut self, record: &Record) {
-        self.highest_loss = self.highest_loss.max(record.channel.lost_through());
-        self.some_empty |= record.events.is_empty();
+impl Recorded for Record {
+    fn channel(&self) -> &Arc<Channel> {
+        &self.channel
+    }
+
+    fn folded(&self) -> u64 {
+        self.folded
+    }
+
+    fn is_empty(&self) -> bool {
+        self.events.is_empty()
     }
 }
 
 impl Record {
+    fn new(name: &ChannelName, rules: &Rules, folded: u64) -> Self {
+        Record {
+            channel: Arc::new(Channel::new(name.clone())),
+            events: VecDeque::new(),
+            bytes: 0,
+            rule: rules.rule_for(name),
+            next_expiry: u64::MAX,
+            folded,
+        }
+    }
+
+    /// Takes all events, which are deleted.
+    fn delete(&mut self, head: u64, now: u64) -> VecDeque<Arc<Event>> {
+        let gone = std::mem::take(&mut self.events);
+        self.bytes = 0;
+        // Also over what was never kept: it may still be on its way to those who are live.
+        self.channel.delete(head);
+        if let Some(last) = gone.iter().rfind(|event| !event.expired(now)) {
+            self.channel.lose(last.id.seq, LossReason::Deleted);
+        }
+        gone
+    }
+
     /// Whether something is to go by its age or its time to live.
     fn is_overdue(&self, now: u64) -> bool {
         self.next_expiry <= now || self.is_over(now)

@@ -1,6 +1,9 @@
 //! 6: where an event gets its number and keeps its past. The contract that every journal keeps stands
 //! on [`Journal`]; the ones there are stand in files of their own.
 
+mod channels;
+mod clock;
+pub mod disk;
 mod excerpt;
 pub mod memory;
 mod rules;
@@ -9,15 +12,18 @@ mod tests;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sha1_smol::Sha1;
 
+use crate::config::{Config, JournalKind};
 use crate::event::{Cursor, Data, Epoch, Event, EventType, Id};
 use crate::hub::channel::{ChannelName, LossReason};
 use crate::hub::selector::{Selection, Selector};
 use crate::refusal::{Kind, Refusal};
+use memory::MemoryJournal;
 
 /// Keeps events, in one sequence over all channels.
 ///
@@ -28,6 +34,9 @@ use crate::refusal::{Kind, Refusal};
 /// seq, after it was committed and before `append` returns; a reader sees an event no earlier than the sink.
 ///
 /// **Snapshots.** What one call returns (events, gap and cursor) was true at one moment.
+///
+/// **Retention.** Acts once a batch: all of it is kept, then each of its channels is brought within its own
+/// rule, then everything within `journal.max_bytes`, the oldest first.
 ///
 /// **Losses.** Before an event that is still owed goes, its channel's mark
 /// ([`Channel::lose`](crate::hub::channel::Channel::lose)) is raised over it. An event that outlived its
@@ -98,13 +107,55 @@ pub trait Journal: Send + Sync {
     fn close(&self);
 }
 
+/// A journal that was opened, and has nobody yet to hear of its events.
+pub enum Opening {
+    /// In memory, without a past: what it may hold, and what its epoch stands for.
+    Memory(Box<Config>, u64),
+    /// On disk.
+    Disk(Box<disk::Opening>),
+}
+
+impl Opening {
+    /// Opens the journal that the configuration names; `random` stands for the epoch of the life that begins.
+    /// Blocks while what a crash left is recovered.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open(config: &Config, random: u64) -> Result<Self, disk::OpenError> {
+        Ok(match config.journal.kind {
+            JournalKind::Memory => Opening::Memory(Box::new(config.clone()), random),
+            JournalKind::Disk => Opening::Disk(Box::new(disk::DiskJournal::open(config, random)?)),
+        })
+    }
+
+    /// The newest seq.
+    pub fn head(&self) -> u64 {
+        match self {
+            Opening::Memory(..) => 0,
+            Opening::Disk(opening) => opening.head(),
+        }
+    }
+
+    /// Starts it; from now on `sink` hears what is committed.
+    ///
+    /// # Errors
+    /// When a thread of its own cannot be started.
+    pub fn start(self, sink: Arc<dyn Sink>) -> io::Result<Arc<dyn Journal>> {
+        Ok(match self {
+            Opening::Memory(config, random) => Arc::new(MemoryJournal::open(&config, random, sink)),
+            Opening::Disk(opening) => Arc::new(opening.start(sink)?),
+        })
+    }
+}
+
 /// Hears what was committed.
 pub trait Sink: Send + Sync {
     /// Takes the next events of the sequence. Called in order, one call at a time, perhaps with the
     /// journal's lock held: it must not block and must not call the journal.
     fn committed(&self, events: &[Arc<Event>]);
 
-    /// Says that [`committed`](Sink::committed) was called, with no lock held.
+    /// Says that [`committed`](Sink::committed) was called, with no lock held. It may read the journal, and ask it
+    /// for nothing else.
     fn announce(&self);
 }
 

@@ -1,31 +1,40 @@
 //! What a journal may hold, as the configuration says: for each channel by its pattern, and as a whole.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use crate::config::{Config, Retention};
 use crate::hub::channel::ChannelName;
 
 /// The bounds of one journal.
 pub(super) struct Rules {
-    retention: Vec<Retention>,
-    otherwise: Retention,
+    retention: Vec<Arc<Retention>>,
+    otherwise: Arc<Retention>,
     /// What all events together may weigh.
     pub(super) max_bytes: usize,
     /// How many channels there may be.
     pub(super) max_channels: usize,
+    /// How long an idempotency key is remembered.
+    pub(super) key_memory: Duration,
+    /// How many are remembered; each counts once for each of its events.
+    pub(super) max_keys: usize,
 }
 
 impl Rules {
     /// What the configuration says.
     pub(super) fn of(config: &Config) -> Self {
         Rules {
-            retention: config.channels.clone(),
-            otherwise: Retention::default(),
+            retention: config.channels.iter().cloned().map(Arc::new).collect(),
+            otherwise: Arc::new(Retention::default()),
             max_bytes: config.journal.max_bytes,
             max_channels: config.limits.channels,
+            key_memory: config.journal.idempotency,
+            max_keys: config.limits.idempotency_keys,
         }
     }
 
     /// The rule of a channel: the first whose pattern matches.
-    pub(super) fn rule_for(&self, name: &ChannelName) -> Retention {
+    pub(super) fn rule_for(&self, name: &ChannelName) -> Arc<Retention> {
         self.retention
             .iter()
             .find(|rule| rule.pattern.matches(name))

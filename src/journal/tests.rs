@@ -10,6 +10,11 @@ mod model;
 mod reading;
 mod time_to_live;
 
+use std::sync::Arc;
+
+use super::disk::DiskJournal;
+use super::memory::MemoryJournal;
+
 /// Runs every case against each of the journals named.
 macro_rules! journal_cases {
     ($($journal:ident => $open:expr)+) => {$(
@@ -62,6 +67,7 @@ macro_rules! journal_cases {
                 by_bytes_of_the_channel
                 by_age
                 by_bytes_of_the_whole
+                what_a_batch_itself_makes_room_for_pushes_nothing_out
                 an_event_too_large_to_be_kept_is_lost
                 the_first_rule_whose_pattern_matches_counts
                 another_channel_has_lost_nothing
@@ -125,5 +131,9 @@ macro_rules! run {
 }
 
 journal_cases! {
-    memory => |config, sink| std::sync::Arc::new(super::super::memory::MemoryJournal::open(config, 1, sink))
+    memory => |config, sink| Arc::new(MemoryJournal::open(config, 1, sink))
+    disk => |config, sink| {
+        let opening = DiskJournal::open(config, 1).unwrap();
+        Arc::new(opening.start(sink).unwrap())
+    }
 }

@@ -136,8 +136,8 @@ impl Connection {
                 self.context.hub.forget(&channel)?;
                 self.answer(request, Response::new(204))
             }
-            Plan::Poll(query) => self.answer(request, poll::answer(&self.context, &query)),
-            Plan::LongPoll(query, wait) => self.long_poll(request, query, wait),
+            Plan::Poll(query) => self.answer(request, poll::answer(&self.context, &query)?),
+            Plan::LongPoll(query, wait) => self.long_poll(request, query, wait)?,
             Plan::Stream(query, framing, head) => {
                 self.stream_events(request, &query, framing, head)
             }
@@ -145,7 +145,12 @@ impl Connection {
         })
     }
 
-    fn long_poll(&mut self, request: &Request, query: Query, wait: Duration) -> After {
+    fn long_poll(
+        &mut self,
+        request: &Request,
+        query: Query,
+        wait: Duration,
+    ) -> Result<After, Refusal> {
         // A HEAD never waits.
         let is_head = request.head.method == Method::Head;
         let keeps_alive = request.head.keeps_alive();
@@ -153,7 +158,7 @@ impl Connection {
             query,
             wait: if is_head { Duration::ZERO } else { wait },
             keeps_alive,
-            encode: self.encoder(request, wait),
+            encode: self.encoder(request),
         };
         let (context, stream) = (self.context.clone(), self.stream.clone());
         let outcome = long_poll::answer(
@@ -163,17 +168,17 @@ impl Connection {
             waiting,
             &mut self.buffer,
             READ_BYTES,
-        );
-        match outcome {
+        )?;
+        Ok(match outcome {
             Outcome::Answer(response) => self.answer(request, long_poll::granting(response, wait)),
             Outcome::Answered { goes_on: true } => After::Keep,
             Outcome::Answered { goes_on: false } => After::Drain,
             Outcome::Gone => After::Close,
-        }
+        })
     }
 
     /// How somebody else writes the answer to a long poll.
-    fn encoder(&self, request: &Request, wait: Duration) -> long_poll::Encode {
+    fn encoder(&self, request: &Request) -> long_poll::Encode {
         let (visitor, version) = (request.visitor.clone(), request.head.version);
         let idle = self.context.config.timeouts.idle;
         Box::new(move |response, keep| {
@@ -181,8 +186,7 @@ impl Connection {
                 keep_alive: keep.then_some(idle),
                 ..answering(version, false)
             };
-            let response = visitor.decorate(long_poll::granting(response, wait));
-            response.encode(&answering)
+            visitor.decorate(response).encode(&answering)
         })
     }
 

@@ -29,8 +29,9 @@ use crate::config::{Config, Limits};
 use crate::delivery::Context;
 use crate::delivery::catch_up::CatchUp;
 use crate::http::head::Ceilings;
-use crate::hub::{Hub, cores};
-use crate::journal::{Draft, Receipt};
+use crate::hub::{Hub, cores, random};
+use crate::journal::disk::OpenError;
+use crate::journal::{Draft, Opening, Receipt};
 use crate::refusal::{Kind, Refusal};
 use crate::shutdown::{Leaving, Shutdown};
 
@@ -50,6 +51,8 @@ pub struct Server {
 pub enum StartError {
     /// The address cannot be bound: the operator's matter.
     Listen(SocketAddr, io::Error),
+    /// The journal cannot be opened: the operator's or the environment's matter.
+    Journal(OpenError),
     /// The environment has not enough threads or files.
     Resources(io::Error),
 }
@@ -73,6 +76,7 @@ impl fmt::Display for StartError {
                     "cannot listen on {address}: {error}; {hint}; 'listen' names another address"
                 )
             }
+            StartError::Journal(error) => error.fmt(f),
             StartError::Resources(error) => {
                 write!(f, "cannot start the server's own threads: {error}")
             }
@@ -88,7 +92,7 @@ impl Server {
     /// Returns when connections are accepted.
     ///
     /// # Errors
-    /// When the address cannot be bound, or there are no threads to be had.
+    /// When the address cannot be bound, the journal not opened, or there are no threads to be had.
     pub fn start(mut config: Config) -> Result<Server, StartError> {
         let grant = Budget::of_this_process().grant(config.limits.connections);
         if let Some(sentence) = grant.lowered {
@@ -97,10 +101,12 @@ impl Server {
         config.limits.connections = grant.granted;
         let socket =
             listener::bind(&config).map_err(|error| StartError::Listen(config.listen, error))?;
-        Self::serve(config, socket).map_err(StartError::Resources)
+        let journal = Opening::open(&config, random()).map_err(StartError::Journal)?;
+        let hub = Hub::start(&config, journal).map_err(StartError::Resources)?;
+        Self::serve(hub, config, socket).map_err(StartError::Resources)
     }
 
-    fn serve(config: Config, socket: std::net::TcpListener) -> io::Result<Server> {
+    fn serve(hub: Hub, config: Config, socket: std::net::TcpListener) -> io::Result<Server> {
         let threads = config
             .fanout
             .catch_up
@@ -108,7 +114,7 @@ impl Server {
             .unwrap_or_else(cores);
         let permits = Permits::new(config.limits.connections);
         let context = Arc::new(Context {
-            hub: Hub::start(&config)?,
+            hub,
             catch_up: CatchUp::start(threads.get(), config.limits.connections)?,
             shutdown: Shutdown::default(),
             config,

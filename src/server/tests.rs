@@ -1,5 +1,7 @@
 //! What a connection leaves behind when it ends, seen from inside.
 
+mod faults;
+
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::thread;

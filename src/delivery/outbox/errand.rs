@@ -37,6 +37,17 @@ pub struct Outcome {
     pub frames: Vec<Vec<u8>>,
     /// What the subscriber asks for from here on, when that changed.
     pub selection: Option<Arc<Selection>>,
-    /// Whether there is another step.
-    pub more: bool,
+    /// What comes after it.
+    pub next: Next,
+}
+
+/// What comes after one step of an errand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing: the errand is done.
+    Done,
+    /// Another step.
+    More,
+    /// Another step after a pause: what it needs cannot be read at the moment.
+    Later,
 }

@@ -29,6 +29,8 @@ pub(super) struct State {
     pub(super) is_bare: bool,
     /// Whether it was live once, so that a loss means that it was overtaken.
     pub(super) was_live: bool,
+    /// Whether what comes next cannot be read at the moment.
+    pub(super) starved: bool,
     /// Whether the shard was asked to let go of the subscriber and has not done it yet.
     pub(super) recalled: bool,
     /// Whether the shard was asked to have answers said and has not done it yet.
@@ -67,6 +69,7 @@ impl State {
             selection: Arc::new(opening.selection),
             is_bare: opening.is_bare,
             was_live: false,
+            starved: false,
             recalled: false,
             asked: false,
         };

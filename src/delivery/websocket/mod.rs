@@ -21,10 +21,10 @@ use super::control::Control;
 use super::framing::Framing;
 use super::outbox::Outbox;
 use super::stream::{next_beat, open};
-use super::{Context, Listening, Opening, Query};
+use super::{Context, Listening, Query};
 use crate::hub::channel::ChannelName;
 use crate::hub::selector::Selector;
-use crate::journal::{Draft, Start};
+use crate::journal::Draft;
 use crate::refusal::Kind;
 use crate::server::stream::{ReadError, Stream};
 use crate::shutdown::Berth;
@@ -47,12 +47,7 @@ pub fn begin(
     early: Vec<u8>,
 ) -> Box<dyn Listening> {
     let framing: &'static dyn Framing = if query.raw { &wire::RAW } else { &wire::EVENTS };
-    let opening = Opening::find(
-        &context.hub,
-        &query.selectors,
-        query.start.unwrap_or(Start::Now),
-    );
-    let outbox = Arc::new(open(&context, &stream, framing, opening));
+    let outbox = open(&context, &stream, framing, query);
     let reader = Reader::new(outbox.clone(), berth.clone(), framing, query, early);
     berth.hold(outbox.clone());
     go_live(&outbox);
@@ -264,8 +259,7 @@ impl Reader {
     /// Publishes a message as it is; where that fails there is no word for it but a close code.
     fn publish_raw(&self, draft: Draft) {
         if let Err(error) = self.outbox.context().hub.publish(draft) {
-            let refusal = crate::refusal::Refusal::from(error);
-            self.outbox.dismiss(refusal.kind, &refusal.detail);
+            self.outbox.refuse(&error.into());
         }
     }
 

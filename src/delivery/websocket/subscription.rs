@@ -6,7 +6,7 @@ use super::wire;
 use crate::delivery::catch_up::PAGE;
 use crate::delivery::control::{Control, Gap, error_json};
 use crate::delivery::framing::Framing;
-use crate::delivery::outbox::errand::{Errand, Outcome, Place};
+use crate::delivery::outbox::errand::{Errand, Next, Outcome, Place};
 use crate::delivery::{Opening, gap_in};
 use crate::hub::selector::{Selection, Selector};
 use crate::journal::Start;
@@ -50,7 +50,7 @@ impl Errand for Subscribe {
 impl Subscribe {
     fn begin(&mut self, place: &Place<'_>) -> Outcome {
         if let Err(refusal) = self.check_room(place) {
-            return said(wire::text_frame(&error_json(self.reference(), &refusal)));
+            return self.refused(&refusal);
         }
         let hub = &place.context.hub;
         let Some(start) = self.start else {
@@ -61,7 +61,10 @@ impl Subscribe {
                 ..said(ack)
             };
         };
-        let opening = Opening::find(hub, &self.selectors, start);
+        let opening = match Opening::find(hub, &self.selectors, start) {
+            Ok(opening) => opening,
+            Err(error) => return self.refused(&error.into()),
+        };
         let cursor = hub.cursor(opening.place.min(place.seq));
         let mut frames = vec![wire::ack(self.reference(), Some(("cursor", cursor)))];
         frames.extend(opening.gap.and_then(told));
@@ -72,7 +75,7 @@ impl Subscribe {
         Outcome {
             frames,
             selection: None,
-            more: true,
+            next: Next::More,
         }
     }
 
@@ -80,7 +83,14 @@ impl Subscribe {
     /// event comes both ways.
     fn go_on(&mut self, place: &Place<'_>, mut replay: Replay) -> Outcome {
         let hub = &place.context.hub;
-        let mut page = hub.read(&replay.selection, replay.place, PAGE);
+        let Ok(mut page) = hub.read(&replay.selection, replay.place, PAGE) else {
+            self.replay = Some(replay);
+            return Outcome {
+                frames: Vec::new(),
+                selection: None,
+                next: Next::Later,
+            };
+        };
         let mut frames = Vec::new();
         frames.extend(gap_in(hub, replay.place, &page).and_then(told));
         if let Some(loss) = &page.loss {
@@ -103,15 +113,19 @@ impl Subscribe {
             return Outcome {
                 frames,
                 selection: None,
-                more: true,
+                next: Next::More,
             };
         }
         frames.push(wire::live(self.reference(), hub.cursor(place.seq)));
         Outcome {
             frames,
             selection: Some(self.added(place, replay.place.max(place.seq))),
-            more: false,
+            next: Next::Done,
         }
+    }
+
+    fn refused(&self, refusal: &Refusal) -> Outcome {
+        said(wire::text_frame(&error_json(self.reference(), refusal)))
     }
 
     fn check_room(&self, place: &Place<'_>) -> Result<(), Refusal> {
@@ -161,7 +175,7 @@ fn said(frame: Vec<u8>) -> Outcome {
     Outcome {
         frames: vec![frame],
         selection: None,
-        more: false,
+        next: Next::Done,
     }
 }
 

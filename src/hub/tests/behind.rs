@@ -85,7 +85,9 @@ fn who_joins_over_a_deleted_event_is_told_before_it_is_live() {
     hub.join_at(&listener, hub.at("a,b", 0));
     assert_eq!(listener.wait_behind(), 0);
     assert!(listener.got().is_empty());
-    let page = hub.read(&hub.at("a,b", 0).selection, 0, super::listener::PAGE);
+    let page = hub
+        .read(&hub.at("a,b", 0).selection, 0, super::listener::PAGE)
+        .unwrap();
     assert_eq!(page.loss.unwrap().reason, LossReason::Deleted);
 }
 

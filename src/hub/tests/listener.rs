@@ -11,7 +11,7 @@ use crate::hub::Hub;
 use crate::hub::fanout::{Offer, Run, Subscriber, SubscriberId};
 use crate::hub::selector::{Selection, Selector};
 use crate::hub::tail::Form;
-use crate::journal::{Beginning, Draft, Limit, Start};
+use crate::journal::{Beginning, Draft, Limit, Opening, Start};
 
 /// How long a test waits for what must happen.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -126,7 +126,7 @@ impl Listener {
     /// Reads what it lacks, as delivery does, and joins again. Falling behind once more is its next round.
     pub fn catch_up(self: &Arc<Self>, hub: &Hub, selection: &mut Selection, mut place: u64) {
         loop {
-            let page = hub.read(selection, place, PAGE);
+            let page = hub.read(selection, place, PAGE).unwrap();
             if let Some(loss) = page.loss {
                 self.notes().losses += 1;
                 loss.excuse(selection);
@@ -265,7 +265,8 @@ pub fn hub_with(shards: usize, tail: usize, change: impl FnOnce(&mut Config)) ->
     config.fanout.tail_events = tail;
     config.limits.connections = 1_000;
     change(&mut config);
-    Running(Hub::start(&config).unwrap())
+    let journal = Opening::open(&config, 1).unwrap();
+    Running(Hub::start(&config, journal).unwrap())
 }
 
 impl Hub {
@@ -304,7 +305,7 @@ impl Hub {
     }
 
     pub fn begin_at(&self, list: &str, start: Start) -> Beginning {
-        self.begin(selectors(list), start)
+        self.begin(selectors(list), start).unwrap()
     }
 
     /// A subscriber of these selectors that was examined up to `place`.

@@ -28,8 +28,12 @@ fn a_page_is_the_same_from_the_tail_and_from_the_journal() {
     for list in ["a", "a,b", "r/*", "**"] {
         let mut place = 0;
         while place < 30 {
-            let from_tail = long.read(&long.at(list, place).selection, place, limit);
-            let from_journal = short.read(&short.at(list, place).selection, place, limit);
+            let from_tail = long
+                .read(&long.at(list, place).selection, place, limit)
+                .unwrap();
+            let from_journal = short
+                .read(&short.at(list, place).selection, place, limit)
+                .unwrap();
             assert_eq!(seqs(&from_tail), seqs(&from_journal), "{list} {place}");
             assert_eq!(from_tail.more, from_journal.more, "{list} {place}");
             place = from_tail.cursor;
@@ -42,9 +46,9 @@ fn an_event_without_time_to_live_is_for_those_who_were_there() {
     let hub = hub(1, 100);
     let there = hub.begin_at("a", Start::Now).selection;
     hub.publish(fleeting("a")).unwrap();
-    assert_eq!(seqs(&hub.read(&there, 0, PAGE)), [1]);
+    assert_eq!(seqs(&hub.read(&there, 0, PAGE).unwrap()), [1]);
     let late = hub.at("a", 0).selection;
-    let page = hub.read(&late, 0, PAGE);
+    let page = hub.read(&late, 0, PAGE).unwrap();
     assert!(page.entries.is_empty() && page.loss.is_none());
 }
 
@@ -56,7 +60,7 @@ fn what_was_deleted_is_read_by_nobody_though_it_was_for_those_who_were_there() {
     hub.say("a");
     hub.publish(fleeting("a")).unwrap();
     assert!(hub.forget(&"a".parse().unwrap()).unwrap());
-    let page = hub.read(&there, 0, PAGE);
+    let page = hub.read(&there, 0, PAGE).unwrap();
     assert!(page.entries.is_empty());
     let loss = page.loss.unwrap();
     assert_eq!(loss.reason, LossReason::Deleted);
@@ -73,7 +77,11 @@ fn deletion_counts_more_than_retention() {
     });
     hub.say_all(&["a", "a", "b"]);
     assert!(hub.forget(&"b".parse().unwrap()).unwrap());
-    let loss = hub.read(&hub.at("**", 0).selection, 0, PAGE).loss.unwrap();
+    let loss = hub
+        .read(&hub.at("**", 0).selection, 0, PAGE)
+        .unwrap()
+        .loss
+        .unwrap();
     assert_eq!(loss.reason, LossReason::Deleted);
     assert_eq!(loss.channels.len(), 2);
 }
@@ -88,11 +96,11 @@ fn what_retention_took_is_a_loss_though_the_tail_still_has_it() {
     });
     hub.say_all(&["a", "a", "b", "a"]);
     let mut selection = hub.at("**", 0).selection;
-    let loss = hub.read(&selection, 0, PAGE).loss.unwrap();
+    let loss = hub.read(&selection, 0, PAGE).unwrap().loss.unwrap();
     assert_eq!(loss.reason, LossReason::Retention);
     assert_eq!(loss.channels, [("a".parse().unwrap(), 2)]);
     loss.excuse(&mut selection);
-    let page = hub.read(&selection, 0, PAGE);
+    let page = hub.read(&selection, 0, PAGE).unwrap();
     assert_eq!((seqs(&page), page.loss), (vec![3, 4], None));
 }
 
@@ -108,7 +116,9 @@ fn a_beginning_without_a_cursor_is_not_told_of_it() {
     for list in ["a,b", "**"] {
         for start in [Start::Earliest, Start::Last(3), Start::Since(0)] {
             let beginning = hub.begin_at(list, start);
-            let page = hub.read(&beginning.selection, beginning.place, PAGE);
+            let page = hub
+                .read(&beginning.selection, beginning.place, PAGE)
+                .unwrap();
             assert_eq!((seqs(&page), page.loss), (vec![3, 4], None));
         }
     }
@@ -121,7 +131,7 @@ fn the_bytes_of_the_tail_are_bounded_too() {
     assert!(hub.tail.stretch(0, 100, usize::MAX).is_none());
     let stretch = hub.tail.stretch(45, 100, usize::MAX).unwrap();
     assert_eq!(stretch.last().unwrap().seq(), 50);
-    let page = hub.read(&hub.at("a", 0).selection, 0, PAGE);
+    let page = hub.read(&hub.at("a", 0).selection, 0, PAGE).unwrap();
     assert_eq!(
         page.entries.len(),
         50,

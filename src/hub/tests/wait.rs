@@ -79,7 +79,7 @@ fn poll_until(hub: &Hub, list: &str, last: u64) -> Vec<u64> {
     let (mut place, mut got) = (0, Vec::new());
     while got.last() != Some(&last) {
         let selection = hub.at(list, place).selection;
-        let page = hub.read(&selection, place, PAGE);
+        let page = hub.read(&selection, place, PAGE).unwrap();
         assert!(page.loss.is_none());
         got.extend(page.entries.iter().map(|entry| entry.seq()));
         place = page.cursor;

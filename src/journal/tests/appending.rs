@@ -4,8 +4,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::thread;
 
-use super::fixture::{Fixture, Open, PATIENCE, draft, keep, name, seqs};
-use crate::config::Config;
+use super::fixture::{Fixture, Open, PATIENCE, Scratch, draft, keep, name, seqs};
 use crate::event::Event;
 use crate::journal::{AppendError, Journal, Sink, Start};
 
@@ -78,7 +77,6 @@ impl Sink for Curious {
 
     fn announce(&self) {
         let journal = self.journal.get().unwrap().upgrade().unwrap();
-        journal.retain();
         let _ = self.answers.lock().unwrap().send(journal.head());
     }
 }
@@ -89,7 +87,8 @@ pub fn the_sink_is_called_with_no_lock_held_to_announce(open: Open) {
         journal: OnceLock::new(),
         answers: Mutex::new(answers),
     });
-    let journal = open(&Config::default(), sink.clone());
+    let scratch = Scratch::new();
+    let journal = open(&scratch.config(), sink.clone());
     assert!(sink.journal.set(Arc::downgrade(&journal)).is_ok());
     // On a thread of its own, so that a lock that is held fails the case instead of hanging it.
     let publisher = thread::spawn(move || journal.append(draft("a", "x").into()).is_ok());

@@ -1,5 +1,6 @@
 //! A journal with a sink that remembers, and the few verbs in which the cases are told.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -14,7 +15,7 @@ use crate::journal::{
     Start,
 };
 
-/// How one kind of journal is opened.
+/// How one kind of journal is opened; the configuration names a directory of its own.
 pub type Open = fn(&Config, Arc<dyn Sink>) -> Arc<dyn Journal>;
 
 /// How long a case waits for what must happen.
@@ -67,6 +68,37 @@ impl Sink for Heard {
 pub struct Fixture {
     pub journal: Arc<dyn Journal>,
     pub heard: Arc<Heard>,
+    _scratch: Scratch,
+}
+
+/// A directory of one case; dropping it removes it.
+pub struct Scratch {
+    pub path: PathBuf,
+}
+
+impl Scratch {
+    pub fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::SeqCst);
+        let name = format!("fourcast-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Scratch { path }
+    }
+
+    /// The defaults, with the journal in here.
+    pub fn config(&self) -> Config {
+        let mut config = Config::default();
+        config.journal.path = self.path.join("journal");
+        config
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // It may be gone already, and what is left of it harms nobody.
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
 }
 
 impl Fixture {
@@ -75,12 +107,14 @@ impl Fixture {
     }
 
     pub fn with(open: Open, change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config::default();
+        let scratch = Scratch::new();
+        let mut config = scratch.config();
         change(&mut config);
         let heard = Arc::new(Heard::default());
         Fixture {
             journal: open(&config, heard.clone()),
             heard,
+            _scratch: scratch,
         }
     }
 

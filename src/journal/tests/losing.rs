@@ -86,6 +86,18 @@ pub fn by_bytes_of_the_whole(open: Open) {
     assert_eq!(marks.iter().map(|(_, mark)| *mark).max(), Some(first - 1));
 }
 
+pub fn what_a_batch_itself_makes_room_for_pushes_nothing_out(open: Open) {
+    let fixture = Fixture::with(open, |config| {
+        config.journal.max_bytes = 5_000;
+        config.channels = vec![keep("a", 1)];
+    });
+    fixture.publish_draft(draft("b", &"x".repeat(1_500)));
+    let batch = vec![draft("a", &"x".repeat(4_000)), draft("a", "x")];
+    fixture.append(batch).unwrap();
+    assert_eq!(fixture.seqs_from("**", Start::Earliest), [1, 3]);
+    assert_eq!(fixture.read(&fixture.after("b", 0)).loss, None);
+}
+
 pub fn an_event_too_large_to_be_kept_is_lost(open: Open) {
     let fixture = Fixture::with(open, |config| {
         config.channels = vec![Retention {

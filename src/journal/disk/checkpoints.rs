@@ -1,0 +1,55 @@
+//! The thread that brings the write-ahead log into the database, beside the commits and not within them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use super::error::Fault;
+use super::shared::Shared;
+use super::store::Store;
+
+/// How often it looks whether something was committed.
+const PAUSE: Duration = Duration::from_millis(250);
+/// A log of this many pages (of 4 KiB) begins anew as soon as the writer can.
+const LONG: u64 = 4_096;
+
+/// The checkpointer.
+pub(super) struct Checkpoints {
+    pub(super) store: Store,
+    pub(super) shared: Arc<Shared>,
+    /// Its other end is dropped when this is to stop.
+    pub(super) stopped: Receiver<()>,
+}
+
+impl Checkpoints {
+    /// Works until it is stopped.
+    pub(super) fn run(self) {
+        let mut done = 0;
+        let mut failed = false;
+        while self.stopped.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
+            let commits = self.shared.commits.load(Ordering::Relaxed);
+            if commits == done {
+                continue;
+            }
+            match self.checkpoint() {
+                Ok(()) => (done, failed) = (commits, false),
+                Err(fault) => {
+                    if !failed {
+                        log::warn!("the write-ahead log stays as it is: {fault}");
+                    }
+                    failed = true;
+                }
+            }
+        }
+    }
+
+    fn checkpoint(&self) -> Result<(), Fault> {
+        let log = self.store.checkpoint()?;
+        if log.pages >= LONG {
+            self.shared.log_is_long.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+}

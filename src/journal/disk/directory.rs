@@ -1,0 +1,158 @@
+//! The data directory: which files are in it, whose it is, and how something is put aside in it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use super::error::OpenError;
+use crate::journal::unix_millis;
+
+/// What SQLite keeps beside a database: the write-ahead log and the index of it.
+const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
+
+/// Where a journal lives on disk.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    path: PathBuf,
+}
+
+/// The right to write into a directory; it ends when this is dropped, or with the process.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Which file a database was opened as, so that it is noticed when another one takes its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Directory {
+    /// The directory at `path`, which need not exist.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Directory { path: path.into() }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The database in it.
+    pub fn database(&self) -> PathBuf {
+        self.path.join("journal.db")
+    }
+
+    /// Makes the directory if it is not there, readable by its owner alone, and takes it for this process.
+    ///
+    /// # Errors
+    /// When another process has it, or it cannot be written.
+    pub fn lock(&self) -> Result<Lock, OpenError> {
+        let unusable = |error| OpenError::unusable(&self.path, error);
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        builder.create(&self.path).map_err(unusable)?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(self.path.join("lock"))
+            .map_err(unusable)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(self.taken_by(&mut file)),
+            Err(TryLockError::Error(error)) => return Err(unusable(error)),
+        }
+        note_owner(&mut file).map_err(unusable)?;
+        Ok(Lock { _file: file })
+    }
+
+    /// Renames the database, with what SQLite keeps beside it, so that nothing of it is lost: the new name.
+    pub fn set_aside(&self, why: &str) -> io::Result<PathBuf> {
+        let database = self.database();
+        let aside = free_name(&database, why);
+        for companion in COMPANIONS {
+            rename_if_there(
+                &with_suffix(&database, companion),
+                &with_suffix(&aside, companion),
+            )?;
+        }
+        rename_if_there(&database, &aside)?;
+        self.sync()?;
+        Ok(aside)
+    }
+
+    /// Renames the write-ahead log where it is all that is left: SQLite would delete it unread.
+    pub(super) fn set_lone_log_aside(&self) -> io::Result<Option<PathBuf>> {
+        let is_empty = |path: &Path| fs::metadata(path).map_or(true, |file| file.len() == 0);
+        let (database, log) = (self.database(), with_suffix(&self.database(), "-wal"));
+        if !is_empty(&database) || is_empty(&log) {
+            return Ok(None);
+        }
+        let aside = free_name(&database, "lost");
+        let aside = with_suffix(&aside, "-wal");
+        fs::rename(&log, &aside)?;
+        Ok(Some(aside))
+    }
+
+    /// Makes the names of the files in it safe.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
+
+    /// Which file the database is.
+    pub(super) fn identity(&self) -> io::Result<Identity> {
+        let file = fs::metadata(self.database())?;
+        Ok(Identity {
+            device: file.dev(),
+            inode: file.ino(),
+        })
+    }
+
+    fn taken_by(&self, file: &mut File) -> OpenError {
+        let mut owner = String::new();
+        // The number is for people; without it the sentence is as true.
+        let _ = file.take(20).read_to_string(&mut owner);
+        OpenError::Taken {
+            directory: self.path.clone(),
+            pid: owner.trim().parse().ok(),
+        }
+    }
+}
+
+/// `path` with something behind its last letter.
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// A name for what is put aside that nothing has yet.
+fn free_name(path: &Path, why: &str) -> PathBuf {
+    let first = unix_millis();
+    let names = (first..).map(|time| with_suffix(path, &format!(".{why}-{time}")));
+    let mut free = names.filter(|name| {
+        !name.exists()
+            && COMPANIONS
+                .iter()
+                .all(|suffix| !with_suffix(name, suffix).exists())
+    });
+    free.next().unwrap_or_else(|| with_suffix(path, why))
+}
+
+fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    }
+}
+
+fn note_owner(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.seek(SeekFrom::Start(0))?;
+    writeln!(file, "{}", std::process::id())
+}

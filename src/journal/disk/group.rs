@@ -1,0 +1,363 @@
+//! One transaction: what it changes is noted here, and counts only when the commit has succeeded.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use super::catalogue::{Catalogue, Gone, Record};
+use super::error::Fault;
+use super::rows::{self, EventRow, Life};
+use super::shared::Shared;
+use crate::event::{Epoch, Event, Id};
+use crate::hub::channel::ChannelName;
+use crate::journal::channels::{Recorded as _, raised};
+use crate::journal::rules::Rules;
+use crate::journal::{AppendError, Appended, Batch, Draft, Receipt};
+
+/// A transaction under way.
+pub(super) struct Group<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) rules: &'a Rules,
+    /// The time that counts for all of it, in milliseconds since 1970-01-01 UTC.
+    pub(super) now: u64,
+    pub(super) change: Change,
+    shared: &'a Shared,
+}
+
+/// What a transaction changes, to be taken over once it is committed.
+pub(super) struct Change {
+    /// The events that it numbered, in order.
+    pub(super) events: Vec<Arc<Event>>,
+    /// How many events went because all together were too many bytes.
+    pub(super) crowded_out: u64,
+    pub(super) standing: Standing,
+    /// What all events weigh then.
+    pub(super) bytes: u64,
+    life: Life,
+    touched: HashMap<ChannelName, Record>,
+    /// The names of channels that are new.
+    created: HashMap<i64, ChannelName>,
+    dropped: HashMap<ChannelName, Record>,
+    folded: Option<u64>,
+}
+
+/// What the writer keeps from one transaction to the next.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Standing {
+    /// What the idempotency keys weigh: each counts once for each of its events, and once at least.
+    pub(super) keys: u64,
+    /// The id of the next channel.
+    pub(super) next_channel: i64,
+    /// Up to here no event is kept.
+    pub(super) bare_through: u64,
+}
+
+impl<'a> Group<'a> {
+    /// Begins to note what a transaction changes.
+    pub(super) fn begin(
+        connection: &'a Connection,
+        shared: &'a Shared,
+        rules: &'a Rules,
+        standing: Standing,
+        now: u64,
+    ) -> Self {
+        let catalogue = shared.catalogue();
+        let now = now.max(catalogue.last_time);
+        let life = catalogue.life();
+        let bytes = catalogue.bytes;
+        drop(catalogue);
+        Group {
+            connection,
+            rules,
+            now,
+            shared,
+            change: Change {
+                events: Vec::new(),
+                crowded_out: 0,
+                standing,
+                bytes,
+                life,
+                touched: HashMap::new(),
+                created: HashMap::new(),
+                dropped: HashMap::new(),
+                folded: None,
+            },
+        }
+    }
+
+    /// Numbers and keeps a batch, unless it is a repetition or has no room. A refused batch changes nothing; after a
+    /// fault the transaction is of no use any more.
+    pub(super) fn append(&mut self, batch: Batch) -> Result<Result<Appended, AppendError>, Fault> {
+        if let Some(key) = &batch.key {
+            match self.recall(key, &batch.drafts)? {
+                Err(error) => return Ok(Err(error)),
+                Ok(Some(receipts)) => {
+                    return Ok(Ok(Appended {
+                        receipts,
+                        repeated: true,
+                    }));
+                }
+                Ok(None) => {}
+            }
+        }
+        if !self.make_room_for_channels(&batch.drafts) {
+            return Ok(Err(AppendError::TooManyChannels));
+        }
+        let first = self.change.life.last_seq.saturating_add(1);
+        let receipts = batch.drafts.into_iter().map(|draft| self.keep(draft));
+        let receipts: Arc<[Receipt]> = receipts.collect::<Result<_, Fault>>()?;
+        if let Some(key) = &batch.key {
+            self.remember(key, self.change.life.number, first, receipts.len())?;
+        }
+        Ok(Ok(Appended {
+            receipts,
+            repeated: false,
+        }))
+    }
+
+    /// Takes every event of a channel; says whether there was such a channel.
+    pub(super) fn forget(&mut self, name: &ChannelName) -> Result<bool, Fault> {
+        let (head, now) = (self.change.life.last_seq, self.now);
+        let Some(record) = self.known(name) else {
+            return Ok(false);
+        };
+        let (id, gone_through) = (record.id, record.gone_through);
+        // Also over what was never kept: it may still be on its way to those who are live.
+        record.deleted_through = head;
+        let bytes = std::mem::take(&mut record.bytes);
+        record.events = 0;
+        record.due = u64::MAX;
+        self.change.bytes = self.change.bytes.saturating_sub(bytes);
+        let last_owed = super::retention::last_owed(self.connection, id, gone_through, now)?;
+        if let Some(record) = self.known(name) {
+            record.gone_through = head;
+            record.lost_through = record.lost_through.max(last_owed);
+        }
+        Ok(true)
+    }
+
+    /// Stores what is known from now on, so that it can be committed.
+    pub(super) fn finish(self) -> Result<Change, Fault> {
+        for record in self.change.dropped.values() {
+            record.row_without_name().put(self.connection)?;
+        }
+        for record in self.change.touched.values() {
+            record.row().put(self.connection)?;
+        }
+        if let Some(folded) = self.change.folded {
+            rows::put_folded(self.connection, folded)?;
+        }
+        if !self.change.events.is_empty() {
+            self.change.life.put(self.connection)?;
+        }
+        Ok(self.change)
+    }
+
+    /// The record of a channel, to be changed.
+    pub(super) fn known(&mut self, name: &ChannelName) -> Option<&mut Record> {
+        if !self.change.touched.contains_key(name) {
+            if self.change.dropped.contains_key(name) {
+                return None;
+            }
+            let record = self.shared.catalogue().channels.get(name)?.clone();
+            self.change.touched.insert(name.clone(), record);
+        }
+        self.change.touched.get_mut(name)
+    }
+
+    /// The name of a row's channel, if that has a record.
+    pub(super) fn name_of(&self, id: i64) -> Option<ChannelName> {
+        if let Some(name) = self.change.created.get(&id) {
+            return Some(name.clone());
+        }
+        let name = self.shared.catalogue().record(id)?.channel.name().clone();
+        match self.change.dropped.get(&name) {
+            Some(dropped) if dropped.id == id => None,
+            _ => Some(name),
+        }
+    }
+
+    /// The epoch of a life.
+    pub(super) fn epoch(&self, life: i64) -> Option<Epoch> {
+        self.shared.catalogue().lives.epoch(life)
+    }
+
+    /// The channels that this transaction changes.
+    pub(super) fn touched(&self) -> Vec<ChannelName> {
+        self.change.touched.keys().cloned().collect()
+    }
+
+    /// Those of which an event has to go by its age.
+    pub(super) fn due(&self) -> Vec<ChannelName> {
+        let catalogue = self.shared.catalogue();
+        let due = |record: &&Record| record.due <= self.now;
+        let records = catalogue.channels.iter().map(|(_, record)| record);
+        records
+            .filter(due)
+            .map(|record| record.channel.name().clone())
+            .collect()
+    }
+
+    fn keep(&mut self, draft: Draft) -> Result<Receipt, Fault> {
+        let event = Arc::new(self.number(draft));
+        if event.expires != Some(event.time) {
+            self.store(&event)?;
+        }
+        let receipt = Receipt {
+            id: event.id,
+            channel: event.channel.name().clone(),
+            time: event.time,
+        };
+        self.change.events.push(event);
+        Ok(receipt)
+    }
+
+    fn number(&mut self, draft: Draft) -> Event {
+        let now = self.now;
+        let life = &mut self.change.life;
+        life.last_seq = life.last_seq.saturating_add(1);
+        life.last_time = now;
+        let id = Id {
+            epoch: life.epoch,
+            seq: life.last_seq,
+        };
+        let expires = draft
+            .ttl
+            .map(|ttl| now.saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)));
+        Event {
+            id,
+            channel: self.known_or_new(draft.channel).channel.clone(),
+            kind: draft.kind,
+            time: now,
+            expires,
+            content_type: draft.content_type,
+            data: draft.data,
+        }
+    }
+
+    /// Gives an event its row, unless its channel's rule would take it at once.
+    fn store(&mut self, event: &Arc<Event>) -> Result<(), Fault> {
+        let weight = u64::try_from(event.weight()).unwrap_or(u64::MAX);
+        let life = self.change.life.number;
+        let Some(record) = self.known(event.channel.name()) else {
+            return Ok(());
+        };
+        if record.keeps_none_of(weight) {
+            let bytes = record.lose_all(event.id.seq);
+            self.change.bytes = self.change.bytes.saturating_sub(bytes);
+            return Ok(());
+        }
+        let row = EventRow::of(event, record.id, record.last_seq, life);
+        record.gain(event, weight);
+        self.change.bytes = self.change.bytes.saturating_add(weight);
+        row.insert(self.connection)
+    }
+
+    fn known_or_new(&mut self, name: ChannelName) -> &mut Record {
+        if self.known(&name).is_none() {
+            let id = self.change.standing.next_channel;
+            self.change.standing.next_channel = id.saturating_add(1);
+            self.change.created.insert(id, name.clone());
+        }
+        let (id, folded) = (self.change.standing.next_channel - 1, self.folded());
+        let rules = self.rules;
+        let record = self.change.touched.entry(name);
+        record
+            .or_insert_with_key(|name| Record::new(id, name.clone(), rules.rule_for(name), folded))
+    }
+
+    fn folded(&self) -> u64 {
+        let committed = || self.shared.catalogue().channels.folded();
+        self.change.folded.unwrap_or_else(committed)
+    }
+
+    /// Makes sure that the channels of a batch may exist, letting go of records that hold nothing.
+    fn make_room_for_channels(&mut self, drafts: &[Draft]) -> bool {
+        let catalogue = self.shared.catalogue();
+        if self.change.count(&catalogue) + drafts.len() <= self.rules.max_channels {
+            return true;
+        }
+        let wanted: HashSet<&ChannelName> = drafts.iter().map(|draft| &draft.channel).collect();
+        if self.change.has_room_for(&wanted, &catalogue, self.rules) {
+            return true;
+        }
+        if catalogue.channels.some_empty() {
+            self.change.fold_empty_records(&wanted, &catalogue);
+        }
+        self.change.has_room_for(&wanted, &catalogue, self.rules)
+    }
+}
+
+impl Change {
+    /// Lets everyone see what was committed; the channels of which rows have to go.
+    pub(super) fn take_effect(self, catalogue: &mut Catalogue) -> Vec<Gone> {
+        let mut gone = Vec::new();
+        for (name, record) in &self.dropped {
+            catalogue.drop_record(name);
+            gone.push(Gone {
+                channel: record.id,
+                through: u64::MAX,
+                with_record: true,
+            });
+        }
+        for (name, record) in self.touched {
+            let before = catalogue
+                .channels
+                .get(&name)
+                .map_or(0, |before| before.gone_through);
+            if record.gone_through > before {
+                gone.push(Gone {
+                    channel: record.id,
+                    through: record.gone_through,
+                    with_record: false,
+                });
+            }
+            catalogue.take(record);
+        }
+        if let Some(folded) = self.folded {
+            catalogue.channels.set_folded(folded);
+        }
+        catalogue.go_on(self.life);
+        gone
+    }
+
+    /// How many channels have a record.
+    fn count(&self, catalogue: &Catalogue) -> usize {
+        (catalogue.channels.len() + self.created.len()).saturating_sub(self.dropped.len())
+    }
+
+    fn has(&self, name: &ChannelName, catalogue: &Catalogue) -> bool {
+        self.touched.contains_key(name)
+            || (catalogue.channels.get(name).is_some() && !self.dropped.contains_key(name))
+    }
+
+    fn has_room_for(
+        &self,
+        wanted: &HashSet<&ChannelName>,
+        catalogue: &Catalogue,
+        rules: &Rules,
+    ) -> bool {
+        let new = wanted
+            .iter()
+            .filter(|name| !self.has(name, catalogue))
+            .count();
+        new == 0 || self.count(catalogue) + new <= rules.max_channels
+    }
+
+    /// Lets go of the records that hold nothing, except those of `wanted` and those that this transaction changes.
+    fn fold_empty_records(&mut self, wanted: &HashSet<&ChannelName>, catalogue: &Catalogue) {
+        let mut lost = 0;
+        for (name, record) in catalogue.channels.iter() {
+            let spared = wanted.contains(name) || self.touched.contains_key(name);
+            if record.is_empty() && !spared && !self.dropped.contains_key(name) {
+                lost = record.lost_through.max(lost);
+                self.dropped.insert(name.clone(), record.clone());
+            }
+        }
+        if lost > 0 {
+            let folded = self.folded.unwrap_or_else(|| catalogue.channels.folded());
+            self.folded = Some(raised(folded, lost));
+        }
+    }
+}

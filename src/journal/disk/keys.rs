@@ -1,0 +1,146 @@
+//! Idempotency keys: which numbers were given under each, so that a repetition gets the first answer again.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::error::Fault;
+use super::group::Group;
+use super::rows::{signed, unsigned};
+use crate::event::Id;
+use crate::journal::{AppendError, Draft, IdempotencyKey, Receipt};
+
+/// How many keys are forgotten in one transaction.
+const STEP: u64 = 1_000;
+
+/// The receipts of the first use of a key, if there was one.
+pub(super) type Recalled = Result<Option<Arc<[Receipt]>>, AppendError>;
+
+/// What a key was used for.
+struct Use {
+    digest: Vec<u8>,
+    life: i64,
+    first: u64,
+    time: u64,
+}
+
+impl Group<'_> {
+    /// The receipts of the first use of `key`, if it was used for the same events, which are `drafts`.
+    pub(super) fn recall(&self, key: &IdempotencyKey, drafts: &[Draft]) -> Result<Recalled, Fault> {
+        let Some(first) = self.first_use(key)? else {
+            return Ok(Ok(None));
+        };
+        if self.is_over(first.time) {
+            return Ok(Ok(None));
+        }
+        if first.digest != key.digest {
+            return Ok(Err(AppendError::KeyReused));
+        }
+        // A key of a life that nobody knows any more is as good as forgotten.
+        let Some(epoch) = self.epoch(first.life) else {
+            return Ok(Ok(None));
+        };
+        let receipts = drafts
+            .iter()
+            .zip(first.first..)
+            .map(|(draft, seq)| Receipt {
+                id: Id { epoch, seq },
+                channel: draft.channel.clone(),
+                time: first.time,
+            });
+        Ok(Ok(Some(receipts.collect())))
+    }
+
+    /// Keeps under `key` that `count` events were numbered from `first` on.
+    pub(super) fn remember(
+        &mut self,
+        key: &IdempotencyKey,
+        life: i64,
+        first: u64,
+        count: usize,
+    ) -> Result<(), Fault> {
+        let count = u64::try_from(count).unwrap_or(u64::MAX).max(1);
+        let sql = "DELETE FROM keys WHERE scope = ?1 AND key = ?2 RETURNING count";
+        let mut replace = self.connection.prepare_cached(sql)?;
+        let replaced = replace.query_row(params![key.scope, key.key], |row| Ok(unsigned(row, 0)));
+        let replaced = replaced.optional()?.unwrap_or(Ok(0))?;
+        let sql = "INSERT INTO keys (scope, key, digest, life, first, count, time) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        self.connection.prepare_cached(sql)?.execute(params![
+            key.scope,
+            key.key,
+            key.digest,
+            life,
+            signed(first),
+            signed(count),
+            signed(self.now),
+        ])?;
+        let keys = &mut self.change.standing.keys;
+        *keys = keys.saturating_add(count).saturating_sub(replaced);
+        self.forget_oldest_keys()
+    }
+
+    /// Forgets the keys whose time is over, as far as one transaction goes.
+    pub(super) fn expire_keys(&mut self) -> Result<(), Fault> {
+        let memory = u64::try_from(self.rules.key_memory.as_millis()).unwrap_or(u64::MAX);
+        let Some(last) = self.now.checked_sub(memory) else {
+            return Ok(());
+        };
+        // Ids and times grow together.
+        let sql = "DELETE FROM keys WHERE id IN (SELECT id FROM keys ORDER BY id LIMIT ?2) AND time <= ?1 \
+                   RETURNING count";
+        self.take_keys(sql, &[signed(last), signed(STEP)])
+    }
+
+    /// Forgets the oldest keys while there are too many.
+    fn forget_oldest_keys(&mut self) -> Result<(), Fault> {
+        let most = u64::try_from(self.rules.max_keys).unwrap_or(u64::MAX);
+        while self.change.standing.keys > most {
+            let before = self.change.standing.keys;
+            let sql = "DELETE FROM keys WHERE id = (SELECT min(id) FROM keys) RETURNING count";
+            self.take_keys(sql, &[])?;
+            if self.change.standing.keys == before {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_keys(&mut self, sql: &str, parameters: &[i64]) -> Result<(), Fault> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(parameters))?;
+        while let Some(row) = rows.next()? {
+            let keys = &mut self.change.standing.keys;
+            *keys = keys.saturating_sub(unsigned(row, 0)?);
+        }
+        Ok(())
+    }
+
+    fn first_use(&self, key: &IdempotencyKey) -> Result<Option<Use>, Fault> {
+        let sql = "SELECT digest, life, first, time FROM keys WHERE scope = ?1 AND key = ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let found = statement.query_row(params![key.scope, key.key], |row| Ok(Use::read(row)));
+        found.optional()?.transpose()
+    }
+
+    fn is_over(&self, time: u64) -> bool {
+        let memory = u64::try_from(self.rules.key_memory.as_millis()).unwrap_or(u64::MAX);
+        time.saturating_add(memory) <= self.now
+    }
+}
+
+impl Use {
+    fn read(row: &Row<'_>) -> Result<Self, Fault> {
+        Ok(Use {
+            digest: row.get(0)?,
+            life: row.get(1)?,
+            first: unsigned(row, 2)?,
+            time: unsigned(row, 3)?,
+        })
+    }
+}
+
+/// What all keys weigh.
+pub(super) fn weight(connection: &Connection) -> Result<u64, Fault> {
+    let sql = "SELECT coalesce(sum(count), 0) FROM keys";
+    connection.query_row(sql, (), |row| Ok(unsigned(row, 0)))?
+}

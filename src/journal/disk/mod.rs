@@ -1,0 +1,385 @@
+//! The durable journal: a SQLite database in a directory of its own.
+//!
+//! One thread writes (`writer`), a `group` of orders in each transaction. What a transaction changes counts when it
+//! is committed; only then is it announced, so what is known in memory (`catalogue`) is never ahead of the disk.
+//! `retention` raises marks, and `sweep` takes the rows away later, so that whoever reads (`readers`, `scan`) in a
+//! snapshot from before still sees what was lost. `checkpoints` brings the write-ahead log into the database.
+
+mod catalogue;
+mod checkpoints;
+mod directory;
+mod error;
+mod group;
+mod keys;
+mod readers;
+mod retention;
+mod rows;
+mod scan;
+mod shared;
+mod store;
+mod sweep;
+mod writer;
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::{Sender, bounded};
+
+pub use self::directory::{Directory, Lock};
+pub use self::error::OpenError;
+
+use self::catalogue::{Catalogue, Opened, Record};
+use self::checkpoints::Checkpoints;
+use self::error::Fault;
+use self::group::Standing;
+use self::readers::Readers;
+use self::scan::Search;
+use self::shared::Shared;
+use self::store::{Durability, Store};
+use self::sweep::Sweeper;
+use self::writer::{Answer, Desk, Done, Order, Work, Writer};
+use super::clock::Clock;
+use super::excerpt::Excerpt;
+use super::rules::Rules;
+use super::{
+    AppendError, Appended, Batch, Beginning, GapReason, Journal, Limit, Page, Sink, Start,
+    StoreError, unix_millis,
+};
+use crate::config::Config;
+use crate::event::Epoch;
+use crate::hub::channel::ChannelName;
+use crate::hub::fanout::or_abort;
+use crate::hub::selector::{Selection, Selector};
+
+/// Connections for reading; each is in use for one page at a time.
+const READERS: usize = 4;
+/// Orders that wait for the writer. Whoever finds no room waits, as for the answer.
+const ORDERS: usize = 1_024;
+
+/// Events in a database, bounded by count, age and bytes per channel and by bytes over all.
+pub struct DiskJournal {
+    shared: Arc<Shared>,
+    readers: Readers,
+    epoch: Epoch,
+    threads: Threads,
+    _lock: Lock,
+}
+
+/// A journal that was opened and has nobody to hear of its events yet.
+pub struct Opening {
+    desk: Desk,
+    checkpoints: Store,
+    readers: Readers,
+    epoch: Epoch,
+    lock: Lock,
+}
+
+/// The threads of a journal; dropping this ends them and waits for them.
+struct Threads {
+    orders: Option<Sender<Order>>,
+    stop: Option<Sender<()>>,
+    running: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl DiskJournal {
+    /// Opens the journal in `config.journal.path`, making it where there is none, and begins a life with the epoch
+    /// that `random` stands for. Recovers what a crash left. Does not read the events.
+    ///
+    /// # Errors
+    /// When it cannot be opened; nothing of it was changed then.
+    pub fn open(config: &Config, random: u64) -> Result<Opening, OpenError> {
+        let directory = Directory::at(&config.journal.path);
+        let lock = directory.lock()?;
+        let file = directory.database();
+        if let Some(log) = unusable(&file, directory.set_lone_log_aside())? {
+            log::warn!(
+                "{} has no database; it was kept as {}",
+                file.display(),
+                log.display()
+            );
+        }
+        let mut store = Store::open(&file)?;
+        unusable(&file, directory.sync())?;
+        let rules = Rules::of(config);
+        let epoch = Epoch::from_random(random);
+        let opened = Catalogue::read(store.connection(), &rules);
+        let opened = opened.and_then(|opened| begin_life(&mut store, opened, epoch));
+        let (opened, standing) = opened.map_err(|fault| store::opening(&file, &fault))?;
+        let mut sweeper = Sweeper::default();
+        sweeper.add(opened.gone);
+        let shared = Arc::new(Shared::new(opened.catalogue));
+        let beside = |fault: Fault| store::opening(&file, &fault);
+        Ok(Opening {
+            checkpoints: store::open_for_checkpoints(&file).map_err(beside)?,
+            readers: Readers::open(&file, READERS).map_err(beside)?,
+            epoch,
+            lock,
+            desk: Desk {
+                store,
+                identity: unusable(&file, directory.identity())?,
+                directory,
+                shared,
+                rules,
+                sync: config.journal.sync,
+                standing,
+                sweeper,
+                clock: Clock::default(),
+                has_spare_space: true,
+                ended: false,
+            },
+        })
+    }
+
+    /// Asks the writer for something and waits until it is done.
+    fn ask(&self, work: Work) -> Answer {
+        let (answer, answered) = bounded(1);
+        let order = Order { work, answer };
+        let orders = self.threads.orders.as_ref().ok_or(AppendError::Closed)?;
+        orders.send(order).map_err(|_| AppendError::Closed)?;
+        answered.recv().map_err(|_| AppendError::Closed)?
+    }
+
+    fn search(
+        &self,
+        search: &Search<'_>,
+        selection: &Selection,
+        place: u64,
+    ) -> Result<Excerpt, Fault> {
+        let found = match search.is_vain() {
+            true => search.nothing(),
+            false => self.readers.look(|connection| search.run(connection))?,
+        };
+        found.excerpt(&self.shared.catalogue(), selection, place)
+    }
+
+    /// Says what went wrong with a read; what whoever asked is told.
+    fn unread(&self, fault: &Fault) -> StoreError {
+        log::error!("the journal cannot be read: {fault}");
+        fault.told()
+    }
+
+    /// Lets each channel begin `count` events back, and finds the place before all of these.
+    fn start_back(&self, selection: &mut Selection, count: u64, head: u64) -> Result<u64, Fault> {
+        let records = self.records_for(selection);
+        let now = unix_millis();
+        let find = |record: &Record| {
+            self.readers.look(|connection| match count {
+                0 => Ok(None),
+                _ => scan::place_back(connection, record, count, now),
+            })
+        };
+        let mut place = head;
+        for record in &records {
+            let first = find(record)?.unwrap_or(head);
+            place = place.min(first);
+            selection.excuse(record.channel.name(), first);
+        }
+        Ok(place)
+    }
+
+    fn records_for(&self, selection: &Selection) -> Vec<Record> {
+        let catalogue = self.shared.catalogue();
+        let names = catalogue.channels.asked_for(selection);
+        let records = names.iter().filter_map(|name| catalogue.channels.get(name));
+        records.cloned().collect()
+    }
+}
+
+impl Opening {
+    /// The newest seq.
+    pub fn head(&self) -> u64 {
+        self.desk.shared.catalogue().head
+    }
+
+    /// Starts the threads; from now on `sink` hears what is committed.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn start(self, sink: Arc<dyn Sink>) -> std::io::Result<DiskJournal> {
+        let shared = self.desk.shared.clone();
+        let (orders, incoming) = bounded(ORDERS);
+        let (stop, stopped) = bounded(0);
+        let mut threads = Threads {
+            orders: Some(orders),
+            stop: Some(stop),
+            running: Mutex::default(),
+        };
+        let writer = Writer::new(self.desk, incoming, sink);
+        threads.start("journal", move || writer.run())?;
+        let checkpoints = Checkpoints {
+            store: self.checkpoints,
+            shared: shared.clone(),
+            stopped,
+        };
+        threads.start("checkpoints", move || checkpoints.run())?;
+        Ok(DiskJournal {
+            shared,
+            readers: self.readers,
+            epoch: self.epoch,
+            threads,
+            _lock: self.lock,
+        })
+    }
+}
+
+impl Journal for DiskJournal {
+    fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
+        if self.shared.is_closed() {
+            return Err(AppendError::Closed);
+        }
+        match self.ask(Work::Append(batch))? {
+            Done::Appended(appended) => Ok(appended),
+            _ => Err(AppendError::Closed),
+        }
+    }
+
+    fn head(&self) -> u64 {
+        self.shared.catalogue().head
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    fn begin(&self, selectors: Vec<Selector>, start: Start) -> Result<Beginning, StoreError> {
+        let (head, known) = {
+            let catalogue = self.shared.catalogue();
+            let known = matches!(start, Start::After(cursor) if catalogue.knows(cursor));
+            (catalogue.head, known)
+        };
+        let mut selection = Selection::new(selectors).live_after(head);
+        let (place, gap) = match start {
+            Start::After(cursor) if known => (cursor.seq, None),
+            Start::After(_) => (0, Some(GapReason::Epoch)),
+            Start::Unreadable => (0, Some(GapReason::Unknown)),
+            Start::Now => (head, None),
+            Start::Earliest => (0, None),
+            Start::Since(time) => {
+                let find = |connection: &_| scan::place_before(connection, time, head);
+                let place = self.readers.look(find);
+                (place.map_err(|fault| self.unread(&fault))?, None)
+            }
+            Start::Last(count) => {
+                let place = self.start_back(&mut selection, count, head);
+                (place.map_err(|fault| self.unread(&fault))?, None)
+            }
+        };
+        let bare = !known;
+        let losses = bare.then(|| self.shared.catalogue().channels.losses(&selection, place));
+        // What was lost before a subscriber came was never owed to it.
+        if let Some(loss) = losses.and_then(|losses| losses.loss(&selection, place)) {
+            loss.excuse(&mut selection);
+        }
+        Ok(Beginning {
+            selection,
+            place,
+            gap,
+        })
+    }
+
+    fn read(&self, selection: &Selection, place: u64, limit: Limit) -> Result<Page, StoreError> {
+        let now = unix_millis();
+        let search = Search::forwards(&self.shared, selection, place, limit, now);
+        let excerpt = self.search(&search, selection, place);
+        let excerpt = excerpt.map_err(|fault| self.unread(&fault))?;
+        Ok(excerpt.page(selection, place, limit, now))
+    }
+
+    fn read_before(
+        &self,
+        selection: &Selection,
+        place: u64,
+        limit: Limit,
+    ) -> Result<Page, StoreError> {
+        let now = unix_millis();
+        let search = Search::backwards(&self.shared, selection, place, limit, now);
+        let excerpt = self.search(&search, selection, u64::MAX);
+        let excerpt = excerpt.map_err(|fault| self.unread(&fault))?;
+        Ok(excerpt.page_back(selection, place, limit, now))
+    }
+
+    fn has_lost_nothing(&self, selection: &Selection, place: u64) -> bool {
+        let losses = self.shared.catalogue().channels.losses(selection, place);
+        losses.loss(selection, place).is_none()
+    }
+
+    fn forget(&self, channel: &ChannelName) -> Result<bool, AppendError> {
+        if self.shared.is_closed() {
+            return Err(AppendError::Closed);
+        }
+        match self.ask(Work::Forget(channel.clone()))? {
+            Done::Forgotten(there) => Ok(there),
+            _ => Err(AppendError::Closed),
+        }
+    }
+
+    fn is_writable(&self) -> bool {
+        self.shared.writable.load(Ordering::Acquire)
+    }
+
+    fn retain(&self) {
+        // What fails is logged by the writer, and tried again a second later.
+        let _ = self.ask(Work::Retain);
+    }
+
+    fn close(&self) {
+        if !self.shared.closed.swap(true, Ordering::AcqRel) {
+            // What fails is logged by the writer; what was acknowledged is as safe as journal.sync says.
+            let _ = self.ask(Work::Close);
+        }
+    }
+}
+
+impl Drop for DiskJournal {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Threads {
+    fn start(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+        let thread = thread::Builder::new()
+            .name(name.into())
+            .spawn(move || or_abort("a thread of the journal panicked", body))?;
+        self.running().push(thread);
+        Ok(())
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {
+        // Every change is one push or the taking of all, so a panic leaves it whole.
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // Whoever waits for these hears that nobody is left.
+        drop(self.orders.take());
+        drop(self.stop.take());
+        for thread in std::mem::take(&mut *self.running()) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Begins a life in what was opened, durably, before anything is served from it.
+fn begin_life(
+    store: &mut Store,
+    mut opened: Opened,
+    epoch: Epoch,
+) -> Result<(Opened, Standing), Fault> {
+    let life = opened.catalogue.lives.begin(epoch);
+    store.transact(Durability::Synced, |connection| life.put(connection))?;
+    let standing = Standing {
+        keys: keys::weight(store.connection())?,
+        next_channel: rows::next_channel(store.connection())?,
+        bare_through: 0,
+    };
+    Ok((opened, standing))
+}
+
+fn unusable<T>(file: &Path, outcome: std::io::Result<T>) -> Result<T, OpenError> {
+    outcome.map_err(|error| OpenError::unusable(file, error))
+}

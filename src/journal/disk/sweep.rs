@@ -1,0 +1,111 @@
+//! Taking the rows away of what is gone: a few at a time, long after everyone could see that they are. So nobody
+//! who reads misses an event whose loss it cannot see, and no publisher waits for a large deletion.
+
+use std::collections::{HashMap, VecDeque};
+
+use rusqlite::{Connection, params};
+
+use super::catalogue::Gone;
+use super::error::Fault;
+use super::rows::{ChannelRow, signed};
+
+/// How many rows go in one transaction.
+pub(super) const ROWS: usize = 512;
+/// How many channels are looked at in one transaction: each costs a seek at least.
+const CHANNELS: usize = 128;
+/// How many pages are given back to the system at once.
+const PAGES: i64 = 128;
+/// Fewer free pages than this are kept for what comes.
+const SPARE_PAGES: i64 = 1_024;
+
+/// Rows that have to go, by channel.
+#[derive(Default)]
+pub(super) struct Sweeper {
+    gone: HashMap<i64, Gone>,
+    order: VecDeque<i64>,
+}
+
+/// What one transaction took.
+#[derive(Default)]
+pub(super) struct Swept {
+    finished: Vec<Gone>,
+}
+
+impl Sweeper {
+    /// Takes in which rows have to go.
+    pub(super) fn add(&mut self, gone: impl IntoIterator<Item = Gone>) {
+        for gone in gone {
+            let before = self.gone.insert(gone.channel, gone);
+            if before.is_none() {
+                self.order.push_back(gone.channel);
+            }
+        }
+    }
+
+    /// Whether there is nothing to be taken.
+    pub(super) fn is_done(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// Takes some of the rows, about `most`, within a transaction.
+    pub(super) fn sweep(&self, connection: &Connection, most: usize) -> Result<Swept, Fault> {
+        let mut swept = Swept::default();
+        let mut room = most;
+        for channel in self.order.iter().take(CHANNELS) {
+            let Some(gone) = self.gone.get(channel) else {
+                continue;
+            };
+            let taken = take_rows(connection, gone, room)?;
+            if taken < room {
+                finish(connection, gone)?;
+                swept.finished.push(*gone);
+            }
+            room = room.saturating_sub(taken);
+            if room == 0 {
+                break;
+            }
+        }
+        Ok(swept)
+    }
+
+    /// Notes what a transaction took, once it is committed.
+    pub(super) fn settle(&mut self, swept: Swept) {
+        for gone in swept.finished {
+            // More may have gone since.
+            if self.gone.get(&gone.channel) == Some(&gone) {
+                self.gone.remove(&gone.channel);
+            }
+        }
+        self.order.retain(|channel| self.gone.contains_key(channel));
+    }
+}
+
+/// Gives space back that nothing needs, a few pages; says whether there is more. Not within a transaction.
+pub(super) fn give_space_back(connection: &Connection) -> Result<bool, Fault> {
+    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let (free, all) = (number("freelist_count")?, number("page_count")?);
+    let spare = SPARE_PAGES.max(all / 8);
+    if free <= spare {
+        return Ok(false);
+    }
+    let sql = format!("PRAGMA incremental_vacuum({PAGES})");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(())?;
+    while rows.next()?.is_some() {}
+    Ok(free - PAGES > spare)
+}
+
+fn take_rows(connection: &Connection, gone: &Gone, most: usize) -> Result<usize, Fault> {
+    let sql = "DELETE FROM events WHERE seq IN \
+               (SELECT seq FROM events WHERE channel = ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3)";
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let parameters = params![gone.channel, signed(gone.through), most];
+    Ok(connection.prepare_cached(sql)?.execute(parameters)?)
+}
+
+fn finish(connection: &Connection, gone: &Gone) -> Result<(), Fault> {
+    match gone.with_record {
+        true => ChannelRow::remove(connection, gone.channel),
+        false => Ok(()),
+    }
+}

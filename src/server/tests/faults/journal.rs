@@ -1,0 +1,124 @@
+//! A journal in memory that cannot be read or written whenever a test says so.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::config::Config;
+use crate::event::Epoch;
+use crate::hub::channel::ChannelName;
+use crate::hub::selector::{Selection, Selector};
+use crate::journal::memory::MemoryJournal;
+use crate::journal::{
+    AppendError, Appended, Batch, Beginning, Journal, Limit, Page, Sink, Start, StoreError,
+};
+
+/// What does not work at the moment.
+#[derive(Default)]
+pub struct Faults {
+    pub begin: Fault,
+    pub read: Fault,
+    pub write: Fault,
+}
+
+/// One thing that may not work.
+#[derive(Default)]
+pub struct Fault {
+    error: Mutex<Option<StoreError>>,
+    count: AtomicUsize,
+}
+
+impl Fault {
+    /// From now on it fails.
+    pub fn happen(&self, error: StoreError) {
+        *self.error.lock().unwrap() = Some(error);
+    }
+
+    /// From now on it works.
+    pub fn end(&self) {
+        *self.error.lock().unwrap() = None;
+    }
+
+    /// How often it failed.
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        let Some(error) = *self.error.lock().unwrap() else {
+            return Ok(());
+        };
+        self.count.fetch_add(1, Ordering::SeqCst);
+        Err(error)
+    }
+}
+
+/// The journal.
+pub struct FaultyJournal {
+    inner: MemoryJournal,
+    faults: Arc<Faults>,
+}
+
+impl FaultyJournal {
+    pub fn open(config: &Config, sink: Arc<dyn Sink>, faults: &Arc<Faults>) -> Arc<Self> {
+        Arc::new(FaultyJournal {
+            inner: MemoryJournal::open(config, 1, sink),
+            faults: faults.clone(),
+        })
+    }
+}
+
+impl Journal for FaultyJournal {
+    fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
+        self.faults.write.check()?;
+        self.inner.append(batch)
+    }
+
+    fn head(&self) -> u64 {
+        self.inner.head()
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.inner.epoch()
+    }
+
+    fn begin(&self, selectors: Vec<Selector>, start: Start) -> Result<Beginning, StoreError> {
+        self.faults.begin.check()?;
+        self.inner.begin(selectors, start)
+    }
+
+    fn read(&self, selection: &Selection, place: u64, limit: Limit) -> Result<Page, StoreError> {
+        self.faults.read.check()?;
+        self.inner.read(selection, place, limit)
+    }
+
+    fn read_before(
+        &self,
+        selection: &Selection,
+        place: u64,
+        limit: Limit,
+    ) -> Result<Page, StoreError> {
+        self.faults.read.check()?;
+        self.inner.read_before(selection, place, limit)
+    }
+
+    fn has_lost_nothing(&self, selection: &Selection, place: u64) -> bool {
+        self.inner.has_lost_nothing(selection, place)
+    }
+
+    fn forget(&self, channel: &ChannelName) -> Result<bool, AppendError> {
+        self.faults.write.check()?;
+        self.inner.forget(channel)
+    }
+
+    fn is_writable(&self) -> bool {
+        self.faults.write.error.lock().unwrap().is_none()
+    }
+
+    fn retain(&self) {
+        self.inner.retain();
+    }
+
+    fn close(&self) {
+        self.inner.close();
+    }
+}
