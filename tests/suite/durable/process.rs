@@ -103,6 +103,18 @@ impl Process {
         assert!(ended.is_none(), "{ended:?}: {}", self.log());
     }
 
+    /// How it has ended; `None` while it runs. Gives one that is ending the time to do so.
+    pub fn fate(&mut self) -> Option<ExitStatus> {
+        let soon = Instant::now() + Duration::from_secs(2);
+        loop {
+            match read_before(soon, &mut self.output, &mut Vec::new()) {
+                Ok(0) => return Some(self.child.wait().expect("its status")),
+                Ok(_) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
     /// A new connection.
     pub fn connect(&self) -> Wire {
         Wire::connect(self.address)

@@ -78,7 +78,9 @@ impl Audit {
     }
 
     /// What it was told, as one more subscriber that polls.
-    pub fn account(self) -> Account {
+    pub fn account(mut self) -> Account {
+        let is_end = |s: &Sighting| matches!(s, Sighting::Event(event) if event.channel == END);
+        self.sightings.retain(|sighting| !is_end(sighting));
         Account {
             selectors: "**",
             ways: vec![Way::Poll],

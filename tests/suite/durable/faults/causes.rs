@@ -66,6 +66,9 @@ pub struct Immutable {
 
 impl Immutable {
     /// Makes every file in a directory one; that takes a superuser and a file system that can.
+    ///
+    /// Not the one that SQLite's connections share as memory: the system ends (SIGBUS) whoever writes to
+    /// memory whose file nobody may write to, and no program can prevent it.
     pub fn make(directory: &Path) -> Result<Self, String> {
         let trial = directory.with_extension("trial");
         let mut open = File::create(&trial).expect("a file");
@@ -75,7 +78,9 @@ impl Immutable {
         if still_written {
             return Err("this file system lets those write who have a file open".to_owned());
         }
-        Self::these(files_below(directory))
+        let mut files = files_below(directory);
+        files.retain(|file| file.extension() != Some("db-shm".as_ref()));
+        Self::these(files)
     }
 
     fn these(files: Vec<PathBuf>) -> Result<Self, String> {
