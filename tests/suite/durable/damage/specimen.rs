@@ -107,9 +107,11 @@ impl Specimen {
             excuse,
         };
         let (mut has_gaps, mut pages_refused) = (false, 0);
-        for selectors in CHANNELS.iter().chain(&["**"]) {
-            pages_refused += usize::from(view.assert_earliest(selectors).is_none());
-            for cursor in self.cursors() {
+        for channel in CHANNELS {
+            pages_refused += usize::from(view.assert_earliest(channel).is_none());
+        }
+        for (cursor, channel) in self.cursors().zip(CHANNELS.iter().cycle()) {
+            for selectors in [channel, "**"] {
                 match view.assert_resumes(selectors, cursor) {
                     Some(was_told) => has_gaps |= was_told,
                     None => pages_refused += 1,
@@ -172,7 +174,7 @@ impl View<'_> {
             .iter()
             .filter(|channel| selects(selectors, channel))
         {
-            self.assert_told(&history, channel, seq(cursor));
+            self.assert_told(&history, channel, (selectors, cursor));
         }
         Some(has_gaps)
     }
@@ -188,7 +190,8 @@ impl View<'_> {
     }
 
     /// In this channel there is a gap between the two events between which something is missing.
-    fn assert_told(&self, history: &History, channel: &str, after: u64) {
+    fn assert_told(&self, history: &History, channel: &str, (selectors, cursor): (&str, &str)) {
+        let after = seq(cursor);
         let due = self.specimen.published.iter();
         let due: Vec<u64> = due
             .filter(|event| event.channel == channel)
@@ -200,7 +203,7 @@ impl View<'_> {
             let missing = due.iter().find(|&&seq| seq > place && seq < before);
             assert!(
                 is_told || missing.is_none(),
-                "{missing:?} of {channel} is missing, untold"
+                "{missing:?} of {channel} is missing, untold, from what /{selectors}?after={cursor} gives"
             );
         };
         for sighting in &history.sightings {
@@ -308,7 +311,7 @@ impl fmt::Display for Tally {
 
 fn fill(server: &Process, publisher: usize) {
     let mut dice = Dice::new(u64::try_from(publisher).expect("a seed"));
-    for n in 0..60 {
+    for n in 0..30 {
         let publication = Publication::random(publisher, n, &mut dice);
         let (target, fields, body) = publication.request();
         let response = exchange(server.address, "POST", &target, &fields, &body);
