@@ -37,10 +37,19 @@ struct Range {
 
 /// Of which channels.
 enum Targets {
-    /// Of these, each beyond its own seq.
-    Channels(Vec<(i64, u64)>),
+    /// Of these.
+    Channels(Vec<Target>),
     /// Of those that match.
     Patterns,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Target {
+    channel: i64,
+    /// Its events count beyond this seq.
+    after: u64,
+    /// Its newest event that is owed without an end.
+    last_seq: u64,
 }
 
 /// What was found.
@@ -50,6 +59,8 @@ pub(super) struct Found {
     through: u64,
     rest: bool,
     range: Range,
+    /// The channels that were looked through to the end.
+    ends: Vec<Target>,
 }
 
 struct FoundRow {

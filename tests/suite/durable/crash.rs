@@ -73,10 +73,10 @@ struct Trial {
 }
 
 impl Trial {
-    /// One of `part` rounds of those that `FOURCAST_CRASH_ROUNDS` asks for.
+    /// One of `part` rounds of those that `SUITE_CRASH_ROUNDS` asks for.
     fn new(name: &str, settings: Settings, part: u64) -> Self {
-        let rounds = number_from("FOURCAST_CRASH_ROUNDS").unwrap_or(8);
-        let seed = seed(&format!("crash::{name}"), ("FOURCAST_CRASH_ROUNDS", rounds));
+        let rounds = number_from("SUITE_CRASH_ROUNDS").unwrap_or(8);
+        let seed = seed(&format!("crash::{name}"), ("SUITE_CRASH_ROUNDS", rounds));
         Trial {
             keeps: settings.max_events,
             home: Home::with(name, settings),

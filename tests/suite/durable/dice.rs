@@ -3,17 +3,17 @@
 use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The seed of this run: `FOURCAST_SEED`, else a new one. Printed with the command that repeats `test`;
+/// The seed of this run: `SUITE_SEED`, else a new one. Printed with the command that repeats `test`;
 /// `rounds` names the variable that says how many rounds it has.
 pub fn seed(test: &str, rounds: (&str, u64)) -> u64 {
     let new = || {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         u64::from(since.expect("a clock").subsec_nanos())
     };
-    let seed = number_from("FOURCAST_SEED").unwrap_or_else(new);
+    let seed = number_from("SUITE_SEED").unwrap_or_else(new);
     let (variable, rounds) = rounds;
     eprintln!(
-        "repeat with: FOURCAST_SEED={seed} {variable}={rounds} cargo test --test suite durable::{test}"
+        "repeat with: SUITE_SEED={seed} {variable}={rounds} cargo test --test suite durable::{test}"
     );
     seed
 }

@@ -171,7 +171,7 @@ impl Drop for Home {
 }
 
 fn binary() -> PathBuf {
-    std::env::var_os("FOURCAST_BINARY").map_or_else(
+    std::env::var_os("SUITE_BINARY").map_or_else(
         || PathBuf::from(env!("CARGO_BIN_EXE_fourcast")),
         PathBuf::from,
     )
