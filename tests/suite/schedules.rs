@@ -5,7 +5,7 @@
 use std::io::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use fourcast::config::JournalKind;
+use fourcast::config::{JournalKind, Sync};
 
 use self::schedule::Schedule;
 use self::shape::Kind;
@@ -27,9 +27,23 @@ const MEMORY: Kind = Kind {
     is_durable: false,
 };
 
+const DISK: Kind = Kind {
+    set: |config, directory| {
+        config.journal.kind = JournalKind::Disk;
+        config.journal.path = directory.to_owned();
+        config.journal.sync = Sync::Never;
+    },
+    is_durable: true,
+};
+
 #[test]
 fn with_a_journal_in_memory_every_view_is_the_models_or_has_its_gaps() {
     run(MEMORY, "with_a_journal_in_memory");
+}
+
+#[test]
+fn with_a_journal_on_disk_every_view_is_the_models_or_has_its_gaps() {
+    run(DISK, "with_a_journal_on_disk");
 }
 
 /// Runs as many schedules as are asked for, with consecutive seeds.
