@@ -55,6 +55,7 @@ macro_rules! journal_cases {
                 a_page_has_no_more_events_than_its_limit
                 a_page_has_no_more_bytes_than_its_limit
                 an_event_larger_than_the_limit_comes_alone
+                a_page_without_room_leaves_nothing_out
                 a_page_examines_no_more_rows_than_its_limit_and_may_be_empty
                 the_last_page_reaches_the_head
                 pages_put_together_are_the_whole
@@ -103,6 +104,7 @@ macro_rules! journal_cases {
                 an_event_without_any_time_is_numbered_and_heard_but_not_kept
                 an_event_that_outlived_itself_makes_room
                 an_event_that_outlived_itself_is_not_counted_back
+                what_outlived_itself_hides_nothing_behind_it
             }
             run! { keys:
                 a_repetition_gets_the_first_receipts_and_delivers_nothing

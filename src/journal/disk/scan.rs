@@ -197,6 +197,8 @@ impl<'a> Search<'a> {
             true => seqs.sort_unstable_by(|a, b| b.cmp(a)),
             false => seqs.sort_unstable(),
         }
+        // What is examined may be owed no more, so that there is room for what comes behind these.
+        let may_have_more = seqs.len() >= most;
         seqs.truncate(most);
         let sql = format!("SELECT {EVENT_COLUMNS} FROM events WHERE seq = ?1");
         let mut statement = connection.prepare_cached(&sql)?;
@@ -206,6 +208,7 @@ impl<'a> Search<'a> {
                 break;
             }
         }
+        taker.rest |= may_have_more;
         Ok(taker.found())
     }
 
@@ -255,6 +258,15 @@ impl Range {
         if self.is_backwards { "DESC" } else { "ASC" }
     }
 
+    /// Up to where nothing was examined yet.
+    fn begin(self) -> u64 {
+        if self.is_backwards {
+            self.through.saturating_add(1)
+        } else {
+            self.after
+        }
+    }
+
     /// What was examined when there is no more.
     fn end(self) -> u64 {
         if self.is_backwards {
@@ -296,7 +308,7 @@ impl<'a> Taker<'a> {
             examined: 0,
             wanted: 0,
             bytes: 0,
-            last: search.range.end(),
+            last: search.range.begin(),
             rest: false,
         }
     }
@@ -335,7 +347,8 @@ impl<'a> Taker<'a> {
     }
 
     fn is_full(&self) -> bool {
-        self.wanted == self.search.limit.events || self.bytes >= self.search.limit.bytes
+        let limit = self.search.limit;
+        self.wanted == limit.events || (self.wanted > 0 && self.bytes >= limit.bytes)
     }
 
     fn read(&mut self, row: &Row<'_>, channel: Arc<Channel>) -> Result<FoundRow, Fault> {

@@ -76,6 +76,21 @@ pub fn an_event_larger_than_the_limit_comes_alone(open: Open) {
     assert!(page.more);
 }
 
+pub fn a_page_without_room_leaves_nothing_out(open: Open) {
+    let fixture = Fixture::open(open);
+    fixture.publish_all(&["a", "b", "a"]);
+    for list in ["a", "a,b", "**"] {
+        let beginning = fixture.after(list, 0);
+        for limit in [Limit { events: 0, ..AMPLE }, Limit { rows: 0, ..AMPLE }] {
+            let page = fixture.read_within(&beginning, limit);
+            assert_eq!((seqs(&page.events), page.cursor), (vec![], 0), "{list}");
+            assert!(page.more);
+        }
+        let page = fixture.read_within(&beginning, Limit { bytes: 0, ..AMPLE });
+        assert_eq!(seqs(&page.events), [1], "{list}");
+    }
+}
+
 pub fn a_page_examines_no_more_rows_than_its_limit_and_may_be_empty(open: Open) {
     let fixture = Fixture::open(open);
     fixture.publish_times(25, "noise");

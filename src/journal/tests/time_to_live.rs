@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::fixture::{Fixture, Open, draft, eventually, keep, seqs};
-use crate::journal::{Draft, Start};
+use super::fixture::{AMPLE, Fixture, Open, draft, eventually, keep, seqs};
+use crate::journal::{Draft, Limit, Start};
 
 fn short_lived(channel: &str) -> Draft {
     draft(channel, "x").with_ttl(Duration::from_millis(1))
@@ -28,8 +28,35 @@ pub fn an_event_that_outlived_itself_is_not_owed_and_no_loss(open: Open) {
         let page = fixture.read(&beginning);
         assert_eq!(seqs(&page.events), [1, 3], "{list}");
         assert_eq!(page.loss, None, "{list}");
-        let back = fixture.read_before(&beginning.selection, 4, super::fixture::AMPLE);
+        let back = fixture.read_before(&beginning.selection, 4, AMPLE);
         assert_eq!(seqs(&back.events), [1, 3], "{list}");
+    }
+}
+
+pub fn what_outlived_itself_hides_nothing_behind_it(open: Open) {
+    let fixture = Fixture::open(open);
+    for channel in ["a", "b", "a", "b"] {
+        fixture.publish_draft(short_lived(channel));
+    }
+    let kept: Vec<_> = ["a", "b"].map(|channel| fixture.publish(channel)).into();
+    wait_until_gone(&fixture, 4);
+    let limit = Limit { events: 1, ..AMPLE };
+    for list in ["a", "a,b", "**"] {
+        let mut beginning = fixture.after(list, 0);
+        let mut read = Vec::new();
+        loop {
+            let page = fixture.read_within(&beginning, limit);
+            read.extend(seqs(&page.events));
+            if !page.more {
+                break;
+            }
+            assert!(page.cursor > beginning.place, "every page gets ahead");
+            beginning.place = page.cursor;
+        }
+        let expected = if list == "a" { &kept[..1] } else { &kept[..] };
+        assert_eq!(read, expected, "{list}");
+        let back = fixture.read_before(&beginning.selection, u64::MAX, limit);
+        assert_eq!(seqs(&back.events), expected[expected.len() - 1..], "{list}");
     }
 }
 
