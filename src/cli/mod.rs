@@ -31,7 +31,7 @@ Exit codes:
   0   it worked; for 'serve': it was asked to stop, and did
   1   it was tried and failed
   2   the command line is wrong
-  69  the address cannot be bound, or the server not reached
+  69  the address cannot be bound, the journal not opened, or the server not reached
   78  the configuration is wrong";
 
 /// One server for live events: polling, long polling, Server-Sent Events and WebSocket, from one URL.

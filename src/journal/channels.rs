@@ -50,8 +50,8 @@ impl<R: Recorded> Channels<R> {
         self.records.get(name)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&ChannelName, &R)> {
-        self.records.iter()
+    pub(super) fn records(&self) -> impl Iterator<Item = &R> {
+        self.records.values()
     }
 
     /// The mark of all channels without a record.

@@ -111,6 +111,10 @@ impl Catalogue {
             .channels
             .set_folded(rows::folded(connection)?);
         for row in ChannelRow::all(connection)? {
+            if row.last_seq > row.gone_through.max(newest) {
+                let part = format!("event {} is missing, and what came behind it", row.last_seq);
+                return Err(Fault::Damage(part));
+            }
             opened.take(row, rules, before)?;
         }
         Ok(opened)

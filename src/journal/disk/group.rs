@@ -205,7 +205,7 @@ impl<'a> Group<'a> {
     pub(super) fn due(&self) -> Vec<ChannelName> {
         let catalogue = self.shared.catalogue();
         let due = |record: &&Record| record.due <= self.now;
-        let records = catalogue.channels.iter().map(|(_, record)| record);
+        let records = catalogue.channels.records();
         records
             .filter(due)
             .map(|record| record.channel.name().clone())
@@ -361,7 +361,8 @@ impl Change {
     /// Lets go of the records that hold nothing, except those of `wanted` and those that this transaction changes.
     fn fold_empty_records(&mut self, wanted: &HashSet<&ChannelName>, catalogue: &Catalogue) {
         let mut lost = 0;
-        for (name, record) in catalogue.channels.iter() {
+        for record in catalogue.channels.records() {
+            let name = record.channel.name();
             let spared = wanted.contains(name) || self.touched.contains_key(name);
             if record.is_empty() && !spared && !self.dropped.contains_key(name) {
                 lost = record.lost_through.max(lost);

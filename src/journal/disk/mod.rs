@@ -110,6 +110,16 @@ impl DiskJournal {
         answered.recv().map_err(|_| AppendError::Closed)?
     }
 
+    /// Has the writer look at what was reported, if it has nothing else to do.
+    fn wake_writer(&self) {
+        let (answer, _) = bounded(1);
+        let work = Work::Retain;
+        if let Some(orders) = &self.threads.orders {
+            // Where there is no room it has something to do, and looks afterwards.
+            let _ = orders.try_send(Order { work, answer });
+        }
+    }
+
     fn search(
         &self,
         search: &Search<'_>,
@@ -132,6 +142,7 @@ impl DiskJournal {
             let told = fault.told();
             if fault.is_damage() {
                 self.readers.report(generation, fault);
+                self.wake_writer();
             }
             told
         })

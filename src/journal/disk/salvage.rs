@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, Row, params};
 
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, Record};
 use super::directory::Directory;
 use super::error::Fault;
 use super::keys::KeyRow;
@@ -64,11 +64,7 @@ impl Known {
     pub(super) fn of(catalogue: &Catalogue) -> Self {
         Known {
             lives: catalogue.lives.all().to_vec(),
-            channels: catalogue
-                .channels
-                .iter()
-                .map(|(_, record)| record.row())
-                .collect(),
+            channels: catalogue.channels.records().map(Record::row).collect(),
             folded: catalogue.channels.folded(),
             lacks_channels: false,
         }
@@ -255,8 +251,6 @@ struct Rescue {
     tallies: HashMap<i64, Tally>,
     head: u64,
     events: u64,
-    /// The highest seq of an event of which nobody knows the channel.
-    nameless_through: u64,
 }
 
 /// What came of one channel.
@@ -282,7 +276,6 @@ impl Rescue {
             tallies: named.map(|row| (row.id, tally(row))).collect(),
             head: known.head(),
             events: 0,
-            nameless_through: 0,
             known,
         }
     }
@@ -298,11 +291,8 @@ impl Rescue {
     fn take(&mut self, event: &EventRow<'_>, target: &Connection) -> Result<(), Fault> {
         self.head = self.head.max(event.seq);
         let has_life = self.known.see(event);
+        // Without a record it was let go of, or nobody knows its name any more.
         let Some(tally) = self.tallies.get_mut(&event.channel) else {
-            let is_dropped = |row: &ChannelRow| row.id == event.channel;
-            if !self.known.channels.iter().any(is_dropped) {
-                self.nameless_through = event.seq;
-            }
             return Ok(());
         };
         if event.seq <= tally.row.gone_through {
@@ -333,10 +323,8 @@ impl Rescue {
             tally.settle(target)?.put(target)?;
         }
         let dropped = self.known.channels.iter().filter(|row| row.name.is_none());
-        dropped
-            .map(|row| row.put(target))
-            .collect::<Result<(), Fault>>()?;
-        let folded = match self.known.lacks_channels || self.nameless_through > 0 {
+        dropped.into_iter().try_for_each(|row| row.put(target))?;
+        let folded = match self.known.lacks_channels {
             true => self.head,
             false => self.known.folded,
         };

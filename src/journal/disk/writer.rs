@@ -75,6 +75,8 @@ impl Writer {
                 self.attempt(Desk::shorten_log);
             }
         }
+        // The last connection to be closed removes the log, which those that only read do not.
+        let _ = self.desk.readers.close_all();
     }
 
     /// What has piled up; nothing when something else is due first; `None` when nobody is left.

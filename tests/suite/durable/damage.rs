@@ -17,10 +17,7 @@ type Damage = fn(&mut Vec<u8>, &mut Dice) -> String;
 /// Damages the file that `file` names, in as many rounds as `SUITE_DAMAGE_ROUNDS` says.
 fn damaged(name: &str, ending: Ending, file: fn(&Home) -> std::path::PathBuf, damage: Damage) {
     let rounds = number_from("SUITE_DAMAGE_ROUNDS").unwrap_or(20);
-    let seed = seed(
-        &format!("damage::{name}"),
-        ("SUITE_DAMAGE_ROUNDS", rounds),
-    );
+    let seed = seed(&format!("damage::{name}"), ("SUITE_DAMAGE_ROUNDS", rounds));
     let mut dice = Dice::new(seed);
     let mut specimen = Specimen::make(name, ending);
     for round in 0..rounds {
