@@ -101,6 +101,12 @@ impl DiskJournal {
         Ok(Opening { desk, epoch, lock })
     }
 
+    /// Transactions committed since the start: one for each group of batches that were kept together, and those that
+    /// take rows away.
+    pub fn commits(&self) -> u64 {
+        self.shared.commits.load(Ordering::Relaxed)
+    }
+
     /// Asks the writer for something and waits until it is done.
     fn ask(&self, work: Work) -> Answer {
         let (answer, answered) = bounded(1);
