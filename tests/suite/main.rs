@@ -18,4 +18,5 @@ mod slow;
 mod bench;
 mod client;
 mod hardening;
+mod journal_commands;
 mod regression;

@@ -8,7 +8,6 @@ mod mark;
 mod measurement;
 mod own_server;
 mod process;
-mod progress;
 mod publishers;
 mod readiness;
 mod reckoning;

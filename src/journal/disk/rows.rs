@@ -23,8 +23,8 @@ pub(super) struct EventRow<'a> {
     pub(super) channel: i64,
     pub(super) previous: u64,
     pub(super) life: i64,
-    time: u64,
-    expires: Option<u64>,
+    pub(super) time: u64,
+    pub(super) expires: Option<u64>,
     kind: Option<&'a str>,
     content_type: Option<&'a str>,
     form: i64,
@@ -192,7 +192,7 @@ impl ChannelRow {
         Ok(())
     }
 
-    fn read(row: &Row<'_>) -> Result<Self, Fault> {
+    pub(super) fn read(row: &Row<'_>) -> Result<Self, Fault> {
         let id = row.get(0)?;
         let unknown = || {
             Fault::Damage(format!(
@@ -281,7 +281,7 @@ impl Life {
         Ok(lives)
     }
 
-    fn read(row: &Row<'_>) -> Result<Self, Fault> {
+    pub(super) fn read(row: &Row<'_>) -> Result<Self, Fault> {
         let life = Life {
             number: row.get(0)?,
             epoch: Epoch::from_random(unsigned(row, 1)?),
