@@ -174,7 +174,7 @@ impl<R: Recorded> Channels<R> {
             (lost_through > place).then(|| Mark {
                 name: channel.name().clone(),
                 lost_through,
-                deleted_through: channel.deleted_through(),
+                lost_to_delete: channel.lost_to_delete(),
             })
         };
         match selection.channels() {

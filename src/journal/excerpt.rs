@@ -33,7 +33,7 @@ pub(super) struct Losses {
 pub(super) struct Mark {
     pub(super) name: ChannelName,
     pub(super) lost_through: u64,
-    pub(super) deleted_through: u64,
+    pub(super) lost_to_delete: u64,
 }
 
 impl Excerpt {
@@ -110,7 +110,7 @@ impl Losses {
                 continue;
             };
             let start = start.max(place);
-            if mark.deleted_through > start {
+            if mark.lost_to_delete > start {
                 loss.reason = LossReason::Deleted;
             }
             if mark.lost_through > start {

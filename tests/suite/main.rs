@@ -15,6 +15,8 @@ mod websocket;
 mod schedules;
 mod slow;
 
+mod durable;
+
 mod bench;
 mod client;
 mod hardening;

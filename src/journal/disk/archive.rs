@@ -162,6 +162,8 @@ pub fn restore(
     let archive = Visitor::open_file(archive)?;
     let _lock = directory.lock()?;
     let file = directory.database();
+    let unwritable = |error| ArchiveError::unwritable(&file, error);
+    directory.recover().map_err(unwritable)?;
     let is_replaced = is_there(&file);
     if is_replaced && !replaced {
         return Err(ArchiveError::JournalExists(file));
@@ -169,10 +171,9 @@ pub fn restore(
     let copy = Unfinished::of(&archive, &file)?;
     let verdict = copy.verified(&archive)?;
     copy.begin_life(Epoch::from_random(random))?;
-    let unwritable = |error| ArchiveError::unwritable(&file, error);
-    // What SQLite keeps beside a database that is not there would be taken for a part of the new one.
-    let aside = directory.set_aside("replaced").map_err(unwritable)?;
-    copy.rename(&file).map_err(unwritable)?;
+    // Under that name a server would finish what a crash keeps this from, so only now.
+    copy.rename(&directory.unfinished()).map_err(unwritable)?;
+    let aside = directory.replace("replaced").map_err(unwritable)?;
     Ok(Restored {
         file,
         verdict,
@@ -225,7 +226,7 @@ impl Unfinished {
                 ..before
             };
             store.transact(Durability::Synced, |connection| life.put(connection))?;
-            store.empty_log()
+            store::empty_log(store.connection())
         });
         begun
             .map(drop)

@@ -7,8 +7,9 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::error::Fault;
+use super::readers::Readers;
 use super::shared::Shared;
-use super::store::Store;
+use super::store;
 
 /// How often it looks whether something was committed.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -17,7 +18,7 @@ const LONG: u64 = 4_096;
 
 /// The checkpointer.
 pub(super) struct Checkpoints {
-    pub(super) store: Store,
+    pub(super) readers: Arc<Readers>,
     pub(super) shared: Arc<Shared>,
     /// Its other end is dropped when this is to stop.
     pub(super) stopped: Receiver<()>,
@@ -46,7 +47,7 @@ impl Checkpoints {
     }
 
     fn checkpoint(&self) -> Result<(), Fault> {
-        let log = self.store.checkpoint()?;
+        let log = self.readers.lend(store::checkpoint)?;
         if log.pages >= LONG {
             self.shared.log_is_long.store(true, Ordering::Release);
         }

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use super::catalogue::{Catalogue, Gone, Record};
 use super::error::Fault;
+use super::keys;
 use super::rows::{self, EventRow, Life};
 use super::shared::Shared;
 use crate::event::{Epoch, Event, Id};
@@ -51,6 +52,17 @@ pub(super) struct Standing {
     pub(super) next_channel: i64,
     /// Up to here no event is kept.
     pub(super) bare_through: u64,
+}
+
+impl Standing {
+    /// What it is in a database that was opened.
+    pub(super) fn read(connection: &Connection) -> Result<Self, Fault> {
+        Ok(Standing {
+            keys: keys::weight(connection)?,
+            next_channel: rows::next_channel(connection)?,
+            bare_through: 0,
+        })
+    }
 }
 
 impl<'a> Group<'a> {
@@ -133,6 +145,7 @@ impl<'a> Group<'a> {
         if let Some(record) = self.known(name) {
             record.gone_through = head;
             record.lost_through = record.lost_through.max(last_owed);
+            record.lost_to_delete = record.lost_to_delete.max(last_owed);
         }
         Ok(true)
     }

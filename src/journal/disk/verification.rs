@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use rusqlite::{Connection, Row};
 
 use super::error::{Fault, OpenError};
+use super::keys::KeyRow;
 use super::rows::{self, ChannelRow, EVENT_COLUMNS, EventRow, Life, WEIGHT, unsigned};
 use super::visitor::{Visitor, newest_id};
 use crate::event::Id;
@@ -95,6 +96,7 @@ fn verify(connection: &Connection, mut progress: impl FnMut(u64, u64)) -> Result
     verification.part(|part| part.lives(connection))?;
     verification.part(|part| part.channels(connection))?;
     verification.part(|part| part.events(connection, &mut progress))?;
+    verification.part(|part| part.keys(connection))?;
     verification.part(|_| rows::folded(connection).map(drop))?;
     Ok(verification.finish())
 }
@@ -227,6 +229,15 @@ impl Verification {
             }
         }
         self.order(&event?);
+        Ok(())
+    }
+
+    fn keys(&mut self, connection: &Connection) -> Result<(), Fault> {
+        let mut statement = connection.prepare("SELECT * FROM keys ORDER BY id")?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            self.part(|_| KeyRow::read(row).map(drop))?;
+        }
         Ok(())
     }
 
@@ -447,6 +458,10 @@ mod tests {
             (
                 "UPDATE lives SET last_seq = 2",
                 &["life 1 is not what was written"],
+            ),
+            (
+                "INSERT INTO keys VALUES (1, 'chat', 'order-1', x'00', 1, 1, 1, 1, 0)",
+                &["an idempotency key is not what was written"],
             ),
             (
                 "INSERT INTO whole VALUES (1, 5, 0)",

@@ -6,19 +6,13 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use rusqlite::Connection;
 
-use super::directory::{Directory, Identity};
+use super::desk::{Answer, Committed, Desk, Work};
 use super::error::Fault;
-use super::group::{Change, Group, Standing};
-use super::shared::Shared;
-use super::store::{Durability, Store};
-use super::sweep::{self, Sweeper, Swept};
+use super::store::Durability;
 use crate::config::Sync;
-use crate::hub::channel::ChannelName;
-use crate::journal::clock::Clock;
-use crate::journal::rules::Rules;
-use crate::journal::{AppendError, Appended, Batch, Sink, StoreError, unix_millis};
+use crate::journal::{Sink, StoreError};
+use crate::seldom::Seldom;
 
 /// How many orders are served in one transaction.
 const ORDERS: usize = 1_024;
@@ -28,31 +22,10 @@ const EVENTS: usize = 4_096;
 const BYTES: usize = 8 * 1024 * 1024;
 /// How long a writer with nothing to do waits for orders.
 const IDLE: Duration = Duration::from_secs(3600);
-/// How often it is said that events go for the bound of the whole.
-const REMINDER: Duration = Duration::from_secs(60);
-
-/// What the writer is asked to do.
-pub(super) enum Work {
-    /// Number and keep a batch.
-    Append(Batch),
-    /// Take every event of a channel.
-    Forget(ChannelName),
-    /// Let go of what is too old.
-    Retain,
-    /// End this life.
-    Close,
-}
-
-/// What it did.
-pub(super) enum Done {
-    Appended(Appended),
-    Forgotten(bool),
-    Retained,
-    Closed,
-}
-
-/// The answer to an order.
-pub(super) type Answer = Result<Done, AppendError>;
+/// How long it lets pass before it tries again what failed and nobody asked for.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long it lets pass before it salvages again.
+const RESPITE: Duration = Duration::from_secs(60);
 
 /// Work, and where the answer goes.
 pub(super) struct Order {
@@ -60,52 +33,30 @@ pub(super) struct Order {
     pub(super) answer: Sender<Answer>,
 }
 
-/// The writer and all that is its own.
+/// The writer.
 pub(super) struct Writer {
+    desk: Desk,
     orders: Receiver<Order>,
     sink: Arc<dyn Sink>,
-    desk: Desk,
     /// Until when what was written has to be on the disk.
     sync_by: Option<Instant>,
+    /// What the last transaction failed with.
     failure: Option<StoreError>,
-    reminded: Option<Instant>,
-}
-
-/// What the writer works with.
-pub(super) struct Desk {
-    pub(super) store: Store,
-    pub(super) directory: Directory,
-    /// Which file the database was when it was opened.
-    pub(super) identity: Identity,
-    pub(super) shared: Arc<Shared>,
-    pub(super) rules: Rules,
-    pub(super) sync: Sync,
-    pub(super) standing: Standing,
-    pub(super) sweeper: Sweeper,
-    pub(super) clock: Clock,
-    /// Whether there may be space to be given back.
-    pub(super) has_spare_space: bool,
-    /// Whether the life has ended.
-    pub(super) ended: bool,
-}
-
-/// What a transaction did.
-struct Committed {
-    change: Change,
-    swept: Swept,
-    answers: Vec<Answer>,
+    salvaged: Option<Instant>,
+    crowded_out: Seldom,
 }
 
 impl Writer {
     /// A writer at this desk, who lets `sink` hear what was committed.
     pub(super) fn new(desk: Desk, orders: Receiver<Order>, sink: Arc<dyn Sink>) -> Self {
         Writer {
+            desk,
             orders,
             sink,
-            desk,
             sync_by: None,
             failure: None,
-            reminded: None,
+            salvaged: None,
+            crowded_out: Seldom::new(),
         }
     }
 
@@ -116,9 +67,12 @@ impl Writer {
                 true => self.tidy(),
                 false => self.serve(orders),
             }
+            if let Some(damage) = self.desk.readers.take_report() {
+                self.salvage(&damage);
+            }
             self.sync_if_due();
             if self.desk.shared.log_is_long.swap(false, Ordering::AcqRel) {
-                self.shorten_log();
+                self.attempt(Desk::shorten_log);
             }
         }
     }
@@ -153,50 +107,34 @@ impl Writer {
 
     /// Commits orders together, delivers their events and answers them.
     fn serve(&mut self, orders: Vec<Order>) {
-        let (work, askers): (Vec<_>, Vec<_>) = orders
-            .into_iter()
-            .map(|order| (order.work, order.answer))
-            .unzip();
+        let orders = orders.into_iter().map(|order| (order.work, order.answer));
+        let (work, askers): (Vec<_>, Vec<_>) = orders.unzip();
         let durability = self.desk.durability(&work);
+        let had_ended = self.desk.ended;
         match self.desk.commit(work, durability) {
             Ok(committed) => {
                 let answers = self.take_effect(committed, durability);
-                for (asker, answer) in askers.into_iter().zip(answers) {
-                    // Whoever asked waits for it, unless its thread has ended.
-                    let _ = asker.try_send(answer);
+                if self.desk.ended && !had_ended {
+                    self.end();
                 }
+                answer(askers, answers);
             }
             Err(fault) => {
                 let error = self.fail(&fault);
-                for asker in askers {
-                    let _ = asker.try_send(Err(error.into()));
-                }
+                let answers = askers.iter().map(|_| Err(error.into())).collect();
+                answer(askers, answers);
             }
-        }
-        if self.desk.ended {
-            self.end();
         }
     }
 
     /// Lets everyone see what was committed, and delivers it.
     fn take_effect(&mut self, committed: Committed, durability: Durability) -> Vec<Answer> {
-        let Committed {
-            mut change,
-            swept,
-            answers,
-        } = committed;
         self.heal();
+        let mut change = committed.change;
         self.note_crowded_out(change.crowded_out);
-        self.desk.standing = change.standing;
-        self.desk.sweeper.settle(swept);
         let events = std::mem::take(&mut change.events);
-        let mut catalogue = self.desk.shared.change();
-        let gone = change.take_effect(&mut catalogue);
-        // Within the lock, so that no reader sees an event before it is in the tail.
-        self.sink.committed(&events);
-        drop(catalogue);
-        self.desk.sweeper.add(gone);
-        self.desk.shared.commits.fetch_add(1, Ordering::Relaxed);
+        let deliver = || self.sink.committed(&events);
+        self.desk.take_effect(change, committed.swept, deliver);
         if let (Sync::Interval(interval), Durability::Written) = (self.desk.sync, durability) {
             self.sync_by
                 .get_or_insert_with(|| Instant::now() + interval);
@@ -204,49 +142,38 @@ impl Writer {
         if !events.is_empty() {
             self.sink.announce();
         }
-        answers
+        committed.answers
     }
 
-    /// One step of what need not be done soon, in a transaction of its own.
+    /// One step of what need not be done soon.
     fn tidy(&mut self) {
-        if let Err(fault) = self.desk.tidy() {
-            self.fail(&fault);
-        }
+        self.attempt(Desk::tidy);
     }
 
     fn sync_if_due(&mut self) {
-        if self.sync_by.is_none_or(|due| due > Instant::now()) {
-            return;
+        if self.sync_by.is_some_and(|due| due <= Instant::now()) {
+            let synced = self.attempt(Desk::sync_log);
+            self.sync_by = (!synced).then(|| Instant::now() + PAUSE);
         }
-        match self.desk.sync_log() {
-            Ok(()) => self.sync_by = None,
+    }
+
+    fn end(&mut self) {
+        self.attempt(Desk::end);
+        self.sync_by = None;
+    }
+
+    /// Does what nobody waits for; whether it succeeded.
+    fn attempt(&mut self, what: impl FnOnce(&mut Desk) -> Result<(), Fault>) -> bool {
+        match what(&mut self.desk) {
+            Ok(()) => true,
             Err(fault) => {
                 self.fail(&fault);
-                self.sync_by = Some(Instant::now() + Duration::from_secs(1));
+                false
             }
         }
     }
 
-    /// Lets the write-ahead log begin anew. The checkpointer has done most of it, and nobody commits meanwhile.
-    fn shorten_log(&mut self) {
-        if let Err(fault) = self.desk.store.checkpoint() {
-            self.fail(&fault);
-        }
-    }
-
-    /// The end of the life: all of it on the disk, and in the database alone.
-    fn end(&mut self) {
-        let ended = self
-            .desk
-            .sync_log()
-            .and_then(|()| self.desk.store.empty_log());
-        match ended {
-            Ok(_) => self.sync_by = None,
-            Err(fault) => drop(self.fail(&fault)),
-        }
-    }
-
-    /// Says once what went wrong; what whoever asked is told.
+    /// Says once what went wrong, and mends what is damaged; what whoever asked is told.
     fn fail(&mut self, fault: &Fault) -> StoreError {
         let error = fault.told();
         if self.failure != Some(error) {
@@ -257,6 +184,9 @@ impl Writer {
         }
         self.failure = Some(error);
         self.desk.shared.writable.store(false, Ordering::Release);
+        if fault.is_damage() {
+            self.salvage(fault);
+        }
         error
     }
 
@@ -267,156 +197,41 @@ impl Writer {
         }
     }
 
-    fn note_crowded_out(&mut self, count: u64) {
-        if count == 0 {
+    /// Puts a journal with all that is good in the place of a damaged one. Orders wait meanwhile.
+    fn salvage(&mut self, damage: &Fault) {
+        if self.salvaged.is_some_and(|last| last.elapsed() < RESPITE) {
             return;
         }
-        let all = self
-            .desk
-            .shared
-            .crowded_out
-            .fetch_add(count, Ordering::Relaxed)
-            + count;
-        if self.reminded.is_none_or(|last| last.elapsed() > REMINDER) {
-            self.reminded = Some(Instant::now());
-            log::warn!(
-                "the journal has as many bytes as journal.max_bytes allows, so the oldest events go before their \
-                 channels' rules say so: {all} since the start"
-            );
+        self.salvaged = Some(Instant::now());
+        let path = self.desk.directory.database().display().to_string();
+        log::error!("{path} is damaged: {damage}; what is good is brought into a new one");
+        match self.desk.salvage() {
+            Ok((salvaged, aside)) => {
+                let aside = aside.display();
+                log::error!("{salvaged}; the damaged journal is kept as {aside}");
+                self.heal();
+            }
+            Err(fault) => log::error!("{path} stays damaged: {fault}"),
+        }
+    }
+
+    fn note_crowded_out(&self, count: u64) {
+        let all = &self.desk.shared.crowded_out;
+        let all = all.fetch_add(count, Ordering::Relaxed) + count;
+        if count > 0 {
+            self.crowded_out.say(|more| {
+                log::warn!(
+                    "the journal weighs what journal.max_bytes allows, so the oldest events go before their channels' \
+                     rules say so: {all} since the start{more}"
+                );
+            });
         }
     }
 }
 
-impl Desk {
-    /// Whether there are rows to be taken away or space to be given back.
-    fn is_untidy(&self) -> bool {
-        !self.sweeper.is_done() || self.has_spare_space
-    }
-
-    /// Whether this work has to be on the disk before it is answered.
-    fn durability(&self, work: &[Work]) -> Durability {
-        match self.sync {
-            Sync::Always if work.iter().any(Work::is_owed) => Durability::Synced,
-            _ => Durability::Written,
-        }
-    }
-
-    /// Does all of the work in one transaction.
-    fn commit(&mut self, work: Vec<Work>, durability: Durability) -> Result<Committed, Fault> {
-        if work.iter().any(|work| matches!(work, Work::Retain)) {
-            self.clock.look(unix_millis(), Instant::now());
-            self.has_spare_space = true;
-        }
-        self.check_identity()?;
-        let mut ended = self.ended;
-        let Desk {
-            store,
-            shared,
-            rules,
-            standing,
-            sweeper,
-            clock,
-            ..
-        } = self;
-        let committed = store.transact(durability, |connection| {
-            let mut group = Group::begin(connection, shared, rules, *standing, unix_millis());
-            let by_age = clock.may_age();
-            let answers = work
-                .into_iter()
-                .map(|work| work.be_done(&mut group, by_age, &mut ended));
-            let answers = answers.collect::<Result<_, Fault>>()?;
-            group.trim(by_age)?;
-            // Twice as many rows go as came, so that they do not pile up.
-            let rows = sweep::ROWS.max(2 * group.change.events.len());
-            let swept = sweeper.sweep(connection, rows)?;
-            Ok(Committed {
-                change: group.finish()?,
-                swept,
-                answers,
-            })
-        })?;
-        self.ended = ended;
-        Ok(committed)
-    }
-
-    fn tidy(&mut self) -> Result<(), Fault> {
-        if !self.sweeper.is_done() {
-            let sweeper = &self.sweeper;
-            let sweep = |connection: &Connection| sweeper.sweep(connection, sweep::ROWS);
-            let swept = self.store.transact(Durability::Written, sweep)?;
-            self.sweeper.settle(swept);
-            self.shared.commits.fetch_add(1, Ordering::Relaxed);
-        } else if self.has_spare_space {
-            self.has_spare_space = sweep::give_space_back(self.store.connection())?;
-        }
-        Ok(())
-    }
-
-    /// Waits until everything that was committed is on the disk: the log is synced with the next commit.
-    fn sync_log(&mut self) -> Result<(), Fault> {
-        let life = self.shared.catalogue().life();
-        self.store
-            .transact(Durability::Synced, |connection| life.put(connection))
-    }
-
-    /// Notices that somebody took the file away: what is written into it then is gone with the process.
-    fn check_identity(&self) -> Result<(), Fault> {
-        match self.directory.identity() {
-            Ok(identity) if identity == self.identity => Ok(()),
-            _ => Err(Fault::Replaced),
-        }
-    }
-}
-
-impl Work {
-    /// How many events it has, and bytes of payload.
-    fn size(&self) -> (usize, usize) {
-        match self {
-            Work::Append(batch) => {
-                let bytes = batch
-                    .drafts
-                    .iter()
-                    .map(|draft| draft.data.bytes().len())
-                    .sum();
-                (batch.drafts.len(), bytes)
-            }
-            _ => (0, 0),
-        }
-    }
-
-    /// Whether a client may rely on it after a power cut: what is delivered live and never kept is no promise.
-    fn is_owed(&self) -> bool {
-        match self {
-            Work::Append(batch) => {
-                batch.key.is_some()
-                    || batch
-                        .drafts
-                        .iter()
-                        .any(|draft| draft.ttl != Some(Duration::ZERO))
-            }
-            Work::Forget(_) => true,
-            Work::Retain | Work::Close => false,
-        }
-    }
-
-    fn be_done(
-        self,
-        group: &mut Group<'_>,
-        by_age: bool,
-        ended: &mut bool,
-    ) -> Result<Answer, Fault> {
-        Ok(match self {
-            Work::Append(_) | Work::Forget(_) if *ended => Err(AppendError::Closed),
-            Work::Append(batch) => group.append(batch)?.map(Done::Appended),
-            Work::Forget(channel) => Ok(Done::Forgotten(group.forget(&channel)?)),
-            Work::Retain => {
-                group.expire(by_age)?;
-                Ok(Done::Retained)
-            }
-            Work::Close => {
-                *ended = true;
-                Ok(Done::Closed)
-            }
-        })
+fn answer(askers: Vec<Sender<Answer>>, answers: Vec<Answer>) {
+    for (asker, answer) in askers.into_iter().zip(answers) {
+        // Whoever asked waits for it, unless its thread has ended.
+        let _ = asker.try_send(answer);
     }
 }
