@@ -20,4 +20,5 @@ mod durable;
 mod bench;
 mod client;
 mod hardening;
+mod journal_commands;
 mod regression;

@@ -9,7 +9,6 @@ mod measurement;
 mod own_journal;
 mod own_server;
 mod process;
-mod progress;
 mod publishers;
 mod readiness;
 mod reckoning;

@@ -4,13 +4,19 @@
 //! is committed; only then is it announced, so what is known in memory (`catalogue`) is never ahead of the disk.
 //! `retention` raises marks, and `sweep` takes the rows away later, so that whoever reads (`readers`, `scan`) in a
 //! snapshot from before still sees what was lost. `checkpoints` brings the write-ahead log into the database.
+//!
+//! The operator's commands come in as a `visitor`, who only reads and needs no lock: `inspection`, `verification` and
+//! `export`; `archive` makes a copy of a journal, and puts one in its place.
 
+mod archive;
 mod catalogue;
 mod checkpoints;
 mod desk;
 mod directory;
 mod error;
+mod export;
 mod group;
+mod inspection;
 mod keys;
 mod readers;
 mod retention;
@@ -20,6 +26,8 @@ mod scan;
 mod shared;
 mod store;
 mod sweep;
+mod verification;
+mod visitor;
 mod writer;
 
 use std::path::Path;
@@ -29,8 +37,13 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Sender, bounded};
 
+pub use self::archive::{ArchiveError, Archived, Restored, back_up, restore};
 pub use self::directory::{Directory, Lock};
 pub use self::error::OpenError;
+pub use self::export::Export;
+pub use self::inspection::{InspectedChannel, InspectedLife, Inspection};
+pub use self::verification::Verdict;
+pub use self::visitor::Visitor;
 
 use self::catalogue::Record;
 use self::checkpoints::Checkpoints;
