@@ -13,7 +13,9 @@ use super::store;
 
 /// How often it looks whether something was committed.
 const PAUSE: Duration = Duration::from_millis(250);
-/// A log of this many pages (of 4 KiB) begins anew as soon as the writer can.
+/// So many pages (of 4 KiB) are brought over together: most were written more than once, and are copied once.
+const WORTH_IT: u64 = 1_000;
+/// A log of this many pages begins anew as soon as the writer can.
 const LONG: u64 = 4_096;
 
 /// The checkpointer.
@@ -47,6 +49,10 @@ impl Checkpoints {
     }
 
     fn checkpoint(&self) -> Result<(), Fault> {
+        let log = self.readers.lend(store::log)?;
+        if log.pages - log.in_database.min(log.pages) < WORTH_IT {
+            return Ok(());
+        }
         let log = self.readers.lend(store::checkpoint)?;
         if log.pages >= LONG {
             self.shared.log_is_long.store(true, Ordering::Release);

@@ -118,10 +118,16 @@ impl Durability {
     }
 }
 
-/// How much of the write-ahead log there is, in pages.
+/// How long the write-ahead log is, in pages, and how many of them are in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Log {
     pub(super) pages: u64,
+    pub(super) in_database: u64,
+}
+
+/// Looks at the log, and does nothing to it.
+pub(super) fn log(connection: &Connection) -> Result<Log, Fault> {
+    checkpoint_in(connection, "NOOP")
 }
 
 /// Brings what it can of the write-ahead log into the database, beside whoever reads and writes.
@@ -136,9 +142,11 @@ pub(super) fn empty_log(connection: &Connection) -> Result<Log, Fault> {
 
 fn checkpoint_in(connection: &Connection, mode: &str) -> Result<Log, Fault> {
     let pragma = format!("PRAGMA wal_checkpoint({mode})");
-    let pages: i64 = connection.query_row(&pragma, (), |row| row.get(1))?;
+    let (pages, in_database): (i64, i64) =
+        connection.query_row(&pragma, (), |row| Ok((row.get(1)?, row.get(2)?)))?;
     Ok(Log {
         pages: u64::try_from(pages).unwrap_or(0),
+        in_database: u64::try_from(in_database).unwrap_or(0),
     })
 }
 
