@@ -195,10 +195,11 @@ impl Hub {
         self.fanout.flush(deadline);
     }
 
-    /// Ends all threads of the hub and waits for them.
+    /// Ends all threads of the hub, waits for them, and lets go of the journal.
     pub fn stop(&self) {
         self.retention.stop();
         self.fanout.stop();
+        self.journal.release();
     }
 }
 

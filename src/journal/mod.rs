@@ -105,6 +105,9 @@ pub trait Journal: Send + Sync {
     /// Ends this life: what was acknowledged is safe when it returns. Nothing is appended or forgotten
     /// afterwards.
     fn close(&self);
+
+    /// Lets another process open it. Nothing is read afterwards.
+    fn release(&self) {}
 }
 
 /// A journal that was opened, and has nobody yet to hear of its events.

@@ -92,7 +92,7 @@ impl Desk {
         let begin = |connection: &_| life.put(connection);
         store.transact(Durability::Synced, begin).map_err(opening)?;
         let mut sweeper = Sweeper::default();
-        sweeper.add(opened.gone);
+        sweeper.add(opened.gone, 0);
         Ok(Desk {
             shared: Arc::new(Shared::new(opened.catalogue)),
             readers: Arc::new(Readers::open(&file, READERS).map_err(opening)?),
@@ -137,9 +137,13 @@ impl Desk {
             let answers = answers.map(|work| work.be_done(&mut group, by_age, &mut ended));
             let answers = answers.collect::<Result<_, Fault>>()?;
             group.trim(by_age)?;
-            // Twice as many rows go as came, so that they do not pile up.
-            let rows = sweep::ROWS.max(2 * group.change.events.len());
-            let swept = sweeper.sweep(connection, rows)?;
+            let swept = match sweeper.is_overdue() {
+                // Twice as many rows go as came, so that they do not pile up.
+                true => {
+                    sweeper.sweep(connection, sweep::ROWS.max(2 * group.change.events.len()))?
+                }
+                false => Swept::default(),
+            };
             Ok(Committed {
                 change: group.finish()?,
                 swept,
@@ -156,16 +160,17 @@ impl Desk {
         self.standing = change.standing;
         self.sweeper.settle(swept);
         let mut catalogue = self.shared.change();
+        let rows = change.evicted;
         let gone = change.take_effect(&mut catalogue);
         deliver();
         drop(catalogue);
-        self.sweeper.add(gone);
+        self.sweeper.add(gone, rows);
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether there are rows to be taken away or space to be given back.
     pub(super) fn is_untidy(&self) -> bool {
-        !self.sweeper.is_done() || self.has_spare_space
+        !self.ended && (!self.sweeper.is_done() || self.has_spare_space)
     }
 
     /// Takes some of them away, or gives some of it back.
@@ -224,7 +229,7 @@ impl Desk {
         self.standing = Standing::read(store.connection())?;
         self.identity = self.directory.identity().map_err(Fault::outside)?;
         self.sweeper = Sweeper::default();
-        self.sweeper.add(opened.gone);
+        self.sweeper.add(opened.gone, 0);
         *self.shared.change() = opened.catalogue;
         Ok(())
     }
@@ -281,6 +286,7 @@ impl Work {
             Work::Append(_) | Work::Forget(_) if *ended => Err(AppendError::Closed),
             Work::Append(batch) => group.append(batch)?.map(Done::Appended),
             Work::Forget(channel) => Ok(Done::Forgotten(group.forget(&channel)?)),
+            Work::Retain if *ended => Ok(Done::Retained),
             Work::Retain => {
                 group.expire(by_age)?;
                 Ok(Done::Retained)

@@ -32,6 +32,8 @@ pub(super) struct Change {
     pub(super) events: Vec<Arc<Event>>,
     /// How many events went because all together were too many bytes.
     pub(super) crowded_out: u64,
+    /// How many events went in all.
+    pub(super) evicted: u64,
     pub(super) standing: Standing,
     /// What all events weigh then.
     pub(super) bytes: u64,
@@ -87,6 +89,7 @@ impl<'a> Group<'a> {
             change: Change {
                 events: Vec::new(),
                 crowded_out: 0,
+                evicted: 0,
                 standing,
                 bytes,
                 life,
@@ -138,8 +141,9 @@ impl<'a> Group<'a> {
         // Also over what was never kept: it may still be on its way to those who are live.
         record.deleted_through = head;
         let bytes = std::mem::take(&mut record.bytes);
-        record.events = 0;
+        let events = std::mem::take(&mut record.events);
         record.due = u64::MAX;
+        self.change.evicted = self.change.evicted.saturating_add(events);
         self.change.bytes = self.change.bytes.saturating_sub(bytes);
         let last_owed = super::retention::last_owed(self.connection, id, gone_through, now)?;
         if let Some(record) = self.known(name) {
@@ -257,7 +261,9 @@ impl<'a> Group<'a> {
             return Ok(());
         };
         if record.keeps_none_of(weight) {
+            let events = record.events;
             let bytes = record.lose_all(event.id.seq);
+            self.change.evicted = self.change.evicted.saturating_add(events);
             self.change.bytes = self.change.bytes.saturating_sub(bytes);
             return Ok(());
         }

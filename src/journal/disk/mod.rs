@@ -75,7 +75,7 @@ pub struct DiskJournal {
     epoch: Epoch,
     threads: Threads,
     unread: Seldom,
-    _lock: Lock,
+    lock: Mutex<Option<Lock>>,
 }
 
 /// A journal that was opened and has nobody to hear of its events yet.
@@ -227,7 +227,7 @@ impl Opening {
             epoch: self.epoch,
             threads,
             unread: Seldom::new(),
-            _lock: self.lock,
+            lock: Mutex::new(Some(self.lock)),
         })
     }
 }
@@ -334,6 +334,13 @@ impl Journal for DiskJournal {
             // What fails is logged by the writer; what was acknowledged is as safe as journal.sync says.
             let _ = self.ask(Work::Close);
         }
+    }
+
+    fn release(&self) {
+        self.close();
+        // Every change is one assignment, so a panic leaves it whole.
+        let lock = self.lock.lock();
+        drop(lock.unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 

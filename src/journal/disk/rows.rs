@@ -16,7 +16,15 @@ use crate::hub::channel::{Channel, ChannelName};
 pub(super) const EVENT_COLUMNS: &str =
     "seq, channel, previous, life, time, expires, type, content_type, form, crc, data";
 /// What an event weighs in SQL, as [`Event::weight`] counts it, without its data being read.
-pub(super) const WEIGHT: &str = "192 + length(data) + coalesce(octet_length(content_type), 0)";
+macro_rules! weight {
+    () => {
+        "192 + length(data) + coalesce(octet_length(content_type), 0)"
+    };
+}
+pub(super) use weight;
+
+/// The same where it is put into a longer statement.
+pub(super) const WEIGHT: &str = weight!();
 
 /// An event as it is stored.
 pub(super) struct EventRow<'a> {

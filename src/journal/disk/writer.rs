@@ -22,6 +22,8 @@ const EVENTS: usize = 4_096;
 const BYTES: usize = 8 * 1024 * 1024;
 /// How long a writer with nothing to do waits for orders.
 const IDLE: Duration = Duration::from_secs(3600);
+/// How long nobody asked for anything when it begins to tidy.
+const QUIET: Duration = Duration::from_millis(50);
 /// How long it lets pass before it tries again what failed and nobody asked for.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long it lets pass before it salvages again.
@@ -40,6 +42,8 @@ pub(super) struct Writer {
     sink: Arc<dyn Sink>,
     /// Until when what was written has to be on the disk.
     sync_by: Option<Instant>,
+    /// When it tidies next, if there is something to be tidied.
+    tidy_at: Instant,
     /// What the last transaction failed with.
     failure: Option<StoreError>,
     salvaged: Option<Instant>,
@@ -54,6 +58,7 @@ impl Writer {
             orders,
             sink,
             sync_by: None,
+            tidy_at: Instant::now(),
             failure: None,
             salvaged: None,
             crowded_out: Seldom::new(),
@@ -63,9 +68,11 @@ impl Writer {
     /// Serves until nobody is left to ask for anything.
     pub(super) fn run(mut self) {
         while let Some(orders) = self.wait() {
-            match orders.is_empty() {
-                true => self.tidy(),
-                false => self.serve(orders),
+            if !orders.is_empty() {
+                self.serve(orders);
+                self.tidy_at = Instant::now() + QUIET;
+            } else if self.desk.is_untidy() && self.tidy_at <= Instant::now() {
+                self.attempt(Desk::tidy);
             }
             if let Some(damage) = self.desk.readers.take_report() {
                 self.salvage(&damage);
@@ -81,10 +88,10 @@ impl Writer {
 
     /// What has piled up; nothing when something else is due first; `None` when nobody is left.
     fn wait(&mut self) -> Option<Vec<Order>> {
-        let due = match self.failure.is_none() && self.desk.is_untidy() {
-            true => Instant::now(),
-            false => self.sync_by.unwrap_or_else(|| Instant::now() + IDLE),
-        };
+        let tidies = self.failure.is_none() && self.desk.is_untidy();
+        let tidy_at = tidies.then_some(self.tidy_at);
+        let due = tidy_at.into_iter().chain(self.sync_by).min();
+        let due = due.unwrap_or_else(|| Instant::now() + IDLE);
         match self.orders.recv_deadline(due) {
             Ok(first) => Some(self.pile(first)),
             Err(RecvTimeoutError::Timeout) => Some(Vec::new()),
@@ -145,11 +152,6 @@ impl Writer {
             self.sink.announce();
         }
         committed.answers
-    }
-
-    /// One step of what need not be done soon.
-    fn tidy(&mut self) {
-        self.attempt(Desk::tidy);
     }
 
     fn sync_if_due(&mut self) {
