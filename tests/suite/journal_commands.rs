@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use fourcast::Leaving;
 use fourcast::config::{JournalKind, Retention};
+use fourcast::{Data, Draft, Leaving};
 use serde_json::Value;
 
-use crate::support::{Fixture, Response, Wire, request};
+use crate::support::{Fixture, Response, Wire, deadline, request};
 
 /// A directory with a configuration and room for a journal; dropping it removes it.
 struct Place {
@@ -393,6 +394,69 @@ fn a_flipped_byte_is_found_and_is_neither_exported_nor_backed_up() {
     );
     let left = fs::read_dir(&place.directory).expect("a directory").count();
     assert_eq!(left, 3, "configuration, journal and backup");
+}
+
+#[test]
+fn a_journal_of_which_much_has_gone_is_sound() {
+    let place = Place::new("trimmed");
+    for _ in 0..2 {
+        let server = Fixture::start(|config| {
+            config.journal.kind = JournalKind::Disk;
+            config.journal.path = place.path("data");
+            config.limits.channels = 4;
+            config.channels = vec![Retention {
+                max_events: 3,
+                ..Retention::default()
+            }];
+        });
+        for round in 0..10 {
+            let seldom = format!("seldom/{round}");
+            server.publish_all(&seldom, &["one", "two"]);
+            server.publish_all("often", &["one", "two"]);
+            server.publish_as("/often?ttl=1h", &[], "for an hour");
+            server.publish_as("/often?ttl=0", &[], "live only");
+            let brief = Draft::new("brief".parse().expect("a channel"), Data::Text("x".into()));
+            let brief = brief.with_ttl(Duration::from_millis(1));
+            server.try_publish_embedded(brief).expect("a receipt");
+            server.delete(&seldom);
+            place.succeed(&["verify"]);
+        }
+        let end = deadline();
+        while place.inspect()["events"] != 3 {
+            assert!(
+                Instant::now() < end,
+                "what is brief stays: {}",
+                place.inspect()
+            );
+        }
+        place.succeed(&["verify"]);
+        stop(server);
+        place.succeed(&["verify"]);
+    }
+}
+
+#[test]
+fn what_a_server_salvages_is_sound() {
+    let place = Place::new("salvaged");
+    let server = place.serve();
+    server.publish_all("chat", &["first", "needle in a haystack", "third"]);
+    server.publish("other", "untouched");
+    stop(server);
+    place.spoil("needle");
+    let server = place.serve();
+    let end = deadline();
+    // Whoever reads what is damaged sets it off.
+    while !place.journal(&["verify"]).status.success() {
+        server.get("/chat", &[]);
+        assert!(Instant::now() < end, "it stays damaged");
+    }
+    let lines = place.succeed(&["export"]);
+    let texts = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("an event"));
+    let texts: Vec<_> = texts.map(|event| event["data"].clone()).collect();
+    assert_eq!(texts, ["third", "untouched"], "{lines}");
+    place.back_up("backup.db");
 }
 
 #[test]

@@ -11,9 +11,9 @@ Examples:
   fourcast journal backup /mnt/backup/events.db
   fourcast journal backup --force /mnt/backup/events-$(date +%a).db    one for each day of the week
 
-The file holds the journal as it is at one moment, whatever the server writes meanwhile. It is checked, and has
-its name only when all of it is on the disk. A damaged journal is not copied, and an older backup stays then.
-Only its owner may read it.";
+The file holds the journal as it is at one moment, whatever the server writes meanwhile. It is
+checked, and has its name only when all of it is on the disk. A damaged journal is not copied, and
+an older backup stays then. Only its owner may read it.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]

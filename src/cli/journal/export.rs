@@ -15,9 +15,10 @@ Examples:
   fourcast journal export | split -l 1000 --filter='curl --data-binary @- \\
     -H \"Content-Type: application/x-ndjson\" http://127.0.0.1:9000/-/publish'
 
-The last one publishes all of it to another server, as batches of the size that is allowed unless configured: there
-the events get ids and times of their own, and no time to live. Each line is an event as subscribers get it; they
-come in the order of their ids, up to the newest at the start. Runs beside a server without holding it up.";
+The last one publishes all of it to another server, in batches as large as limits.batch_events
+allows by default: there the events get ids and times of their own, and no time to live. Each line
+is an event as subscribers get it. They come in the order of their ids, up to the newest at the
+start. Runs beside a server without holding it up.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]

@@ -17,7 +17,7 @@ Examples:
 
 What the lines mean:
   journal      the database, and the format of what is in it
-  on disk      its bytes; those of the write-ahead log, which is brought into it by and by; pages that are free
+  on disk      its bytes; those of the write-ahead log, not brought into it yet; pages that are free
   head         the newest event, whether it is kept or not
   events       those that are kept; the server takes the rows of others away by and by
   weight       what events count for journal.max_bytes and max_bytes of their channels

@@ -19,7 +19,8 @@ Examples:
   fourcast journal export 'rooms/**' > rooms.ndjson
   fourcast journal restore /mnt/backup/events.db  with the server stopped
 
-All but restore only read: they run beside a server and without one. 'fourcast journal COMMAND --help' has more.";
+All but restore only read, and run beside a server or without one.
+'fourcast journal COMMAND --help' has more.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]

@@ -12,8 +12,9 @@ Examples:
   fourcast journal restore /mnt/backup/events.db              where there is no journal
   fourcast journal restore --replace /mnt/backup/events.db    the one that is there is set aside
 
-The server must not run. The backup is checked before anything is changed, and stays where it is. A new life begins
-in the journal: clients that have seen events from after the backup are told a gap when they come back.";
+The server must not run. The backup is checked before anything is changed, and stays where it is.
+A new life begins in the journal: clients that have seen events from after the backup are told a gap
+when they come back.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]

@@ -10,8 +10,9 @@ Examples:
   fourcast journal verify
   fourcast journal verify --config /srv/fourcast.toml || mail -s 'the journal is damaged' ops
 
-Reads everything: the structure of the database, the checksum of each event, and whether events, channels and lives
-fit together. Runs beside a server, whose write-ahead log grows meanwhile. Changes nothing.
+Reads everything: the structure of the database, the checksum of each event, and whether events,
+channels and lives fit together. Runs beside a server, whose write-ahead log grows meanwhile.
+Changes nothing.
 
 Exit codes: 0 all of it is sound, 1 something is not, or it cannot be read.";
 
