@@ -4,7 +4,7 @@
 //! ```text
 //! cargo bench --bench durable                        all of it, in 90 s
 //! cargo bench --bench durable -- always resume       some of it: always, kinds, http, resume, start, replay
-//! cargo bench --bench durable -- resume --large      with ten times as many events: minutes, and 4 GB of disk
+//! cargo bench --bench durable -- resume --large      with ten times as many events: minutes, and 2 GB of disk
 //! ```
 
 mod disk;
