@@ -479,6 +479,8 @@ pub struct Page {
     pub events: Vec<Arc<Event>>,
     /// What was lost beyond the place that was read from.
     pub loss: Option<Loss>,
+    /// Whether events were left out that outlived their own time to live: somebody else may be owed them.
+    pub outlived: bool,
     /// The seq up to which everything was examined (reading backwards: the place to read before next).
     pub cursor: u64,
     /// Whether there is more to examine behind `cursor`.

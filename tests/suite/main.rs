@@ -12,6 +12,7 @@ mod ndjson;
 mod sse;
 mod websocket;
 
+mod behind;
 mod schedules;
 mod slow;
 
