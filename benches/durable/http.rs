@@ -7,38 +7,48 @@ use std::time::Duration;
 use fourcast::Server;
 use fourcast::config::{JournalKind, Sync};
 
-use super::fixture::{Scratch, channel, config};
+use super::fixture::{Scratch, channel, config, config_that_keeps_all};
 use super::publishing::{BYTES, CHANNELS, FULL, KINDS, PUBLISHERS};
 use super::{Plan, load, table};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Each kind of journal, its channels full.
+/// Each kind of journal: one channel or one for each connection, with room, and with an event going for each that
+/// comes.
 pub fn kinds(plan: &Plan, scratch: &Scratch) {
-    table::heading(
-        "the server: 16 connections publish 200 bytes by POST, channels full",
-        &["a second", "to memory"],
-    );
-    let mut memory = None;
-    for (name, kind, sync) in KINDS {
-        let directory = scratch.within("http");
-        let rate = publish(&server(&directory, kind, sync), plan.span);
-        let to_memory = rate / *memory.get_or_insert(rate);
-        table::row(name, &[table::rate(rate), table::ratio(to_memory)]);
+    for (channels, is_full) in [(1, false), (CHANNELS, false), (1, true), (CHANNELS, true)] {
+        let room = if is_full { "full" } else { "with room" };
+        table::heading(
+            &format!("the server: 16 connections publish 200 bytes by POST, channels {room}: {channels}"),
+            &["a second", "to memory"],
+        );
+        let mut memory = None;
+        for (name, kind, sync) in KINDS {
+            let directory = scratch.within("http");
+            let server = server(&directory, kind, sync, is_full);
+            let rate = publish(&server, channels, is_full, plan.span);
+            let to_memory = rate / *memory.get_or_insert(rate);
+            table::row(name, &[table::rate(rate), table::ratio(to_memory)]);
+        }
     }
 }
 
-fn server(directory: &Scratch, kind: JournalKind, sync: Sync) -> Server {
-    let mut config = config(directory, kind, sync);
+fn server(directory: &Scratch, kind: JournalKind, sync: Sync, is_full: bool) -> Server {
+    let mut config = match is_full {
+        true => config(directory, kind, sync),
+        false => config_that_keeps_all(directory, sync),
+    };
+    config.journal.kind = kind;
     config.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     Server::start(config).expect("a server")
 }
 
-fn publish(server: &Server, span: Duration) -> f64 {
+fn publish(server: &Server, channels: u64, is_full: bool, span: Duration) -> f64 {
+    let before = if is_full { FULL } else { FULL / 10 };
     load::together(PUBLISHERS, span, |number| {
-        let mut publisher = Publisher::connect(server.address(), number as u64 % CHANNELS);
-        (0..FULL).for_each(|_| publisher.publish());
+        let mut publisher = Publisher::connect(server.address(), number as u64 % channels);
+        (0..before).for_each(|_| publisher.publish());
         move || publisher.publish()
     })
 }
