@@ -20,7 +20,9 @@ pub fn kinds(plan: &Plan, scratch: &Scratch) {
     for (channels, is_full) in [(1, false), (CHANNELS, false), (1, true), (CHANNELS, true)] {
         let room = if is_full { "full" } else { "with room" };
         table::heading(
-            &format!("the server: 16 connections publish 200 bytes by POST, channels {room}: {channels}"),
+            &format!(
+                "the server: 16 connections publish 200 bytes by POST, channels {room}: {channels}"
+            ),
             &["a second", "to memory"],
         );
         let mut memory = None;

@@ -34,8 +34,9 @@ pub(super) struct Desk {
     pub(super) ended: bool,
     /// `None` while it could not be opened again.
     store: Option<Store>,
-    /// Which file it was when it was opened.
+    /// Which file it was when it was opened, and whether it is another now.
     identity: Identity,
+    replaced: bool,
     rules: Rules,
     standing: Standing,
     sweeper: Sweeper,
@@ -57,6 +58,7 @@ pub(super) enum Work {
 }
 
 /// What it did.
+#[derive(Clone)]
 pub(super) enum Done {
     Appended(Appended),
     Forgotten(bool),
@@ -102,6 +104,7 @@ impl Desk {
             standing: Standing::read(store.connection()).map_err(opening)?,
             store: Some(store),
             identity,
+            replaced: false,
             rules,
             sweeper,
             clock: Clock::default(),
@@ -126,8 +129,11 @@ impl Desk {
         if work.iter().any(|work| matches!(work, Work::Retain)) {
             self.clock.look(unix_millis(), Instant::now());
             self.has_spare_space = true;
+            self.replaced = self.is_replaced();
         }
-        self.check_identity()?;
+        if self.replaced {
+            return Err(Fault::Replaced);
+        }
         let store = opened(&mut self.store, &self.directory)?;
         let (shared, rules, sweeper) = (&*self.shared, &self.rules, &self.sweeper);
         let (standing, by_age, mut ended) = (self.standing, self.clock.may_age(), self.ended);
@@ -234,12 +240,11 @@ impl Desk {
         Ok(())
     }
 
-    /// Notices that somebody took the file away: what is written into it then is gone with the process.
-    fn check_identity(&self) -> Result<(), Fault> {
-        match self.directory.identity() {
-            Ok(identity) if identity == self.identity => Ok(()),
-            _ => Err(Fault::Replaced),
-        }
+    /// Whether somebody took the file away: what is written into it then is gone with the process.
+    fn is_replaced(&self) -> bool {
+        self.directory
+            .identity()
+            .map_or(true, |identity| identity != self.identity)
     }
 }
 

@@ -8,6 +8,7 @@
 //! The operator's commands come in as a `visitor`, who only reads and needs no lock: `inspection`, `verification` and
 //! `export`; `archive` makes a copy of a journal, and puts one in its place.
 
+mod answer;
 mod archive;
 mod catalogue;
 mod checkpoints;
@@ -122,20 +123,19 @@ impl DiskJournal {
 
     /// Asks the writer for something and waits until it is done.
     fn ask(&self, work: Work) -> Answer {
-        let (answer, answered) = bounded(1);
-        let order = Order { work, answer };
+        let (asker, waiting) = answer::pair();
+        let order = Order { work, asker };
         let orders = self.threads.orders.as_ref().ok_or(AppendError::Closed)?;
         orders.send(order).map_err(|_| AppendError::Closed)?;
-        answered.recv().map_err(|_| AppendError::Closed)?
+        waiting.wait()
     }
 
     /// Has the writer look at what was reported, if it has nothing else to do.
     fn wake_writer(&self) {
-        let (answer, _) = bounded(1);
-        let work = Work::Retain;
+        let (work, asker) = (Work::Retain, answer::nobody());
         if let Some(orders) = &self.threads.orders {
             // Where there is no room it has something to do, and looks afterwards.
-            let _ = orders.try_send(Order { work, answer });
+            let _ = orders.try_send(Order { work, asker });
         }
     }
 

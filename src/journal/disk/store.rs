@@ -100,11 +100,18 @@ impl Store {
                 .pragma_update(None, "synchronous", durability.level())?;
             self.durability = durability;
         }
-        let behavior = TransactionBehavior::Immediate;
-        let transaction = self.connection.transaction_with_behavior(behavior)?;
-        let done = work(&transaction)?;
-        transaction.commit()?;
-        Ok(done)
+        let connection = &self.connection;
+        // By statements that are kept, which a transaction of rusqlite is not.
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute(())?;
+        let done = work(connection).and_then(|done| {
+            connection.prepare_cached("COMMIT")?.execute(())?;
+            Ok(done)
+        });
+        if done.is_err() && !connection.is_autocommit() {
+            // What failed before says more than a failure of this.
+            let _ = connection.execute_batch("ROLLBACK");
+        }
+        done
     }
 }
 
