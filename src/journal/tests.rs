@@ -2,11 +2,11 @@
 
 mod appending;
 mod beginning;
-mod fixture;
+pub(super) mod fixture;
 mod forgetting;
 mod keys;
 mod losing;
-mod model;
+pub(super) mod model;
 mod reading;
 mod time_to_live;
 

@@ -18,6 +18,8 @@ mod scan;
 mod shared;
 mod store;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::Path;
@@ -376,6 +378,7 @@ fn begin_life(
         keys: keys::weight(store.connection())?,
         next_channel: rows::next_channel(store.connection())?,
         bare_through: 0,
+        overdue: false,
     };
     Ok((opened, standing))
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use super::error::{Fault, OpenError};
 
@@ -73,9 +73,11 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection =
+        let connection =
             Connection::open_with_flags(file, flags).map_err(|e| opening(file, &e.into()))?;
-        prepare(&mut connection, file)?;
+        #[cfg(test)]
+        let connection = super::tests::plans::watched(connection);
+        prepare(&connection, file)?;
         Ok(Store {
             connection,
             durability: Durability::Synced,
@@ -161,6 +163,8 @@ pub(super) fn open_for_checkpoints(file: &Path) -> Result<Store, Fault> {
 pub(super) fn open_for_reading(file: &Path) -> Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
+    #[cfg(test)]
+    let connection = super::tests::plans::watched(connection);
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "cache_size", READER_CACHE)?;
@@ -199,7 +203,7 @@ pub(super) fn opening(file: &Path, fault: &Fault) -> OpenError {
 
 /// Makes a connection the writer's: sets what has to be set before the first table, makes the tables of a new
 /// database, and refuses one that is not ours.
-fn prepare(connection: &mut Connection, file: &Path) -> Result<(), OpenError> {
+fn prepare(connection: &Connection, file: &Path) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| opening(file, &error.into());
     connection.busy_timeout(BUSY).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -234,8 +238,9 @@ fn settle(connection: &Connection, is_new: bool) -> rusqlite::Result<()> {
     connection.pragma_update(None, "temp_store", "MEMORY")
 }
 
-fn create(connection: &mut Connection) -> rusqlite::Result<()> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+fn create(connection: &Connection) -> rusqlite::Result<()> {
+    // Nobody else has this connection, which is being opened.
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     transaction.execute_batch(SCHEMA)?;
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     transaction.pragma_update(None, "user_version", FORMAT)?;

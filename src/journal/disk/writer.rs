@@ -1,6 +1,9 @@
 //! The one thread that writes. It takes everything that has piled up, commits it at once (group commit), and only
 //! then are the events delivered, in order, and the publishers answered.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -10,15 +13,15 @@ use rusqlite::Connection;
 
 use super::directory::{Directory, Identity};
 use super::error::Fault;
-use super::group::{Change, Group, Standing};
+use super::group::{Change, Group, Standing, Times};
 use super::shared::Shared;
 use super::store::{Durability, Store};
 use super::sweep::{self, Sweeper, Swept};
 use crate::config::Sync;
 use crate::hub::channel::ChannelName;
-use crate::journal::clock::Clock;
+use crate::journal::clock::{Clock, Moment};
 use crate::journal::rules::Rules;
-use crate::journal::{AppendError, Appended, Batch, Sink, StoreError, unix_millis};
+use crate::journal::{AppendError, Appended, Batch, Sink, StoreError};
 
 /// How many orders are served in one transaction.
 const ORDERS: usize = 1_024;
@@ -94,6 +97,8 @@ struct Committed {
     change: Change,
     swept: Swept,
     answers: Vec<Answer>,
+    /// Whether it had anything to write.
+    wrote: bool,
 }
 
 impl Writer {
@@ -112,9 +117,13 @@ impl Writer {
     /// Serves until nobody is left to ask for anything.
     pub(super) fn run(mut self) {
         while let Some(orders) = self.wait() {
-            match orders.is_empty() {
-                true => self.tidy(),
-                false => self.serve(orders),
+            // However busy it is: it tidies a little whenever retention is due.
+            let tidies = orders.is_empty() || orders.iter().any(Order::retains);
+            if !orders.is_empty() {
+                self.serve(orders, Moment::now());
+            }
+            if tidies && self.failure.is_none() {
+                self.tidy();
             }
             self.sync_if_due();
             if self.desk.shared.log_is_long.swap(false, Ordering::AcqRel) {
@@ -152,13 +161,15 @@ impl Writer {
     }
 
     /// Commits orders together, delivers their events and answers them.
-    fn serve(&mut self, orders: Vec<Order>) {
+    fn serve(&mut self, orders: Vec<Order>, at: Moment) {
         let (work, askers): (Vec<_>, Vec<_>) = orders
             .into_iter()
             .map(|order| (order.work, order.answer))
             .unzip();
-        let durability = self.desk.durability(&work);
-        match self.desk.commit(work, durability) {
+        let has_ended = self.desk.ended;
+        let probes = self.failure.is_some();
+        let durability = self.desk.durability(&work, probes);
+        match self.desk.commit(work, durability, probes, at) {
             Ok(committed) => {
                 let answers = self.take_effect(committed, durability);
                 for (asker, answer) in askers.into_iter().zip(answers) {
@@ -173,7 +184,7 @@ impl Writer {
                 }
             }
         }
-        if self.desk.ended {
+        if self.desk.ended && !has_ended {
             self.end();
         }
     }
@@ -184,8 +195,8 @@ impl Writer {
             mut change,
             swept,
             answers,
+            wrote,
         } = committed;
-        self.heal();
         self.note_crowded_out(change.crowded_out);
         self.desk.standing = change.standing;
         self.desk.sweeper.settle(swept);
@@ -196,10 +207,8 @@ impl Writer {
         self.sink.committed(&events);
         drop(catalogue);
         self.desk.sweeper.add(gone);
-        self.desk.shared.commits.fetch_add(1, Ordering::Relaxed);
-        if let (Sync::Interval(interval), Durability::Written) = (self.desk.sync, durability) {
-            self.sync_by
-                .get_or_insert_with(|| Instant::now() + interval);
+        if wrote {
+            self.note_commit(durability);
         }
         if !events.is_empty() {
             self.sink.announce();
@@ -207,9 +216,20 @@ impl Writer {
         answers
     }
 
+    fn note_commit(&mut self, durability: Durability) {
+        self.heal();
+        self.desk.shared.commits.fetch_add(1, Ordering::Relaxed);
+        if let (Sync::Interval(interval), Durability::Written) = (self.desk.sync, durability) {
+            self.sync_by
+                .get_or_insert_with(|| Instant::now() + interval);
+        }
+    }
+
     /// One step of what need not be done soon, in a transaction of its own.
     fn tidy(&mut self) {
-        if let Err(fault) = self.desk.tidy() {
+        if self.desk.standing.overdue {
+            self.serve(Vec::new(), Moment::now());
+        } else if let Err(fault) = self.desk.tidy() {
             self.fail(&fault);
         }
     }
@@ -288,25 +308,31 @@ impl Writer {
 }
 
 impl Desk {
-    /// Whether there are rows to be taken away or space to be given back.
+    /// Whether there are events to let go of, rows to be taken away or space to be given back.
     fn is_untidy(&self) -> bool {
-        !self.sweeper.is_done() || self.has_spare_space
+        self.standing.overdue || !self.sweeper.is_done() || self.has_spare_space
     }
 
-    /// Whether this work has to be on the disk before it is answered.
-    fn durability(&self, work: &[Work]) -> Durability {
+    /// Whether this work has to be on the disk before it is answered, or shows whether the disk can be written.
+    fn durability(&self, work: &[Work], probes: bool) -> Durability {
         match self.sync {
-            Sync::Always if work.iter().any(Work::is_owed) => Durability::Synced,
+            Sync::Always if probes || work.iter().any(Work::is_owed) => Durability::Synced,
             _ => Durability::Written,
         }
     }
 
-    /// Does all of the work in one transaction.
-    fn commit(&mut self, work: Vec<Work>, durability: Durability) -> Result<Committed, Fault> {
-        if work.iter().any(|work| matches!(work, Work::Retain)) {
-            self.clock.look(unix_millis(), Instant::now());
-            self.has_spare_space = true;
-        }
+    /// Does all of the work in one transaction. `probes`: it writes in any case, to see whether it can.
+    fn commit(
+        &mut self,
+        work: Vec<Work>,
+        durability: Durability,
+        probes: bool,
+        at: Moment,
+    ) -> Result<Committed, Fault> {
+        // Each time: a channel is kept within its rule whenever something is published there.
+        self.clock.look(at.wall, at.instant);
+        let retains = work.iter().any(|work| matches!(work, Work::Retain));
+        self.has_spare_space |= retains;
         self.check_identity()?;
         let mut ended = self.ended;
         let Desk {
@@ -318,21 +344,29 @@ impl Desk {
             clock,
             ..
         } = self;
+        let times = Times {
+            wall: at.wall,
+            may_age: clock.may_age(),
+        };
         let committed = store.transact(durability, |connection| {
-            let mut group = Group::begin(connection, shared, rules, *standing, unix_millis());
-            let by_age = clock.may_age();
+            let before = connection.total_changes();
+            let mut group = Group::begin(connection, shared, rules, *standing, times);
             let answers = work
                 .into_iter()
-                .map(|work| work.be_done(&mut group, by_age, &mut ended));
+                .map(|work| work.be_done(&mut group, &mut ended));
             let answers = answers.collect::<Result<_, Fault>>()?;
-            group.trim(by_age)?;
+            if retains || standing.overdue {
+                group.expire()?;
+            }
+            group.trim()?;
             // Twice as many rows go as came, so that they do not pile up.
             let rows = sweep::ROWS.max(2 * group.change.events.len());
             let swept = sweeper.sweep(connection, rows)?;
             Ok(Committed {
-                change: group.finish()?,
+                change: group.finish(probes)?,
                 swept,
                 answers,
+                wrote: connection.total_changes() > before,
             })
         })?;
         self.ended = ended;
@@ -368,6 +402,12 @@ impl Desk {
     }
 }
 
+impl Order {
+    fn retains(&self) -> bool {
+        matches!(self.work, Work::Retain)
+    }
+}
+
 impl Work {
     /// How many events it has, and bytes of payload.
     fn size(&self) -> (usize, usize) {
@@ -399,20 +439,13 @@ impl Work {
         }
     }
 
-    fn be_done(
-        self,
-        group: &mut Group<'_>,
-        by_age: bool,
-        ended: &mut bool,
-    ) -> Result<Answer, Fault> {
+    fn be_done(self, group: &mut Group<'_>, ended: &mut bool) -> Result<Answer, Fault> {
         Ok(match self {
             Work::Append(_) | Work::Forget(_) if *ended => Err(AppendError::Closed),
             Work::Append(batch) => group.append(batch)?.map(Done::Appended),
             Work::Forget(channel) => Ok(Done::Forgotten(group.forget(&channel)?)),
-            Work::Retain => {
-                group.expire(by_age)?;
-                Ok(Done::Retained)
-            }
+            // Once for all that ask, after what was appended.
+            Work::Retain => Ok(Done::Retained),
             Work::Close => {
                 *ended = true;
                 Ok(Done::Closed)
