@@ -2,8 +2,8 @@
 # went wrong in all rounds together. A report has each of these names once, so it needs no parser.
 
 BEGIN {
-  figures = split("cpu_us_per_delivery p50 p99 deliveries_per_second", name, " ")
-  split("CPU a delivery, µs|delay p50, µs|delay p99, µs|deliveries a second", label, "|")
+  figures = split("cpu_us_per_delivery p50 p99 deliveries_per_second events_per_second", name, " ")
+  split("CPU a delivery, µs|delay p50, µs|delay p99, µs|deliveries a second|publishes acknowledged a second", label, "|")
 }
 
 {

@@ -15,7 +15,8 @@ pub enum Failure {
     Failed(String),
     /// 2: the command line asks for something that does not exist or goes together with nothing.
     Usage(String),
-    /// 69 (`EX_UNAVAILABLE` of sysexits.h): the address cannot be bound, or the server not reached.
+    /// 69 (`EX_UNAVAILABLE` of sysexits.h): the address cannot be bound, the journal not opened, or the server not
+    /// reached.
     Unavailable(String),
     /// 78 (`EX_CONFIG` of sysexits.h): the configuration is wrong; starting again will not help, so a
     /// service manager should not (systemd: `RestartPreventExitStatus=78`).

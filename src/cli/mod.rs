@@ -4,7 +4,9 @@ mod bench;
 mod check;
 mod config_file;
 mod failure;
+mod journal;
 mod print;
+mod progress;
 mod publish;
 mod remote;
 mod serve;
@@ -26,12 +28,13 @@ Examples:
   fourcast publish chat hello             publishes to it
   fourcast check                          is it right, and how large may it be here?
   fourcast bench                          how much does it carry here, how fast, at what cost?
+  fourcast journal backup FILE            all events in one file, while the server runs
 
 Exit codes:
   0   it worked; for 'serve': it was asked to stop, and did
   1   it was tried and failed
   2   the command line is wrong
-  69  the address cannot be bound, or the server not reached
+  69  the address cannot be bound, the journal not opened, or the server not reached
   78  the configuration is wrong";
 
 /// One server for live events: polling, long polling, Server-Sent Events and WebSocket, from one URL.
@@ -57,6 +60,8 @@ enum Command {
     Check(check::Args),
     /// Measure a server, running or started for it: deliveries, delays, CPU time, memory
     Bench(bench::Args),
+    /// Back up, inspect, verify, export or restore the journal on disk
+    Journal(journal::Args),
     /// Print what is built in, such as a configuration to begin with
     Print(print::Args),
 }
@@ -84,6 +89,7 @@ fn obey(command: Command) -> Result<(), Failure> {
         Command::Subscribe(args) => subscribe::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Journal(args) => journal::run(&args),
         Command::Print(args) => print::run(&args),
     }
 }

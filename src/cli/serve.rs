@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use rustix::process::Signal;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
@@ -61,6 +62,9 @@ fn take_signals() -> Result<Signals, Failure> {
             flag::register_conditional_shutdown(signal, 1, has_come.clone())?;
             flag::register(signal, has_come.clone())?;
         }
+        // A write beyond RLIMIT_FSIZE is an error of the journal, and no reason to die.
+        let ignored = Arc::new(AtomicBool::new(false));
+        flag::register(Signal::XFSZ.as_raw(), ignored)?;
         Signals::new([SIGTERM, SIGINT])
     };
     take().map_err(|error: io::Error| Failure::Failed(format!("cannot wait for signals: {error}")))

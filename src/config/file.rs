@@ -158,6 +158,7 @@ fn fanout(section: &mut Section<'_>, fanout: &mut Fanout) {
     section.set("catch_up", &mut fanout.catch_up, auto_or_count(1..=1_024));
     section.set("tail_events", &mut fanout.tail_events, count(1..=100_000_000));
     section.set("tail_bytes", &mut fanout.tail_bytes, size(MIB..=1024 * GIB));
+    section.set("replay_bytes", &mut fanout.replay_bytes, size(0..=1024 * GIB));
 }
 
 fn retention(entry: &mut Section<'_>, place: &Place) -> Option<Retention> {

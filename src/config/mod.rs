@@ -164,6 +164,8 @@ pub struct Fanout {
     pub tail_events: usize,
     /// The same in bytes.
     pub tail_bytes: usize,
+    /// The most bytes of older events kept for those who are behind together; 0: none.
+    pub replay_bytes: usize,
 }
 
 /// What is kept of the channels that a pattern matches.
@@ -270,6 +272,7 @@ impl Default for Fanout {
             catch_up: None,
             tail_events: 10_000,
             tail_bytes: 64 * MIB,
+            replay_bytes: 16 * MIB,
         }
     }
 }

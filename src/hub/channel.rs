@@ -129,6 +129,7 @@ pub enum LossReason {
 pub struct Channel {
     name: ChannelName,
     lost_through: AtomicU64,
+    lost_to_delete: AtomicU64,
     deleted_through: AtomicU64,
 }
 
@@ -138,6 +139,7 @@ impl Channel {
         Channel {
             name,
             lost_through: AtomicU64::new(0),
+            lost_to_delete: AtomicU64::new(0),
             deleted_through: AtomicU64::new(0),
         }
     }
@@ -151,6 +153,7 @@ impl Channel {
     pub fn lose(&self, seq: u64, reason: LossReason) {
         if reason == LossReason::Deleted {
             self.delete(seq);
+            self.lost_to_delete.fetch_max(seq, Ordering::AcqRel);
         }
         self.lost_through.fetch_max(seq, Ordering::AcqRel);
     }
@@ -165,6 +168,11 @@ impl Channel {
         self.lost_through.load(Ordering::Acquire)
     }
 
+    /// The highest of these that DELETE took; 0 for none.
+    pub fn lost_to_delete(&self) -> u64 {
+        self.lost_to_delete.load(Ordering::Acquire)
+    }
+
     /// The seq up to which DELETE forbids delivery; 0 for none.
     pub fn deleted_through(&self) -> u64 {
         self.deleted_through.load(Ordering::Acquire)
@@ -174,7 +182,7 @@ impl Channel {
     pub fn lost_after(&self, place: u64) -> Option<LossReason> {
         if self.lost_through() <= place {
             None
-        } else if self.deleted_through() > place {
+        } else if self.lost_to_delete() > place {
             Some(LossReason::Deleted)
         } else {
             Some(LossReason::Retention)
@@ -249,7 +257,7 @@ mod tests {
         assert_eq!(channel.deleted_through(), 7);
         assert_eq!(channel.lost_after(0), None);
         channel.lose(3, LossReason::Retention);
-        assert_eq!(channel.lost_after(0), Some(LossReason::Deleted));
+        assert_eq!(channel.lost_after(0), Some(LossReason::Retention));
         assert_eq!(channel.lost_after(3), None);
     }
 

@@ -2,12 +2,14 @@
 //!
 //! `publish` hands a batch to the journal, which numbers it; what it committed enters the `tail`; the
 //! shards of `fanout` are told and offer it to everyone who is live. Whoever is not reads the past here,
-//! from the tail first and from the journal only for what is older.
+//! from the tail first, for what is older from `pages` that others have read too, and else from the journal.
 
 pub mod channel;
 pub mod draft;
 pub mod fanout;
+mod pages;
 mod publish;
+mod reader;
 pub mod selector;
 pub mod tail;
 #[cfg(test)]
@@ -21,6 +23,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use self::fanout::{Fanout, Subscriber, SubscriberId, Waiter, or_abort};
+use self::pages::Pages;
 use self::publish::Delivery;
 use self::selector::{Selection, Selector};
 use self::tail::{Entry, Page, Tail};
@@ -32,6 +35,7 @@ use crate::journal::{Beginning, Journal, Limit, Opening, Sink, Start, StoreError
 pub struct Hub {
     journal: Arc<dyn Journal>,
     tail: Arc<Tail>,
+    pages: Pages,
     fanout: Arc<Fanout>,
     last_id: AtomicU64,
     retention: Retention,
@@ -76,6 +80,7 @@ impl Hub {
         Ok(Hub {
             journal,
             tail,
+            pages: Pages::new(config.fanout.replay_bytes),
             fanout,
             last_id: AtomicU64::new(0),
             retention,
@@ -109,7 +114,8 @@ impl Hub {
         self.journal.begin(selectors, start)
     }
 
-    /// What a subscriber at `place` is owed: from the tail, or from the journal when it is older.
+    /// What a subscriber at `place` is owed: from the tail, or from the journal when it is older, unless
+    /// somebody read it there just before.
     ///
     /// # Errors
     /// When the journal cannot be read.
@@ -119,11 +125,44 @@ impl Hub {
         place: u64,
         limit: Limit,
     ) -> Result<Page, StoreError> {
-        let page = self.tail.read(selection, place, limit, unix_millis());
-        match page {
-            Some(page) => Ok(page),
-            None => self.journal.read(selection, place, limit).map(Page::from),
+        let now = unix_millis();
+        if let Some(page) = self.tail.read(selection, place, limit, now) {
+            return Ok(page);
         }
+        let shared = self.read_shared(selection, place, limit, now);
+        if !shared.entries.is_empty() || shared.loss.is_some() {
+            return Ok(shared);
+        }
+        // Nothing up to there was for this one, which is no answer to whoever waits for something.
+        let place = shared.cursor;
+        match self.tail.read(selection, place, limit, now) {
+            Some(page) => Ok(page),
+            None => self.read_journal(selection, place, limit),
+        }
+    }
+
+    /// The part of it that others have read before.
+    fn read_shared(&self, selection: &Selection, place: u64, limit: Limit, now: u64) -> Page {
+        // The journal tells all that was lost at once; a page would tell it event by event.
+        if !self.journal.has_lost_nothing(selection, place) {
+            return Page {
+                cursor: place,
+                ..Page::default()
+            };
+        }
+        let mut page = self.pages.read(selection, place, limit, now);
+        page.more |= page.cursor < self.tail.head();
+        page
+    }
+
+    fn read_journal(
+        &self,
+        selection: &Selection,
+        place: u64,
+        limit: Limit,
+    ) -> Result<Page, StoreError> {
+        let page = self.journal.read(selection, place, limit)?;
+        Ok(self.pages.take(selection, place, page))
     }
 
     /// The newest events before `place`.
@@ -195,10 +234,11 @@ impl Hub {
         self.fanout.flush(deadline);
     }
 
-    /// Ends all threads of the hub and waits for them.
+    /// Ends all threads of the hub, waits for them, and lets go of the journal.
     pub fn stop(&self) {
         self.retention.stop();
         self.fanout.stop();
+        self.journal.release();
     }
 }
 

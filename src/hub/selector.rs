@@ -204,6 +204,17 @@ impl Selection {
         self.folded = self.folded.max(seq);
     }
 
+    /// Where one at `place` begins to be owed everything that the selectors match, as anyone else is with the
+    /// same ones: beyond `place` where its only channel begins later. `None` while one of several does.
+    pub fn whole_after(&self, place: u64) -> Option<u64> {
+        if let Some(name) = self.only_channel() {
+            return self.begins_after(name).map(|begin| begin.max(place));
+        }
+        let starts = self.starts.iter().flat_map(|starts| starts.values());
+        let mut begins = self.terms.iter().map(|term| &term.after).chain(starts);
+        begins.all(|begin| *begin <= place).then_some(place)
+    }
+
     /// Forgets where single channels began once everything up to `place` was examined.
     pub fn settle(&mut self, place: u64) {
         if self
@@ -336,6 +347,25 @@ mod tests {
         ] {
             assert!(text.parse::<Selector>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn several_are_whole_where_the_last_of_them_begins_and_one_channel_from_there() {
+        let one = |after| {
+            let mut selection = Selection::default();
+            selection.add("a".parse().unwrap(), after);
+            selection
+        };
+        assert_eq!(one(4).whole_after(2), Some(4));
+        assert_eq!(one(4).whole_after(6), Some(6));
+        let mut several = one(4);
+        several.add("b/*".parse().unwrap(), 0);
+        assert_eq!(several.whole_after(3), None);
+        assert_eq!(several.whole_after(4), Some(4));
+        several.excuse(&"b/c".parse().unwrap(), 7);
+        assert_eq!(several.whole_after(6), None);
+        several.settle(7);
+        assert_eq!(several.whole_after(6), Some(6));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::channel::{ChannelName, LossReason};
+use super::reader::Reader;
 use super::selector::Selection;
 use crate::event::Event;
 use crate::journal::{Limit, Loss};
@@ -63,7 +63,8 @@ impl Entry {
         self.event.channel.deleted_through() >= self.seq()
     }
 
-    fn is_lost(&self) -> bool {
+    /// Whether it was lost since, be it still owed or not.
+    pub fn is_lost(&self) -> bool {
         self.event.channel.lost_through() >= self.seq()
     }
 }
@@ -164,21 +165,8 @@ impl Tail {
         // Matching costs as much as the reader asks for, so it happens without the lock.
         let rows = limit.rows.saturating_add(1);
         let entries: Vec<_> = self.reading().after(place)?.take(rows).cloned().collect();
-        let mut reader = Reader {
-            selection,
-            limit,
-            now,
-            page: Page::default(),
-            bytes: 0,
-        };
-        reader.page.cursor = place;
-        for (row, entry) in entries.iter().enumerate() {
-            if row == limit.rows || !reader.take(entry) {
-                reader.page.more = true;
-                break;
-            }
-            reader.page.cursor = entry.seq();
-        }
+        let mut reader = Reader::new(selection, place, limit, now);
+        reader.examine(&entries, entries.last().map_or(place, |last| last.seq()));
         Some(reader.page)
     }
 
@@ -204,54 +192,5 @@ impl Ring {
         }
         let skipped = usize::try_from(place + 1 - first).unwrap_or(usize::MAX);
         Some(self.entries.range(skipped.min(self.entries.len())..))
-    }
-}
-
-struct Reader<'a> {
-    selection: &'a Selection,
-    limit: Limit,
-    now: u64,
-    page: Page,
-    bytes: usize,
-}
-
-impl Reader<'_> {
-    /// Examines one entry; `false` when the page has no room for it.
-    fn take(&mut self, entry: &Arc<Entry>) -> bool {
-        let event = entry.event();
-        if !self.selection.matches(event) || !self.selection.is_owed(event, self.now) {
-            return true;
-        }
-        if entry.is_deleted() || (entry.is_lost() && !event.expired(self.now)) {
-            self.lose(event.channel.name(), entry);
-            return true;
-        }
-        let over = self.bytes + event.weight() > self.limit.bytes && !self.page.entries.is_empty();
-        if over || self.page.entries.len() == self.limit.events {
-            return false;
-        }
-        self.bytes += event.weight();
-        self.page.entries.push(entry.clone());
-        true
-    }
-
-    /// Notes that an entry is gone. The channel may have lost more, beyond what is examined here; that is
-    /// the next page's matter.
-    fn lose(&mut self, name: &ChannelName, entry: &Entry) {
-        let Some(reason) = entry.event().channel.lost_after(entry.seq() - 1) else {
-            return;
-        };
-        let loss = self.page.loss.get_or_insert(Loss {
-            reason,
-            channels: Vec::new(),
-            folded: 0,
-        });
-        if reason == LossReason::Deleted {
-            loss.reason = reason;
-        }
-        match loss.channels.iter_mut().find(|(known, _)| known == name) {
-            Some((_, mark)) => *mark = entry.seq(),
-            None => loss.channels.push((name.clone(), entry.seq())),
-        }
     }
 }

@@ -3,6 +3,7 @@
 mod behind;
 mod listener;
 mod live;
+mod pages;
 mod splice;
 mod tail;
 mod wait;

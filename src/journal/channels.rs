@@ -50,8 +50,8 @@ impl<R: Recorded> Channels<R> {
         self.records.get(name)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&ChannelName, &R)> {
-        self.records.iter()
+    pub(super) fn records(&self) -> impl Iterator<Item = &R> {
+        self.records.values()
     }
 
     /// The mark of all channels without a record.
@@ -179,7 +179,7 @@ impl<R: Recorded> Channels<R> {
             (lost_through > place).then(|| Mark {
                 name: channel.name().clone(),
                 lost_through,
-                deleted_through: channel.deleted_through(),
+                lost_to_delete: channel.lost_to_delete(),
             })
         };
         match selection.channels() {

@@ -29,23 +29,35 @@ pub(super) struct Losses {
     pub(super) folded: u64,
 }
 
+/// What a reader gets of the candidates.
+#[derive(Default)]
+struct Picked<'a> {
+    /// Those that match and fit.
+    events: Vec<Arc<Event>>,
+    /// The first that does not fit.
+    next: Option<&'a Arc<Event>>,
+    /// Whether some match and are not owed any more.
+    outlived: bool,
+}
+
 /// What a channel had lost.
 pub(super) struct Mark {
     pub(super) name: ChannelName,
     pub(super) lost_through: u64,
-    pub(super) deleted_through: u64,
+    pub(super) lost_to_delete: u64,
 }
 
 impl Excerpt {
     /// The page after `place`: candidates are in ascending order.
     pub(super) fn page(self, selection: &Selection, place: u64, limit: Limit, now: u64) -> Page {
         let loss = self.losses.loss(selection, place);
-        let (events, next) = self.pick(selection, limit, now);
+        let picked = self.pick(selection, limit, now);
         Page {
-            events,
+            events: picked.events,
             loss,
-            cursor: next.map_or(self.through, |next| next.id.seq - 1),
-            more: next.is_some() || self.rest,
+            outlived: picked.outlived,
+            cursor: picked.next.map_or(self.through, |next| next.id.seq - 1),
+            more: picked.next.is_some() || self.rest,
         }
     }
 
@@ -57,7 +69,11 @@ impl Excerpt {
         limit: Limit,
         now: u64,
     ) -> Page {
-        let (mut events, next) = self.pick(selection, limit, now);
+        let Picked {
+            mut events,
+            next,
+            outlived,
+        } = self.pick(selection, limit, now);
         let cursor = match (next, self.rest) {
             (Some(next), _) => next.id.seq + 1,
             (None, true) => self.through,
@@ -68,32 +84,30 @@ impl Excerpt {
         Page {
             events,
             loss: None,
+            outlived,
             cursor,
             more,
         }
     }
 
-    /// The candidates that match and fit, and the first that does not fit.
-    fn pick(
-        &self,
-        selection: &Selection,
-        limit: Limit,
-        now: u64,
-    ) -> (Vec<Arc<Event>>, Option<&Arc<Event>>) {
-        let mut events = Vec::new();
+    fn pick(&self, selection: &Selection, limit: Limit, now: u64) -> Picked<'_> {
+        let mut picked = Picked::default();
         let mut bytes = 0;
         for (row, event) in self.candidates.iter().enumerate() {
-            let wanted = selection.matches(event) && selection.is_owed(event, now);
-            let over = bytes + event.weight() > limit.bytes && !events.is_empty();
-            if row == limit.rows || (wanted && (events.len() == limit.events || over)) {
-                return (events, Some(event));
+            let asked = selection.matches(event);
+            let wanted = asked && selection.is_owed(event, now);
+            let over = bytes + event.weight() > limit.bytes && !picked.events.is_empty();
+            if row == limit.rows || (wanted && (picked.events.len() == limit.events || over)) {
+                picked.next = Some(event);
+                break;
             }
             if wanted {
                 bytes += event.weight();
-                events.push(event.clone());
+                picked.events.push(event.clone());
             }
+            picked.outlived |= asked && !wanted;
         }
-        (events, None)
+        picked
     }
 }
 
@@ -110,7 +124,7 @@ impl Losses {
                 continue;
             };
             let start = start.max(place);
-            if mark.deleted_through > start {
+            if mark.lost_to_delete > start {
                 loss.reason = LossReason::Deleted;
             }
             if mark.lost_through > start {
@@ -121,5 +135,54 @@ impl Losses {
             loss.folded = self.folded;
         }
         (!loss.channels.is_empty() || loss.folded > 0).then_some(loss)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Data, Epoch, EventType, Id};
+    use crate::hub::channel::Channel;
+
+    const ALL: Limit = Limit {
+        rows: 10,
+        events: 10,
+        bytes: 10_000,
+    };
+
+    /// One event of `a`, which is owed until 100.
+    fn excerpt() -> Excerpt {
+        let event = Event {
+            id: Id {
+                epoch: Epoch::from_random(1),
+                seq: 5,
+            },
+            channel: Arc::new(Channel::new("a".parse().unwrap())),
+            kind: EventType::message(),
+            time: 0,
+            expires: Some(100),
+            content_type: None,
+            data: Data::Text("x".into()),
+        };
+        Excerpt {
+            candidates: vec![Arc::new(event)],
+            through: 9,
+            rest: false,
+            losses: Losses::default(),
+        }
+    }
+
+    #[test]
+    fn a_page_tells_that_events_outlived_their_time_where_they_are_asked_for() {
+        let late = |selector: &str| Selection::new([selector.parse().unwrap()]);
+        for (selection, now, found, outlived) in [
+            (late("a"), 99, 1, false),
+            (late("a"), 100, 0, true),
+            (late("a").live_after(4), 100, 1, false),
+            (late("b"), 100, 0, false),
+        ] {
+            let page = excerpt().page(&selection, 0, ALL, now);
+            assert_eq!((page.events.len(), page.outlived), (found, outlived));
+        }
     }
 }

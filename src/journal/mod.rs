@@ -105,6 +105,9 @@ pub trait Journal: Send + Sync {
     /// Ends this life: what was acknowledged is safe when it returns. Nothing is appended or forgotten
     /// afterwards.
     fn close(&self);
+
+    /// Lets another process open it. Nothing is read afterwards.
+    fn release(&self) {}
 }
 
 /// A journal that was opened, and has nobody yet to hear of its events.
@@ -484,6 +487,8 @@ pub struct Page {
     pub events: Vec<Arc<Event>>,
     /// What was lost beyond the place that was read from.
     pub loss: Option<Loss>,
+    /// Whether events were left out that outlived their own time to live: somebody else may be owed them.
+    pub outlived: bool,
     /// The seq up to which everything was examined (reading backwards: the place to read before next).
     pub cursor: u64,
     /// Whether there is more to examine behind `cursor`.

@@ -4,10 +4,11 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::support::{Fixture, PATIENCE};
@@ -202,6 +203,43 @@ fn a_server_of_its_own_minds_neither_the_working_directory_nor_the_environment()
 }
 
 #[test]
+fn a_server_of_its_own_keeps_events_where_it_is_told_and_leaves_nothing_behind() {
+    for journal in ["memory", "always", "interval", "never"] {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{journal}"));
+        fs::create_dir_all(&directory).expect("a directory");
+        let load = ["--subscribers", "2", "--events", "50", "--rate", "max"];
+        let output = bench(&[&load[..], &["--journal", journal]].concat())
+            .current_dir(&directory)
+            .output()
+            .expect("the binary");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let load = text.lines().next().expect("a line");
+        let told = format!(", journal: {journal}");
+        assert!(load.starts_with("load ") && load.ends_with(&told), "{text}");
+        let left = fs::read_dir(&directory).expect("a directory").count();
+        assert_eq!(left, 0, "{journal}");
+    }
+}
+
+#[test]
+fn a_run_that_is_stopped_takes_its_journal_with_it() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-stopped");
+    fs::create_dir_all(&directory).expect("a directory");
+    let load = ["--subscribers", "1", "--for", "60s", "--journal", "always"];
+    let mut run = bench(&load)
+        .current_dir(&directory)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the binary");
+    let journal = directory.join(format!("fourcast-bench-{}", run.id()));
+    wait_until(|| journal.join("journal.db").exists());
+    kill_process(Pid::from_child(&run), Signal::TERM).expect("a signal");
+    wait_until(|| run.try_wait().expect("a process").is_some());
+    assert!(!journal.exists());
+}
+
+#[test]
 fn what_is_lost_repeated_or_swapped_is_counted_and_fails_the_run() {
     let server = Unfaithful::playing(10, |number, events| match number {
         2 => vec![],
@@ -250,6 +288,7 @@ fn a_server_that_is_not_there_and_a_line_that_means_nothing_have_their_own_exit_
         (&["http://127.0.0.1:1"], 2),
         (&["--size", "3"], 2),
         (&["--rate", "0"], 2),
+        (&["--journal", "sometimes"], 2),
         (&["--way", "poll", "--stalled", "1"], 2),
         (&["--pid", "1"], 2),
         (&[&url, "--publish-to", &url, "--way", "poll"], 2),
@@ -258,6 +297,14 @@ fn a_server_that_is_not_there_and_a_line_that_means_nothing_have_their_own_exit_
         let output = output(arguments);
         assert_eq!(output.status.code(), Some(code), "{output:?}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty());
+    }
+}
+
+fn wait_until(mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "it does not come about");
+        thread::sleep(Duration::from_millis(10));
     }
 }
 

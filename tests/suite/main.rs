@@ -12,10 +12,14 @@ mod ndjson;
 mod sse;
 mod websocket;
 
+mod behind;
 mod schedules;
 mod slow;
+
+mod durable;
 
 mod bench;
 mod client;
 mod hardening;
+mod journal_commands;
 mod regression;

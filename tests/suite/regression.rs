@@ -414,3 +414,22 @@ fn a_stream_stuck_in_its_first_events_was_not_told_what_it_lost_meanwhile() {
     let next = through(b"\n");
     assert!(next.contains("\"op\":\"gap\""), "{next}");
 }
+
+#[test]
+fn a_gap_was_called_deleted_where_delete_took_nothing_that_was_owed() {
+    for tail_events in [1, 1_000] {
+        let server = Fixture::start(|config| {
+            config.fanout.tail_events = tail_events;
+            config.channels = vec![Retention {
+                max_events: 1,
+                ..Retention::default()
+            }];
+        });
+        let first = server.publish("a", "1");
+        server.publish("b", "2");
+        server.delete("a");
+        server.publish_all("a", &["3", "4"]);
+        let answer = server.get(&format!("/a?after={first}"), &[]).json();
+        assert_eq!(answer["gap"]["reason"], "retention", "{tail_events}");
+    }
+}

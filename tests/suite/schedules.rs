@@ -19,7 +19,7 @@ mod schedule;
 mod shape;
 mod view;
 
-/// How many schedules are run where `FOURCAST_SCHEDULES` does not say.
+/// How many schedules are run where `SUITE_SCHEDULES` does not say.
 const SCHEDULES: u64 = 100;
 
 const MEMORY: Kind = Kind {
@@ -48,10 +48,10 @@ fn with_a_journal_on_disk_every_view_is_the_models_or_has_its_gaps() {
 
 /// Runs as many schedules as are asked for, with consecutive seeds.
 fn run(kind: Kind, test: &str) {
-    let count = number("FOURCAST_SCHEDULES").unwrap_or(SCHEDULES);
-    let first = number("FOURCAST_SEED").unwrap_or_else(seed_of_now);
+    let count = number("SUITE_SCHEDULES").unwrap_or(SCHEDULES);
+    let first = number("SUITE_SEED").unwrap_or_else(seed_of_now);
     say(&format!(
-        "{test}: {count} schedules from FOURCAST_SEED={first}"
+        "{test}: {count} schedules from SUITE_SEED={first}"
     ));
     for seed in (0..count).map(|number| first.wrapping_add(number)) {
         let _named = Named { test, seed };
@@ -69,7 +69,7 @@ impl Drop for Named<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             say(&format!(
-                "to repeat it: FOURCAST_SEED={} FOURCAST_SCHEDULES=1 cargo test --test suite schedules::{}",
+                "to repeat it: SUITE_SEED={} SUITE_SCHEDULES=1 cargo test --test suite schedules::{}",
                 self.seed, self.test
             ));
         }

@@ -10,7 +10,6 @@ use rustix::net::sockopt::set_socket_recv_buffer_size;
 use super::control::{Control, EndOnDrop};
 use super::mark::Marks;
 use super::process::Processes;
-use super::progress::Progress;
 use super::publishers::{Publishers, Work};
 use super::reckoning::{Connected, Outcome, Run, all_events};
 use super::report::Report;
@@ -18,6 +17,7 @@ use super::subscribers::{self, Assignment, Polling};
 use super::target::{Place, Target};
 use super::watch::Watch;
 use super::{Args, Failure};
+use crate::cli::progress::Progress;
 use crate::client::Transport;
 use crate::client::bare::Begun;
 

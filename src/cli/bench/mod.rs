@@ -6,9 +6,9 @@ mod frames;
 mod ledger;
 mod mark;
 mod measurement;
+mod own_journal;
 mod own_server;
 mod process;
-mod progress;
 mod publishers;
 mod readiness;
 mod reckoning;
@@ -29,6 +29,7 @@ use signal_hook::flag;
 use super::{Failure, remote, say, subscribe};
 use crate::client::Transport;
 use measurement::Measurement;
+use own_journal::OwnJournal;
 use publishers::{Extent, Work};
 use report::Report;
 use target::{ChannelUrl, Running, Target, make_room};
@@ -39,6 +40,8 @@ Examples:
   fourcast bench --subscribers 10000 --rate 2             many who listen, little that is said
   fourcast bench --subscribers 500 --rate max --publishers 4
   fourcast bench --way websocket --stalled 10             do ten who never read harm the others?
+  fourcast bench --journal always --rate max --publishers 16 --subscribers 1
+                                                          how many a second are on disk when acknowledged?
   fourcast bench --rate 2000 --pause 2s                   all fall behind at once, and catch up
   fourcast bench http://127.0.0.1:8080/bench --pid $(pgrep -x fourcast)
   fourcast bench http://127.0.0.1:8091/sub/chat --publish-to http://127.0.0.1:8091/pub/chat \\
@@ -103,6 +106,15 @@ pub struct Args {
     /// Threads that read for the subscribers
     #[arg(long, value_name = "N", default_value = "1", value_parser = count(1, 64))]
     threads: usize,
+    /// Where the server that is started keeps events; all but 'memory' take a directory within the working
+    /// directory, which is removed at the end
+    #[arg(
+        long,
+        value_name = "KIND",
+        default_value = "memory",
+        conflicts_with = "url"
+    )]
+    journal: OwnJournal,
     /// Where to publish, when that is not at URL, as with other servers; for --way sse and websocket
     #[arg(long, value_name = "URL", requires = "url", value_parser = ChannelUrl::parse)]
     publish_to: Option<ChannelUrl>,
@@ -127,7 +139,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     args.check()?;
     let interrupted = take_signals()?;
     make_room(args.connections())?;
-    let target = Target::find(args.running(), &args.headers, args.connections())?;
+    let target = Target::find(
+        args.running(),
+        &args.headers,
+        args.connections(),
+        args.journal,
+    )?;
     let report = Measurement::of(args, &target, &interrupted).take()?;
     drop(target);
     say(&match args.json {
@@ -175,6 +192,11 @@ impl Args {
             publish_to: self.publish_to.as_ref(),
             pids: &self.pids,
         })
+    }
+
+    /// The journal of a server that is started.
+    fn own_journal(&self) -> Option<OwnJournal> {
+        self.url.is_none().then_some(self.journal)
     }
 
     fn connections(&self) -> usize {
@@ -310,6 +332,8 @@ mod tests {
             "bench http://localhost",
             "bench --pid 7",
             "bench --publish-to http://localhost/a",
+            "bench --journal sometimes",
+            "bench http://localhost/a --journal always",
             "bench --way carrier-pigeon",
             "bench --subscribers 0",
             "bench --size 44",

@@ -9,41 +9,48 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Failure;
+use super::own_journal::{OwnDirectory, OwnJournal};
 
 /// How long a server may take until it says where it listens.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// The most bytes of its greeting.
 const MAX_GREETING: usize = 16 * 1024;
 
-/// A running server; dropping it ends it. It has nothing on disk, so it is killed rather than asked.
+/// A running server; dropping it ends it. Nobody needs what it has on disk, so it is killed rather than asked.
 pub(super) struct OwnServer {
     child: Child,
     /// Where it listens.
     pub(super) address: SocketAddr,
+    /// Removed when the server has ended.
+    _directory: Option<OwnDirectory>,
 }
 
 impl OwnServer {
-    /// Starts a server for so many connections. Blocks until it listens, for [`START_TIMEOUT`] at most.
-    pub(super) fn start(connections: usize) -> Result<Self, Failure> {
-        let mut server = OwnServer {
-            child: spawn().map_err(|error| cannot_start(&error.to_string()))?,
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
-        };
-        server
-            .configure(connections)
+    /// Starts a server for so many connections, which keeps events in `journal`. Blocks until it listens, for
+    /// [`START_TIMEOUT`] at most.
+    pub(super) fn start(connections: usize, journal: OwnJournal) -> Result<Self, Failure> {
+        let mut server = Self::launch(&configuration(connections, journal), journal)
             .map_err(|error| cannot_start(&error.to_string()))?;
         server.address = server.greeting()?;
+        Ok(server)
+    }
+
+    fn launch(configuration: &str, journal: OwnJournal) -> io::Result<Self> {
+        let directory = journal.directory()?;
+        let mut server = OwnServer {
+            child: spawn(directory.as_ref())?,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            _directory: directory,
+        };
+        let input = server.child.stdin.take();
+        let mut input = input.ok_or(io::ErrorKind::BrokenPipe)?;
+        input.write_all(configuration.as_bytes())?;
         Ok(server)
     }
 
     /// The number of its process.
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
-    }
-
-    fn configure(&mut self, connections: usize) -> io::Result<()> {
-        let mut input = self.child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        input.write_all(configuration(connections).as_bytes())
     }
 
     /// Reads its first lines up to the one with the address.
@@ -78,12 +85,16 @@ fn cannot_start(why: &str) -> Failure {
     Failure::Unavailable(format!("cannot start a server to measure: {why}"))
 }
 
-fn spawn() -> io::Result<Child> {
+fn spawn(directory: Option<&OwnDirectory>) -> io::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("FOURCAST_") {
             command.env_remove(name);
         }
+    }
+    if let Some(directory) = directory {
+        // A path may be anything, also what a configuration file cannot hold.
+        command.env("FOURCAST_JOURNAL__PATH", directory.path());
     }
     command
         .args(["serve", "--config", "/dev/stdin"])
@@ -92,15 +103,16 @@ fn spawn() -> io::Result<Child> {
         .spawn()
 }
 
-/// The defaults, but for the port, room for all connections, and a journal that no disk slows down, with enough
-/// history that subscribers who fall behind lose nothing.
-fn configuration(connections: usize) -> String {
+/// The defaults, but for the port, room for all connections, and the journal, with enough history that subscribers
+/// who fall behind lose nothing.
+fn configuration(connections: usize, journal: OwnJournal) -> String {
+    let journal = journal.keys();
     format!(
         "listen = \"127.0.0.1:0\"\n\
          [limits]\n\
          connections = {connections}\n\
          [journal]\n\
-         kind = \"memory\"\n\
+         {journal}\n\
          max_bytes = \"512 MiB\"\n\
          [[channels]]\n\
          pattern = \"**\"\n\
@@ -141,15 +153,32 @@ fn address_in(greeting: &str) -> Option<SocketAddr> {
 mod tests {
     use super::*;
     use crate::Config;
-    use crate::config::JournalKind;
+    use crate::config::{JournalKind, Sync};
 
     #[test]
     fn the_configuration_is_one() {
-        let config = Config::from_toml(&configuration(12_345)).unwrap();
+        let config = config(OwnJournal::Memory);
         assert_eq!(config.limits.connections, 12_345);
         assert_eq!(config.listen.port(), 0);
         assert!(config.listen.ip().is_loopback());
         assert_eq!(config.journal.kind, JournalKind::Memory);
+    }
+
+    #[test]
+    fn the_journal_is_the_one_that_was_asked_for() {
+        let interval = Sync::Interval(Duration::from_millis(100));
+        for (journal, sync) in [
+            (OwnJournal::Always, Sync::Always),
+            (OwnJournal::Interval, interval),
+            (OwnJournal::Never, Sync::Never),
+        ] {
+            let found = config(journal).journal;
+            assert_eq!((found.kind, found.sync), (JournalKind::Disk, sync));
+        }
+    }
+
+    fn config(journal: OwnJournal) -> Config {
+        Config::from_toml(&configuration(12_345, journal)).unwrap()
     }
 
     #[test]

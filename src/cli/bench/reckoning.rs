@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Args;
 use super::control::between;
+use super::own_journal::OwnJournal;
 use super::process::Processes;
 use super::publishers::{Extent, Published, Work};
 use super::report::{Cost, Delay, Load, Report, microseconds};
@@ -108,6 +109,7 @@ impl Run<'_> {
             batch: self.work.batch,
             payload_bytes: self.work.size,
             rate_wanted: self.work.rate,
+            journal: self.args.own_journal().map(OwnJournal::name),
         }
     }
 

@@ -64,6 +64,8 @@ pub(super) struct Load {
     pub(super) payload_bytes: usize,
     /// Events a second that were asked for; `None`: as many as are acknowledged.
     pub(super) rate_wanted: Option<f64>,
+    /// What a server that was started for the run keeps events in; `None`: it ran already.
+    pub(super) journal: Option<&'static str>,
 }
 
 /// Delays in microseconds.
@@ -186,7 +188,11 @@ impl fmt::Display for Load {
         if self.batch > 1 {
             write!(f, ", {} events a request", self.batch)?;
         }
-        write!(f, ", {} bytes a payload", self.payload_bytes)
+        write!(f, ", {} bytes a payload", self.payload_bytes)?;
+        match self.journal {
+            Some(journal) => write!(f, ", journal: {journal}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -265,6 +271,7 @@ mod tests {
                 batch: 1,
                 payload_bytes: 64,
                 rate_wanted: Some(20.0),
+                journal: Some("always"),
             },
             events: 200,
             publishing_seconds: 9.95,
@@ -305,7 +312,7 @@ mod tests {
     fn the_report_has_a_line_for_each_figure() {
         let text = report().to_string();
         for line in [
-            "load                 1000 subscribers by sse, publishers: 1, 64 bytes a payload",
+            "load                 1000 subscribers by sse, publishers: 1, 64 bytes a payload, journal: always",
             "published            200 events in 9.95 s, 20.1 a second (20 were asked for)",
             "deliveries           200000 in 10.00 s, 20000 a second",
             "delay                p50 900 µs, p90 1.50 ms, p99 2.25 ms, max 1.25 s",

@@ -1,6 +1,7 @@
 //! The server that is measured: one that runs somewhere, or one that is started for the run.
 
 use super::Failure;
+use super::own_journal::OwnJournal;
 use super::own_server::OwnServer;
 use super::process::Processes;
 use crate::client::{Client, Error};
@@ -51,16 +52,20 @@ pub(super) struct ChannelUrl {
 }
 
 impl Target {
-    /// The server that runs already, or one of its own for so many connections. Blocks until that one
-    /// listens.
+    /// The server that runs already, or one of its own for so many connections, with this journal. Blocks
+    /// until that one listens.
     pub(super) fn find(
         running: Option<Running<'_>>,
         headers: &[(String, String)],
         connections: usize,
+        journal: OwnJournal,
     ) -> Result<Self, Failure> {
         match running {
             Some(running) => Self::of_running(&running, headers),
-            None => Self::of_own(start_own(connections.saturating_add(SPARE))?, headers),
+            None => {
+                let connections = connections.saturating_add(SPARE);
+                Self::of_own(start_own(connections, journal)?, headers)
+            }
         }
     }
 
@@ -120,10 +125,10 @@ impl Place {
 }
 
 /// This program has a server's bounds, for threads and files, so it knows those of a server of its own.
-fn start_own(connections: usize) -> Result<OwnServer, Failure> {
+fn start_own(connections: usize, journal: OwnJournal) -> Result<OwnServer, Failure> {
     let grant = Budget::of_this_process().grant(connections);
     match grant.lowered {
-        None => OwnServer::start(connections),
+        None => OwnServer::start(connections, journal),
         Some(why) => Err(Failure::Failed(format!(
             "cannot start a server for {connections} connections: {why}"
         ))),

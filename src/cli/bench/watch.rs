@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use super::Failure;
 use super::control::Control;
 use super::process::Processes;
-use super::progress::Progress;
 use super::publishers::{Extent, Published};
 use super::subscribers::Harvest;
+use crate::cli::progress::Progress;
 use crate::client::Error;
 
 /// How often it looks.

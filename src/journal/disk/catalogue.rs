@@ -8,6 +8,7 @@ use rusqlite::Connection;
 
 use super::error::Fault;
 use super::rows::{self, ChannelRow, Life, unsigned};
+use super::shared::Shared;
 use crate::config::Retention;
 use crate::event::{Cursor, Epoch};
 use crate::hub::channel::{Channel, ChannelName, LossReason};
@@ -36,6 +37,8 @@ pub(super) struct Record {
     pub(super) channel: Arc<Channel>,
     pub(super) rule: Arc<Retention>,
     pub(super) lost_through: u64,
+    pub(super) lost_to_delete: u64,
+    /// Up to here nothing is to be delivered any more. Forgotten with the life, since only what is on its way minds it.
     pub(super) deleted_through: u64,
     /// Up to here everything is gone, though its rows may still be there.
     pub(super) gone_through: u64,
@@ -72,11 +75,16 @@ pub(super) struct Gone {
 }
 
 impl Catalogue {
-    /// Reads what is known: of channels and lives all, of events the newest.
+    /// Reads what is known: of channels and lives all, of events the newest. Channels that are there `before` stay the
+    /// same, since events that are on their way share them.
     ///
     /// # Errors
     /// When it cannot be read, or one thing that it says contradicts another.
-    pub(super) fn read(connection: &Connection, rules: &Rules) -> Result<Opened, Fault> {
+    pub(super) fn read(
+        connection: &Connection,
+        rules: &Rules,
+        before: Option<&Shared>,
+    ) -> Result<Opened, Fault> {
         let lives = Lives(Life::all(connection)?);
         let newest = newest_event(connection)?;
         let (head, last_time) = lives
@@ -103,7 +111,11 @@ impl Catalogue {
             .channels
             .set_folded(rows::folded(connection)?);
         for row in ChannelRow::all(connection)? {
-            opened.take(row, rules)?;
+            if row.last_seq > row.gone_through.max(newest) {
+                let part = format!("event {} is missing, and what came behind it", row.last_seq);
+                return Err(Fault::Damage(part));
+            }
+            opened.take(row, rules, before)?;
         }
         Ok(opened)
     }
@@ -157,7 +169,12 @@ impl Catalogue {
 }
 
 impl Opened {
-    fn take(&mut self, row: ChannelRow, rules: &Rules) -> Result<(), Fault> {
+    fn take(
+        &mut self,
+        row: ChannelRow,
+        rules: &Rules,
+        before: Option<&Shared>,
+    ) -> Result<(), Fault> {
         if row.gone_through > 0 {
             self.gone.push(Gone {
                 channel: row.id,
@@ -172,11 +189,19 @@ impl Opened {
             return Err(Fault::Damage(format!("channel '{name}' has two records")));
         }
         let rule = rules.rule_for(&name);
+        let same = before.and_then(|before| {
+            let catalogue = before.catalogue();
+            catalogue
+                .channels
+                .get(&name)
+                .map(|record| record.channel.clone())
+        });
         self.catalogue.take(Record {
             id: row.id,
-            channel: Arc::new(Channel::new(name)),
+            channel: same.unwrap_or_else(|| Arc::new(Channel::new(name))),
             lost_through: row.lost_through,
-            deleted_through: row.deleted_through,
+            lost_to_delete: row.lost_to_delete,
+            deleted_through: 0,
             gone_through: row.gone_through,
             folded: row.folded,
             last_seq: row.last_seq,
@@ -198,6 +223,7 @@ impl Record {
             channel: Arc::new(Channel::new(name)),
             rule,
             lost_through: 0,
+            lost_to_delete: 0,
             deleted_through: 0,
             gone_through: 0,
             folded,
@@ -214,7 +240,7 @@ impl Record {
             id: self.id,
             name: Some(self.channel.name().clone()),
             lost_through: self.lost_through,
-            deleted_through: self.deleted_through,
+            lost_to_delete: self.lost_to_delete,
             gone_through: self.gone_through,
             folded: self.folded,
             last_seq: self.last_seq,
@@ -235,6 +261,7 @@ impl Record {
     /// Raises the marks that everyone sees to those that were committed.
     fn show(&self) {
         self.channel.delete(self.deleted_through);
+        self.channel.lose(self.lost_to_delete, LossReason::Deleted);
         self.channel.lose(self.lost_through, LossReason::Retention);
     }
 }
@@ -254,6 +281,11 @@ impl Recorded for Record {
 }
 
 impl Lives {
+    /// All of them, oldest first.
+    pub(super) fn all(&self) -> &[Life] {
+        &self.0
+    }
+
     /// The one that lasts, or the last that ended.
     fn newest(&self) -> Option<&Life> {
         self.0.last()

@@ -7,17 +7,20 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::error::Fault;
+use super::readers::Readers;
 use super::shared::Shared;
-use super::store::Store;
+use super::store;
 
 /// How often it looks whether something was committed.
 const PAUSE: Duration = Duration::from_millis(250);
-/// A log of this many pages (of 4 KiB) begins anew as soon as the writer can.
+/// So many pages (of 4 KiB) are brought over together: most were written more than once, and are copied once.
+const WORTH_IT: u64 = 1_000;
+/// A log of this many pages begins anew as soon as the writer can.
 const LONG: u64 = 4_096;
 
 /// The checkpointer.
 pub(super) struct Checkpoints {
-    pub(super) store: Store,
+    pub(super) readers: Arc<Readers>,
     pub(super) shared: Arc<Shared>,
     /// Its other end is dropped when this is to stop.
     pub(super) stopped: Receiver<()>,
@@ -46,7 +49,11 @@ impl Checkpoints {
     }
 
     fn checkpoint(&self) -> Result<(), Fault> {
-        let log = self.store.checkpoint()?;
+        let log = self.readers.lend(store::log)?;
+        if log.pages - log.in_database.min(log.pages) < WORTH_IT {
+            return Ok(());
+        }
+        let log = self.readers.lend(store::checkpoint)?;
         if log.pages >= LONG {
             self.shared.log_is_long.store(true, Ordering::Release);
         }

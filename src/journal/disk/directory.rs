@@ -86,17 +86,59 @@ impl Directory {
         Ok(aside)
     }
 
-    /// Renames the write-ahead log where it is all that is left: SQLite would delete it unread.
-    pub(super) fn set_lone_log_aside(&self) -> io::Result<Option<PathBuf>> {
-        let is_empty = |path: &Path| fs::metadata(path).map_or(true, |file| file.len() == 0);
-        let (database, log) = (self.database(), with_suffix(&self.database(), "-wal"));
-        if !is_empty(&database) || is_empty(&log) {
-            return Ok(None);
+    /// Where a new database is made that is to take the place of the one there is.
+    pub(super) fn unfinished(&self) -> PathBuf {
+        with_suffix(&self.database(), ".new")
+    }
+
+    /// Puts the new database, which is whole, in the place of the one there is: where that is now.
+    pub(super) fn replace(&self, why: &str) -> io::Result<PathBuf> {
+        let new = self.unfinished();
+        File::open(&new)?.sync_all()?;
+        let aside = self.set_aside(why)?;
+        fs::rename(&new, self.database())?;
+        self.sync()?;
+        Ok(aside)
+    }
+
+    /// Finishes what a crash left: a new database that was whole takes its place, one that was not is removed, and a
+    /// write-ahead log without a database, which SQLite would delete unread, is renamed.
+    pub(super) fn recover(&self) -> io::Result<()> {
+        let (database, new) = (self.database(), self.unfinished());
+        if new.exists() && !database.exists() {
+            log::warn!(
+                "{} takes its place, which a crash kept it from",
+                new.display()
+            );
+            fs::rename(&new, &database)?;
         }
-        let aside = free_name(&database, "lost");
-        let aside = with_suffix(&aside, "-wal");
-        fs::rename(&log, &aside)?;
-        Ok(Some(aside))
+        self.remove_unfinished()?;
+        let is_empty = |path: &Path| fs::metadata(path).map_or(true, |file| file.len() == 0);
+        let log = with_suffix(&database, COMPANIONS[0]);
+        if is_empty(&database) && !is_empty(&log) {
+            let aside = with_suffix(&free_name(&database, "lost"), COMPANIONS[0]);
+            fs::rename(&log, &aside)?;
+            log::error!(
+                "{} is gone; its write-ahead log was kept as {}",
+                database.display(),
+                aside.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// Removes what is left of a new database that did not become whole.
+    pub(super) fn remove_unfinished(&self) -> io::Result<()> {
+        let new = self.unfinished();
+        let mut files = vec![new.clone()];
+        files.extend(COMPANIONS.map(|companion| with_suffix(&new, companion)));
+        for file in files {
+            match fs::remove_file(&file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Makes the names of the files in it safe.

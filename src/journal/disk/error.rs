@@ -104,9 +104,16 @@ pub enum Fault {
     Busy,
     /// The database is not the file any more that was opened.
     Replaced,
+    /// The system does not let a file be used.
+    Outside(String),
 }
 
 impl Fault {
+    /// What the system says about a file.
+    pub(super) fn outside(error: impl fmt::Display) -> Self {
+        Fault::Outside(error.to_string())
+    }
+
     /// What whoever asked is told.
     pub(super) fn told(&self) -> StoreError {
         match self.code() {
@@ -129,7 +136,7 @@ impl Fault {
                 damaged.contains(&error.code)
             }
             Fault::Sqlite(_) => true,
-            Fault::Busy | Fault::Replaced => false,
+            Fault::Busy | Fault::Replaced | Fault::Outside(_) => false,
         }
     }
 
@@ -152,6 +159,7 @@ impl fmt::Display for Fault {
         match self {
             Fault::Sqlite(error) => error.fmt(f),
             Fault::Damage(part) => write!(f, "damaged: {part}"),
+            Fault::Outside(cause) => f.write_str(cause),
             Fault::Busy => f.write_str("every connection for reading is in use"),
             Fault::Replaced => {
                 f.write_str("the database was removed or replaced under the running server")

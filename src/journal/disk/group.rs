@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use super::catalogue::{Catalogue, Gone, Record};
 use super::error::Fault;
+use super::keys;
 use super::rows::{self, EventRow, Life};
 use super::shared::Shared;
 use crate::event::{Epoch, Event, Id};
@@ -35,6 +36,8 @@ pub(super) struct Change {
     pub(super) events: Vec<Arc<Event>>,
     /// How many events went because all together were too many bytes.
     pub(super) crowded_out: u64,
+    /// How many events went in all.
+    pub(super) evicted: u64,
     pub(super) standing: Standing,
     /// What all events weigh then.
     pub(super) bytes: u64,
@@ -70,6 +73,18 @@ pub(super) struct Times {
     pub(super) may_age: bool,
 }
 
+impl Standing {
+    /// What it is in a database that was opened.
+    pub(super) fn read(connection: &Connection) -> Result<Self, Fault> {
+        Ok(Standing {
+            keys: keys::weight(connection)?,
+            next_channel: rows::next_channel(connection)?,
+            bare_through: 0,
+            overdue: false,
+        })
+    }
+}
+
 impl<'a> Group<'a> {
     /// Begins to note what a transaction changes.
     pub(super) fn begin(
@@ -95,6 +110,7 @@ impl<'a> Group<'a> {
             change: Change {
                 events: Vec::new(),
                 crowded_out: 0,
+                evicted: 0,
                 standing,
                 bytes,
                 life,
@@ -147,13 +163,15 @@ impl<'a> Group<'a> {
         // Also over what was never kept: it may still be on its way to those who are live.
         record.deleted_through = head;
         let bytes = std::mem::take(&mut record.bytes);
-        record.events = 0;
+        let events = std::mem::take(&mut record.events);
         record.due = u64::MAX;
+        self.change.evicted = self.change.evicted.saturating_add(events);
         self.change.bytes = self.change.bytes.saturating_sub(bytes);
         let last_owed = super::retention::last_owed(self.connection, id, gone_through, now)?;
         if let Some(record) = self.known(name) {
             record.gone_through = head;
             record.lost_through = record.lost_through.max(last_owed);
+            record.lost_to_delete = record.lost_to_delete.max(last_owed);
         }
         Ok(true)
     }
@@ -214,7 +232,7 @@ impl<'a> Group<'a> {
     pub(super) fn due(&self) -> Vec<ChannelName> {
         let catalogue = self.shared.catalogue();
         let due = |record: &&Record| record.due <= self.old_by;
-        let records = catalogue.channels.iter().map(|(_, record)| record);
+        let records = catalogue.channels.records();
         records
             .filter(due)
             .map(|record| record.channel.name().clone())
@@ -266,7 +284,9 @@ impl<'a> Group<'a> {
             return Ok(());
         };
         if record.keeps_none_of(weight) {
+            let events = record.events;
             let bytes = record.lose_all(event.id.seq);
+            self.change.evicted = self.change.evicted.saturating_add(events);
             self.change.bytes = self.change.bytes.saturating_sub(bytes);
             return Ok(());
         }
@@ -374,7 +394,8 @@ impl Change {
     fn fold_empty_records(&mut self, wanted: &HashSet<&ChannelName>, catalogue: &Catalogue) {
         let mut lost = 0;
         self.none_empty = true;
-        for (name, record) in catalogue.channels.iter() {
+        for record in catalogue.channels.records() {
+            let name = record.channel.name();
             if !record.is_empty() || self.dropped.contains_key(name) {
                 continue;
             }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::error::Fault;
 use super::group::Group;
-use super::rows::{signed, unsigned};
+use super::rows::{Seal, signed, unsigned};
 use crate::event::Id;
 use crate::journal::{AppendError, Draft, IdempotencyKey, Receipt};
 
@@ -16,12 +16,65 @@ const STEP: u64 = 1_000;
 /// The receipts of the first use of a key, if there was one.
 pub(super) type Recalled = Result<Option<Arc<[Receipt]>>, AppendError>;
 
-/// What a key was used for.
-struct Use {
+/// A key as it is stored.
+pub(super) struct KeyRow {
+    scope: String,
+    key: String,
     digest: Vec<u8>,
     life: i64,
     first: u64,
+    count: u64,
     time: u64,
+}
+
+impl KeyRow {
+    /// Adds it, as the newest.
+    pub(super) fn put(&self, connection: &Connection) -> Result<(), Fault> {
+        let sql = "INSERT INTO keys (scope, key, digest, life, first, count, time, crc) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        connection.prepare_cached(sql)?.execute(params![
+            self.scope,
+            self.key,
+            self.digest,
+            self.life,
+            signed(self.first),
+            signed(self.count),
+            signed(self.time),
+            self.crc(),
+        ])?;
+        Ok(())
+    }
+
+    /// Reads a row of all columns.
+    pub(super) fn read(row: &Row<'_>) -> Result<Self, Fault> {
+        let key = KeyRow {
+            scope: row.get(1)?,
+            key: row.get(2)?,
+            digest: row.get(3)?,
+            life: row.get(4)?,
+            first: unsigned(row, 5)?,
+            count: unsigned(row, 6)?,
+            time: unsigned(row, 7)?,
+        };
+        match row.get::<_, u32>(8)? == key.crc() {
+            true => Ok(key),
+            false => Err(Fault::Damage(
+                "an idempotency key is not what was written".into(),
+            )),
+        }
+    }
+
+    fn crc(&self) -> u32 {
+        let mut seal = Seal::default();
+        seal.text(Some(&self.scope));
+        seal.text(Some(&self.key));
+        seal.bytes(&self.digest);
+        seal.number(self.life);
+        seal.number(signed(self.first));
+        seal.number(signed(self.count));
+        seal.number(signed(self.time));
+        seal.sum()
+    }
 }
 
 impl Group<'_> {
@@ -64,16 +117,16 @@ impl Group<'_> {
         let mut replace = self.connection.prepare_cached(sql)?;
         let replaced = replace.query_row(params![key.scope, key.key], |row| Ok(unsigned(row, 0)));
         let replaced = replaced.optional()?.unwrap_or(Ok(0))?;
-        let sql = "INSERT INTO keys (scope, key, digest, life, first, count, time) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        self.connection.prepare_cached(sql)?.execute(params![
-            key.scope,
-            key.key,
-            key.digest,
+        let row = KeyRow {
+            scope: key.scope.to_string(),
+            key: key.key.to_string(),
+            digest: key.digest.to_vec(),
             life,
-            signed(first),
-            signed(count),
-            signed(self.now),
-        ])?;
+            first,
+            count,
+            time: self.now,
+        };
+        row.put(self.connection)?;
         let keys = &mut self.change.standing.keys;
         *keys = keys.saturating_add(count).saturating_sub(replaced);
         self.forget_oldest_keys()
@@ -115,27 +168,16 @@ impl Group<'_> {
         Ok(())
     }
 
-    fn first_use(&self, key: &IdempotencyKey) -> Result<Option<Use>, Fault> {
-        let sql = "SELECT digest, life, first, time FROM keys WHERE scope = ?1 AND key = ?2";
+    fn first_use(&self, key: &IdempotencyKey) -> Result<Option<KeyRow>, Fault> {
+        let sql = "SELECT * FROM keys WHERE scope = ?1 AND key = ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let found = statement.query_row(params![key.scope, key.key], |row| Ok(Use::read(row)));
+        let found = statement.query_row(params![key.scope, key.key], |row| Ok(KeyRow::read(row)));
         found.optional()?.transpose()
     }
 
     fn is_over(&self, time: u64) -> bool {
         let memory = u64::try_from(self.rules.key_memory.as_millis()).unwrap_or(u64::MAX);
         time.saturating_add(memory) <= self.now
-    }
-}
-
-impl Use {
-    fn read(row: &Row<'_>) -> Result<Self, Fault> {
-        Ok(Use {
-            digest: row.get(0)?,
-            life: row.get(1)?,
-            first: unsigned(row, 2)?,
-            time: unsigned(row, 3)?,
-        })
     }
 }
 

@@ -4,47 +4,58 @@
 //! is committed; only then is it announced, so what is known in memory (`catalogue`) is never ahead of the disk.
 //! `retention` raises marks, and `sweep` takes the rows away later, so that whoever reads (`readers`, `scan`) in a
 //! snapshot from before still sees what was lost. `checkpoints` brings the write-ahead log into the database.
+//!
+//! The operator's commands come in as a `visitor`, who only reads and needs no lock: `inspection`, `verification` and
+//! `export`; `archive` makes a copy of a journal, and puts one in its place.
 
+mod archive;
 mod catalogue;
 mod checkpoints;
+mod desk;
 mod directory;
 mod error;
+mod export;
 mod group;
+mod inspection;
 mod keys;
 mod readers;
 mod retention;
 mod rows;
+mod salvage;
 mod scan;
 mod shared;
 mod store;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod verification;
+mod visitor;
 mod writer;
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Sender, bounded};
 
+pub use self::archive::{ArchiveError, Archived, Restored, back_up, restore};
 pub use self::directory::{Directory, Lock};
 pub use self::error::OpenError;
+pub use self::export::Export;
+pub use self::inspection::{InspectedChannel, InspectedLife, Inspection};
+pub use self::verification::Verdict;
+pub use self::visitor::Visitor;
 
-use self::catalogue::{Catalogue, Opened, Record};
+use self::catalogue::Record;
 use self::checkpoints::Checkpoints;
+use self::desk::{Answer, Desk, Done, Work};
 use self::error::Fault;
-use self::group::Standing;
 use self::readers::Readers;
 use self::scan::Search;
 use self::shared::Shared;
-use self::store::{Durability, Store};
-use self::sweep::Sweeper;
-use self::writer::{Answer, Desk, Done, Order, Work, Writer};
-use super::clock::Clock;
+use self::writer::{Order, Writer};
 use super::excerpt::Excerpt;
-use super::rules::Rules;
 use super::{
     AppendError, Appended, Batch, Beginning, GapReason, Journal, Limit, Page, Sink, Start,
     StoreError, unix_millis,
@@ -54,26 +65,24 @@ use crate::event::Epoch;
 use crate::hub::channel::ChannelName;
 use crate::hub::fanout::or_abort;
 use crate::hub::selector::{Selection, Selector};
+use crate::seldom::Seldom;
 
-/// Connections for reading; each is in use for one page at a time.
-const READERS: usize = 4;
 /// Orders that wait for the writer. Whoever finds no room waits, as for the answer.
 const ORDERS: usize = 1_024;
 
 /// Events in a database, bounded by count, age and bytes per channel and by bytes over all.
 pub struct DiskJournal {
     shared: Arc<Shared>,
-    readers: Readers,
+    readers: Arc<Readers>,
     epoch: Epoch,
     threads: Threads,
-    _lock: Lock,
+    unread: Seldom,
+    lock: Mutex<Option<Lock>>,
 }
 
 /// A journal that was opened and has nobody to hear of its events yet.
 pub struct Opening {
     desk: Desk,
-    checkpoints: Store,
-    readers: Readers,
     epoch: Epoch,
     lock: Lock,
 }
@@ -95,43 +104,22 @@ impl DiskJournal {
         let directory = Directory::at(&config.journal.path);
         let lock = directory.lock()?;
         let file = directory.database();
-        if let Some(log) = unusable(&file, directory.set_lone_log_aside())? {
-            log::warn!(
-                "{} has no database; it was kept as {}",
-                file.display(),
-                log.display()
-            );
-        }
-        let mut store = Store::open(&file)?;
-        unusable(&file, directory.sync())?;
-        let rules = Rules::of(config);
+        unusable(&file, directory.recover())?;
         let epoch = Epoch::from_random(random);
-        let opened = Catalogue::read(store.connection(), &rules);
-        let opened = opened.and_then(|opened| begin_life(&mut store, opened, epoch));
-        let (opened, standing) = opened.map_err(|fault| store::opening(&file, &fault))?;
-        let mut sweeper = Sweeper::default();
-        sweeper.add(opened.gone);
-        let shared = Arc::new(Shared::new(opened.catalogue));
-        let beside = |fault: Fault| store::opening(&file, &fault);
-        Ok(Opening {
-            checkpoints: store::open_for_checkpoints(&file).map_err(beside)?,
-            readers: Readers::open(&file, READERS).map_err(beside)?,
-            epoch,
-            lock,
-            desk: Desk {
-                store,
-                identity: unusable(&file, directory.identity())?,
-                directory,
-                shared,
-                rules,
-                sync: config.journal.sync,
-                standing,
-                sweeper,
-                clock: Clock::default(),
-                has_spare_space: true,
-                ended: false,
-            },
-        })
+        let desk = match Desk::open(directory.clone(), config, epoch) {
+            Err(OpenError::Damaged { part, .. }) => {
+                salvage_at_start(&directory, &part)?;
+                Desk::open(directory, config, epoch)?
+            }
+            outcome => outcome?,
+        };
+        Ok(Opening { desk, epoch, lock })
+    }
+
+    /// Transactions committed since the start: one for each group of batches that were kept together, and those that
+    /// take rows away.
+    pub fn commits(&self) -> u64 {
+        self.shared.commits.load(Ordering::Relaxed)
     }
 
     /// Asks the writer for something and waits until it is done.
@@ -141,6 +129,16 @@ impl DiskJournal {
         let orders = self.threads.orders.as_ref().ok_or(AppendError::Closed)?;
         orders.send(order).map_err(|_| AppendError::Closed)?;
         answered.recv().map_err(|_| AppendError::Closed)?
+    }
+
+    /// Has the writer look at what was reported, if it has nothing else to do.
+    fn wake_writer(&self) {
+        let (answer, _) = bounded(1);
+        let work = Work::Retain;
+        if let Some(orders) = &self.threads.orders {
+            // Where there is no room it has something to do, and looks afterwards.
+            let _ = orders.try_send(Order { work, answer });
+        }
     }
 
     fn search(
@@ -156,10 +154,19 @@ impl DiskJournal {
         found.excerpt(&self.shared.catalogue(), selection, place)
     }
 
-    /// Says what went wrong with a read; what whoever asked is told.
-    fn unread(&self, fault: &Fault) -> StoreError {
-        log::error!("the journal cannot be read: {fault}");
-        fault.told()
+    /// Reads, and says what went wrong if something did.
+    fn read_with<T>(&self, read: impl FnOnce() -> Result<T, Fault>) -> Result<T, StoreError> {
+        let generation = self.readers.generation();
+        read().map_err(|fault| {
+            self.unread
+                .say(|more| log::error!("the journal cannot be read: {fault}{more}"));
+            let told = fault.told();
+            if fault.is_damage() {
+                self.readers.report(generation, fault);
+                self.wake_writer();
+            }
+            told
+        })
     }
 
     /// Lets each channel begin `count` events back, and finds the place before all of these.
@@ -200,7 +207,7 @@ impl Opening {
     /// # Errors
     /// When a thread cannot be started.
     pub fn start(self, sink: Arc<dyn Sink>) -> std::io::Result<DiskJournal> {
-        let shared = self.desk.shared.clone();
+        let (shared, readers) = (self.desk.shared.clone(), self.desk.readers.clone());
         let (orders, incoming) = bounded(ORDERS);
         let (stop, stopped) = bounded(0);
         let mut threads = Threads {
@@ -211,17 +218,18 @@ impl Opening {
         let writer = Writer::new(self.desk, incoming, sink);
         threads.start("journal", move || writer.run())?;
         let checkpoints = Checkpoints {
-            store: self.checkpoints,
+            readers: readers.clone(),
             shared: shared.clone(),
             stopped,
         };
         threads.start("checkpoints", move || checkpoints.run())?;
         Ok(DiskJournal {
             shared,
-            readers: self.readers,
+            readers,
             epoch: self.epoch,
             threads,
-            _lock: self.lock,
+            unread: Seldom::new(),
+            lock: Mutex::new(Some(self.lock)),
         })
     }
 }
@@ -260,12 +268,11 @@ impl Journal for DiskJournal {
             Start::Earliest => (0, None),
             Start::Since(time) => {
                 let find = |connection: &_| scan::place_before(connection, time, head);
-                let place = self.readers.look(find);
-                (place.map_err(|fault| self.unread(&fault))?, None)
+                (self.read_with(|| self.readers.look(find))?, None)
             }
             Start::Last(count) => {
-                let place = self.start_back(&mut selection, count, head);
-                (place.map_err(|fault| self.unread(&fault))?, None)
+                let start_back = || self.start_back(&mut selection, count, head);
+                (self.read_with(start_back)?, None)
             }
         };
         let bare = !known;
@@ -284,8 +291,7 @@ impl Journal for DiskJournal {
     fn read(&self, selection: &Selection, place: u64, limit: Limit) -> Result<Page, StoreError> {
         let now = unix_millis();
         let search = Search::forwards(&self.shared, selection, place, limit, now);
-        let excerpt = self.search(&search, selection, place);
-        let excerpt = excerpt.map_err(|fault| self.unread(&fault))?;
+        let excerpt = self.read_with(|| self.search(&search, selection, place))?;
         Ok(excerpt.page(selection, place, limit, now))
     }
 
@@ -297,8 +303,7 @@ impl Journal for DiskJournal {
     ) -> Result<Page, StoreError> {
         let now = unix_millis();
         let search = Search::backwards(&self.shared, selection, place, limit, now);
-        let excerpt = self.search(&search, selection, u64::MAX);
-        let excerpt = excerpt.map_err(|fault| self.unread(&fault))?;
+        let excerpt = self.read_with(|| self.search(&search, selection, u64::MAX))?;
         Ok(excerpt.page_back(selection, place, limit, now))
     }
 
@@ -332,6 +337,13 @@ impl Journal for DiskJournal {
             let _ = self.ask(Work::Close);
         }
     }
+
+    fn release(&self) {
+        self.close();
+        // Every change is one assignment, so a panic leaves it whole.
+        let lock = self.lock.lock();
+        drop(lock.unwrap_or_else(PoisonError::into_inner).take());
+    }
 }
 
 impl Drop for DiskJournal {
@@ -349,7 +361,7 @@ impl Threads {
         Ok(())
     }
 
-    fn running(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {
+    fn running(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
         // Every change is one push or the taking of all, so a panic leaves it whole.
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -366,21 +378,23 @@ impl Drop for Threads {
     }
 }
 
-/// Begins a life in what was opened, durably, before anything is served from it.
-fn begin_life(
-    store: &mut Store,
-    mut opened: Opened,
-    epoch: Epoch,
-) -> Result<(Opened, Standing), Fault> {
-    let life = opened.catalogue.lives.begin(epoch);
-    store.transact(Durability::Synced, |connection| life.put(connection))?;
-    let standing = Standing {
-        keys: keys::weight(store.connection())?,
-        next_channel: rows::next_channel(store.connection())?,
-        bare_through: 0,
-        overdue: false,
-    };
-    Ok((opened, standing))
+/// Puts a journal with all that is good in the place of a damaged one.
+fn salvage_at_start(directory: &Directory, part: &str) -> Result<(), OpenError> {
+    let file = directory.database();
+    log::error!(
+        "{} is damaged: {part}; what is good is brought into a new one",
+        file.display()
+    );
+    let salvaged = salvage::salvage(directory, None).map_err(|fault| OpenError::Damaged {
+        file: file.clone(),
+        part: format!("{part}; and what is good cannot be brought into a new one: {fault}"),
+    })?;
+    let aside = unusable(&file, directory.replace("damaged"))?;
+    log::error!(
+        "{salvaged}; the damaged journal is kept as {}",
+        aside.display()
+    );
+    Ok(())
 }
 
 fn unusable<T>(file: &Path, outcome: std::io::Result<T>) -> Result<T, OpenError> {

@@ -6,16 +6,31 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::catalogue::Record;
 use super::error::Fault;
 use super::group::Group;
-use super::rows::{WEIGHT, signed, unsigned};
+use super::rows::{signed, unsigned, weight};
 use crate::event::Event;
 use crate::hub::channel::ChannelName;
 
-/// How many rows are looked at together.
+/// How many rows are looked at together, at least: one goes, and one stays.
+const FEW: u64 = 2;
+/// How many at most.
+const MANY: u64 = 1_024;
+/// How many where nobody knows how many have to go.
 const STEP: u64 = 64;
 /// How many events go in one transaction because their time to live is over.
 const EXPIRED: u64 = 1_000;
 /// How many rows are looked at in one transaction; what is left goes in those that follow.
 const MOST: u64 = 16_384;
+
+/// The columns of [`Kept`]; a macro, so that statements that run with each publish are put together beforehand.
+macro_rules! select_kept {
+    () => {
+        concat!(
+            "SELECT seq, channel, time, expires, ",
+            weight!(),
+            " FROM events "
+        )
+    };
+}
 
 /// An event that is there, without its data.
 struct Kept {
@@ -72,8 +87,7 @@ impl Group<'_> {
             if self.is_tired() {
                 return self.put_off(name);
             }
-            let oldest =
-                oldest_of_channel(self.connection, id, after, excess.clamp(STEP, 16 * STEP))?;
+            let oldest = oldest_of_channel(self.connection, id, after, excess.clamp(FEW, MANY))?;
             self.looked = self.looked.saturating_add(oldest.len() as u64);
             if oldest.is_empty() && events > 0 {
                 return Err(Fault::Damage(format!(
@@ -83,9 +97,11 @@ impl Group<'_> {
             let Some(record) = self.known(name) else {
                 return Ok(());
             };
-            let bytes = record.bytes;
+            let (events, bytes) = (record.events, record.bytes);
             record.evict_while_over(&oldest, now);
+            let evicted = events.saturating_sub(record.events);
             let freed = bytes.saturating_sub(record.bytes);
+            self.change.evicted = self.change.evicted.saturating_add(evicted);
             self.change.bytes = self.change.bytes.saturating_sub(freed);
         }
     }
@@ -128,19 +144,18 @@ impl Group<'_> {
             record.evict(kept, now);
             self.change.bytes = self.change.bytes.saturating_sub(kept.weight);
             self.change.crowded_out += 1;
+            self.change.evicted += 1;
         }
     }
 
     /// Events whose own time is over. They are owed to nobody, so their rows may go at once.
     fn outlived(&self) -> Result<Vec<Kept>, Fault> {
-        let sql = format!(
-            "SELECT seq, channel, time, expires, {WEIGHT} FROM events WHERE expires <= ?1 ORDER BY expires LIMIT ?2"
+        let sql = concat!(
+            select_kept!(),
+            "WHERE expires <= ?1 ORDER BY expires LIMIT ?2"
         );
-        kept(
-            self.connection,
-            &sql,
-            &[signed(self.old_by), signed(EXPIRED)],
-        )
+        let parameters = [signed(self.old_by), signed(EXPIRED)];
+        kept(self.connection, sql, &parameters)
     }
 
     fn remove_outlived(&mut self, kept: &Kept) -> Result<(), Fault> {
@@ -269,18 +284,16 @@ fn oldest_of_channel(
     after: u64,
     most: u64,
 ) -> Result<Vec<Kept>, Fault> {
-    let sql = format!(
-        "SELECT seq, channel, time, expires, {WEIGHT} FROM events WHERE channel = ?1 AND seq > ?2 \
-         ORDER BY seq LIMIT ?3"
+    let sql = concat!(
+        select_kept!(),
+        "WHERE channel = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3"
     );
-    kept(connection, &sql, &[channel, signed(after), signed(most)])
+    kept(connection, sql, &[channel, signed(after), signed(most)])
 }
 
 fn oldest_of_all(connection: &Connection, after: u64) -> Result<Vec<Kept>, Fault> {
-    let sql = format!(
-        "SELECT seq, channel, time, expires, {WEIGHT} FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2"
-    );
-    kept(connection, &sql, &[signed(after), signed(STEP)])
+    let sql = concat!(select_kept!(), "WHERE seq > ?1 ORDER BY seq LIMIT ?2");
+    kept(connection, sql, &[signed(after), signed(STEP)])
 }
 
 fn kept(connection: &Connection, sql: &str, parameters: &[i64]) -> Result<Vec<Kept>, Fault> {

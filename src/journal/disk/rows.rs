@@ -1,6 +1,7 @@
 //! How an event, a channel and a life are rows, and how a row is told from one that is damaged: SQLite does not
 //! notice a flipped bit in a value, so each row carries a checksum over the others of its columns.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crc32fast::Hasher;
@@ -15,7 +16,15 @@ use crate::hub::channel::{Channel, ChannelName};
 pub(super) const EVENT_COLUMNS: &str =
     "seq, channel, previous, life, time, expires, type, content_type, form, crc, data";
 /// What an event weighs in SQL, as [`Event::weight`] counts it, without its data being read.
-pub(super) const WEIGHT: &str = "192 + length(data) + coalesce(octet_length(content_type), 0)";
+macro_rules! weight {
+    () => {
+        "192 + length(data) + coalesce(octet_length(content_type), 0)"
+    };
+}
+pub(super) use weight;
+
+/// The same where it is put into a longer statement.
+pub(super) const WEIGHT: &str = weight!();
 
 /// An event as it is stored.
 pub(super) struct EventRow<'a> {
@@ -23,12 +32,12 @@ pub(super) struct EventRow<'a> {
     pub(super) channel: i64,
     pub(super) previous: u64,
     pub(super) life: i64,
-    time: u64,
-    expires: Option<u64>,
-    kind: Option<&'a str>,
-    content_type: Option<&'a str>,
+    pub(super) time: u64,
+    pub(super) expires: Option<u64>,
+    kind: Option<Cow<'a, str>>,
+    content_type: Option<Cow<'a, str>>,
     form: i64,
-    data: &'a [u8],
+    data: Cow<'a, [u8]>,
 }
 
 impl<'a> EventRow<'a> {
@@ -47,10 +56,10 @@ impl<'a> EventRow<'a> {
             time: event.time,
             // An end that no clock reaches.
             expires: event.expires.map(|end| end.min(i64::MAX.unsigned_abs())),
-            kind: (!event.kind.is_message()).then(|| event.kind.as_str()),
-            content_type: event.content_type.as_deref(),
+            kind: (!event.kind.is_message()).then(|| event.kind.as_str().into()),
+            content_type: event.content_type.as_deref().map(Cow::from),
             form,
-            data: event.data.bytes(),
+            data: event.data.bytes().into(),
         }
     }
 
@@ -85,10 +94,10 @@ impl<'a> EventRow<'a> {
             life: row.get(3)?,
             time: unsigned(row, 4)?,
             expires: row.get::<_, Option<i64>>(5)?.map(i64::unsigned_abs),
-            kind: row.get_ref(6)?.as_str_or_null().map_err(damaged)?,
-            content_type: row.get_ref(7)?.as_str_or_null().map_err(damaged)?,
+            kind: text(row, 6)?,
+            content_type: text(row, 7)?,
             form: row.get(8)?,
-            data: row.get_ref(10)?.as_blob().map_err(damaged)?,
+            data: row.get_ref(10)?.as_blob().map_err(damaged)?.into(),
         };
         match row.get::<_, u32>(9)? == event.crc() {
             true => Ok(event),
@@ -102,8 +111,9 @@ impl<'a> EventRow<'a> {
     /// The event that it is, in this channel and of a life with this epoch.
     pub(super) fn event(&self, channel: Arc<Channel>, epoch: Epoch) -> Result<Event, Fault> {
         let unknown = || Fault::Damage(format!("event {} cannot be read", self.seq));
-        let kind = self.kind.map_or(Ok(EventType::message()), EventType::parse);
-        let text = || std::str::from_utf8(self.data).map(Box::from);
+        let kind = self.kind.as_deref();
+        let kind = kind.map_or(Ok(EventType::message()), EventType::parse);
+        let text = || std::str::from_utf8(&self.data).map(Box::from);
         Ok(Event {
             id: Id {
                 epoch,
@@ -113,14 +123,25 @@ impl<'a> EventRow<'a> {
             kind: kind.map_err(|_| unknown())?,
             time: self.time,
             expires: self.expires,
-            content_type: self.content_type.map(Box::from),
+            content_type: self.content_type.as_deref().map(Box::from),
             data: match self.form {
                 0 => Data::Json(text().map_err(|_| unknown())?),
                 1 => Data::Text(text().map_err(|_| unknown())?),
-                2 => Data::Binary(self.data.into()),
+                2 => Data::Binary((*self.data).into()),
                 _ => return Err(unknown()),
             },
         })
+    }
+
+    /// The same with bytes of its own.
+    pub(super) fn into_owned(self) -> EventRow<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        EventRow {
+            kind: self.kind.map(owned),
+            content_type: self.content_type.map(owned),
+            data: Cow::Owned(self.data.into_owned()),
+            ..self
+        }
     }
 
     fn crc(&self) -> u32 {
@@ -131,10 +152,10 @@ impl<'a> EventRow<'a> {
         seal.number(self.life);
         seal.number(signed(self.time));
         seal.number(self.expires.map_or(-1, signed));
-        seal.text(self.kind);
-        seal.text(self.content_type);
+        seal.text(self.kind.as_deref());
+        seal.text(self.content_type.as_deref());
         seal.number(self.form);
-        seal.bytes(self.data);
+        seal.bytes(&self.data);
         seal.sum()
     }
 }
@@ -146,7 +167,7 @@ pub(super) struct ChannelRow {
     /// `None`: it was let go of, and its events still have to go.
     pub(super) name: Option<ChannelName>,
     pub(super) lost_through: u64,
-    pub(super) deleted_through: u64,
+    pub(super) lost_to_delete: u64,
     pub(super) gone_through: u64,
     pub(super) folded: u64,
     pub(super) last_seq: u64,
@@ -163,7 +184,7 @@ impl ChannelRow {
             self.id,
             self.name.as_ref().map(ChannelName::as_str),
             signed(self.lost_through),
-            signed(self.deleted_through),
+            signed(self.lost_to_delete),
             signed(self.gone_through),
             signed(self.folded),
             signed(self.last_seq),
@@ -192,19 +213,23 @@ impl ChannelRow {
         Ok(())
     }
 
-    fn read(row: &Row<'_>) -> Result<Self, Fault> {
+    pub(super) fn read(row: &Row<'_>) -> Result<Self, Fault> {
         let id = row.get(0)?;
         let unknown = || {
             Fault::Damage(format!(
                 "the record of channel {id} is not what was written"
             ))
         };
-        let name = row.get_ref(1)?.as_str_or_null().map_err(damaged)?;
+        let name = text(row, 1)?;
         let channel = ChannelRow {
             id,
-            name: name.map(str::parse).transpose().map_err(|_| unknown())?,
+            name: name
+                .as_deref()
+                .map(str::parse)
+                .transpose()
+                .map_err(|_| unknown())?,
             lost_through: unsigned(row, 2)?,
-            deleted_through: unsigned(row, 3)?,
+            lost_to_delete: unsigned(row, 3)?,
             gone_through: unsigned(row, 4)?,
             folded: unsigned(row, 5)?,
             last_seq: unsigned(row, 6)?,
@@ -223,7 +248,7 @@ impl ChannelRow {
         seal.text(self.name.as_ref().map(ChannelName::as_str));
         let numbers = [
             self.lost_through,
-            self.deleted_through,
+            self.lost_to_delete,
             self.gone_through,
             self.folded,
             self.last_seq,
@@ -281,7 +306,7 @@ impl Life {
         Ok(lives)
     }
 
-    fn read(row: &Row<'_>) -> Result<Self, Fault> {
+    pub(super) fn read(row: &Row<'_>) -> Result<Self, Fault> {
         let life = Life {
             number: row.get(0)?,
             epoch: Epoch::from_random(unsigned(row, 1)?),
@@ -356,32 +381,37 @@ pub(super) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64, Fault> {
     u64::try_from(number).map_err(|_| Fault::Damage(format!("a number is {number}")))
 }
 
+fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<Option<Cow<'a, str>>, Fault> {
+    let text = row.get_ref(column)?.as_str_or_null().map_err(damaged)?;
+    Ok(text.map(Cow::from))
+}
+
 fn damaged(error: rusqlite::types::FromSqlError) -> Fault {
     Fault::Damage(error.to_string())
 }
 
 /// A checksum over values, so that two of them cannot pass for one.
 #[derive(Default)]
-struct Seal(Hasher);
+pub(super) struct Seal(Hasher);
 
 impl Seal {
-    fn number(&mut self, number: i64) {
+    pub(super) fn number(&mut self, number: i64) {
         self.0.update(&number.to_le_bytes());
     }
 
-    fn text(&mut self, text: Option<&str>) {
+    pub(super) fn text(&mut self, text: Option<&str>) {
         match text {
             Some(text) => self.bytes(text.as_bytes()),
             None => self.number(-1),
         }
     }
 
-    fn bytes(&mut self, bytes: &[u8]) {
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.number(i64::try_from(bytes.len()).unwrap_or(i64::MAX));
         self.0.update(bytes);
     }
 
-    fn sum(self) -> u32 {
+    pub(super) fn sum(self) -> u32 {
         self.0.finalize()
     }
 }

@@ -37,10 +37,17 @@ struct Range {
 
 /// Of which channels.
 enum Targets {
-    /// Of these, each beyond its own seq.
-    Channels(Vec<(i64, u64)>),
+    /// Of these.
+    Channels(Vec<Target>),
     /// Of those that match.
     Patterns,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Target {
+    channel: i64,
+    /// Its events count beyond this seq.
+    after: u64,
 }
 
 /// What was found.
@@ -126,26 +133,24 @@ impl<'a> Search<'a> {
     pub(super) fn run(&self, connection: &Connection) -> Result<Found, Fault> {
         match &self.targets {
             Targets::Channels(channels) => match channels[..] {
-                [(channel, after)] => self.one_channel(connection, channel, after),
+                [target] => self.one_channel(connection, target),
                 _ => self.several_channels(connection, channels),
             },
             Targets::Patterns => self.everything(connection),
         }
     }
 
-    fn one_channel(
-        &self,
-        connection: &Connection,
-        channel: i64,
-        after: u64,
-    ) -> Result<Found, Fault> {
+    fn one_channel(&self, connection: &Connection, target: Target) -> Result<Found, Fault> {
         let order = self.range.order();
         let sql = format!(
             "SELECT {EVENT_COLUMNS} FROM events WHERE channel = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq {order}"
         );
         let mut statement = connection.prepare_cached(&sql)?;
-        let mut rows =
-            statement.query(params![channel, signed(after), signed(self.range.through)])?;
+        let mut rows = statement.query(params![
+            target.channel,
+            signed(target.after),
+            signed(self.range.through)
+        ])?;
         let mut taker = Taker::new(self);
         while let Some(row) = rows.next()? {
             if !taker.take(row)? {
@@ -175,12 +180,12 @@ impl<'a> Search<'a> {
     fn several_channels(
         &self,
         connection: &Connection,
-        channels: &[(i64, u64)],
+        channels: &[Target],
     ) -> Result<Found, Fault> {
         let most = self.limit.rows.min(self.limit.events).saturating_add(1);
         let mut seqs = Vec::new();
-        for (channel, after) in channels {
-            self.seqs_of(connection, *channel, *after, most, &mut seqs)?;
+        for target in channels {
+            self.seqs_of(connection, *target, most, &mut seqs)?;
         }
         match self.range.is_backwards {
             true => seqs.sort_unstable_by(|a, b| b.cmp(a)),
@@ -204,8 +209,7 @@ impl<'a> Search<'a> {
     fn seqs_of(
         &self,
         connection: &Connection,
-        channel: i64,
-        after: u64,
+        target: Target,
         most: usize,
         seqs: &mut Vec<u64>,
     ) -> Result<(), Fault> {
@@ -216,8 +220,8 @@ impl<'a> Search<'a> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let mut statement = connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params![
-            channel,
-            signed(after),
+            target.channel,
+            signed(target.after),
             signed(self.range.through),
             most
         ])?;
@@ -236,7 +240,10 @@ impl Targets {
         let target = |name: &&ChannelName| {
             let record = catalogue.channels.get(name)?;
             let begins = selection.begins_after(name)?.max(place);
-            Some((record.id, begins.max(record.gone_through)))
+            Some(Target {
+                channel: record.id,
+                after: begins.max(record.gone_through),
+            })
         };
         Targets::Channels(names.iter().filter_map(target).collect())
     }
@@ -416,8 +423,8 @@ impl Found {
         })
     }
 
-    /// Each event names the one before it in its channel. That one was read before it, or is not asked for, or it is
-    /// known to be gone; else the database has lost it.
+    /// Each event names the one before it in its channel, and the channel names its newest. Those were read too, or are
+    /// not asked for, or are known to be gone; else the database has lost them.
     fn check_chain(
         &self,
         catalogue: &Catalogue,
@@ -438,7 +445,44 @@ impl Found {
                 return Err(Fault::Damage(part));
             }
         }
-        Ok(())
+        let missing = match self.rest {
+            true => None,
+            false => self.missing_end(catalogue, selection, place, &read_through),
+        };
+        match missing {
+            Some(part) => Err(Fault::Damage(part)),
+            None => Ok(()),
+        }
+    }
+
+    /// A channel whose newest event was not read, though everything was looked through.
+    fn missing_end(
+        &self,
+        catalogue: &Catalogue,
+        selection: &Selection,
+        place: u64,
+        read_through: &HashMap<i64, u64>,
+    ) -> Option<String> {
+        let is_missing = |record: &&Record| {
+            let name = record.channel.name();
+            let Some(begins) = selection.begins_after(name) else {
+                return false;
+            };
+            let read = read_through.get(&record.id).copied();
+            let known = read.unwrap_or(begins.max(place)).max(record.gone_through);
+            // What is newer than what was looked for is another look's matter.
+            record.last_seq > known && record.last_seq <= self.through
+        };
+        let missing = match selection.channels() {
+            Some(names) => {
+                let mut records = names.iter().filter_map(|name| catalogue.channels.get(name));
+                records.find(is_missing)
+            }
+            None => catalogue.channels.records().find(is_missing),
+        };
+        let record = missing?;
+        let name = record.channel.name();
+        Some(format!("event {} of '{name}' is missing", record.last_seq))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::error::{Fault, OpenError};
 
@@ -24,7 +24,8 @@ const READER_CACHE: i32 = -2 * 1024;
 ///
 /// - `lives`: each opening for writing; `last_seq` and `last_time` are those of its newest event.
 /// - `channels`: what is known of each; `name` is null when it was let go of and its events still have to go.
-///   Events up to `gone_through` are gone, whether their rows are still there or not.
+///   Up to `lost_through` events were lost, up to `lost_to_delete` by DELETE; up to `gone_through` all are gone, whether
+///   their rows are still there or not.
 /// - `events`: `previous` is the event before it in its channel that was owed without an end.
 /// - `keys`: idempotency keys, oldest first, each with the numbers of what was published under it.
 /// - `whole`: what there is one of.
@@ -34,7 +35,7 @@ CREATE TABLE lives (
     crc INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE channels (
-    id INTEGER PRIMARY KEY, name TEXT, lost_through INTEGER NOT NULL, deleted_through INTEGER NOT NULL,
+    id INTEGER PRIMARY KEY, name TEXT, lost_through INTEGER NOT NULL, lost_to_delete INTEGER NOT NULL,
     gone_through INTEGER NOT NULL, folded INTEGER NOT NULL, last_seq INTEGER NOT NULL, events INTEGER NOT NULL,
     bytes INTEGER NOT NULL, crc INTEGER NOT NULL
 ) STRICT;
@@ -47,7 +48,7 @@ CREATE INDEX events_of_channel ON events (channel);
 CREATE INDEX events_by_expiry ON events (expires) WHERE expires IS NOT NULL;
 CREATE TABLE keys (
     id INTEGER PRIMARY KEY, scope TEXT NOT NULL, key TEXT NOT NULL, digest BLOB NOT NULL, life INTEGER NOT NULL,
-    first INTEGER NOT NULL, count INTEGER NOT NULL, time INTEGER NOT NULL, UNIQUE (scope, key)
+    first INTEGER NOT NULL, count INTEGER NOT NULL, time INTEGER NOT NULL, crc INTEGER NOT NULL, UNIQUE (scope, key)
 ) STRICT;
 CREATE TABLE whole (id INTEGER PRIMARY KEY CHECK (id = 1), folded INTEGER NOT NULL, crc INTEGER NOT NULL) STRICT;
 ";
@@ -73,11 +74,12 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection =
-            Connection::open_with_flags(file, flags).map_err(|e| opening(file, &e.into()))?;
+        let connection = Connection::open_with_flags(file, flags);
+        let connection = connection.map_err(|error| opening(file, &error.into()))?;
         #[cfg(test)]
         let connection = super::tests::plans::watched(connection);
-        prepare(&connection, file)?;
+        let mut connection = connection;
+        prepare(&mut connection, file)?;
         Ok(Store {
             connection,
             durability: Durability::Synced,
@@ -106,16 +108,6 @@ impl Store {
         transaction.commit()?;
         Ok(done)
     }
-
-    /// Brings what it can of the write-ahead log into the database, so that the log begins anew. Waits for no reader.
-    pub(super) fn checkpoint(&self) -> Result<Log, Fault> {
-        checkpoint(&self.connection, "PASSIVE")
-    }
-
-    /// Brings all of the log into the database and cuts it off. Waits for readers.
-    pub(super) fn empty_log(&self) -> Result<Log, Fault> {
-        checkpoint(&self.connection, "TRUNCATE")
-    }
 }
 
 impl Durability {
@@ -129,14 +121,29 @@ impl Durability {
     }
 }
 
-/// How much of the write-ahead log there is, in pages.
+/// How long the write-ahead log is, in pages, and how many of them are in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Log {
     pub(super) pages: u64,
     pub(super) in_database: u64,
 }
 
-fn checkpoint(connection: &Connection, mode: &str) -> Result<Log, Fault> {
+/// Looks at the log, and does nothing to it.
+pub(super) fn log(connection: &Connection) -> Result<Log, Fault> {
+    checkpoint_in(connection, "NOOP")
+}
+
+/// Brings what it can of the write-ahead log into the database, beside whoever reads and writes.
+pub(super) fn checkpoint(connection: &Connection) -> Result<Log, Fault> {
+    checkpoint_in(connection, "PASSIVE")
+}
+
+/// Brings all of the log into the database and cuts it off. Waits for readers.
+pub(super) fn empty_log(connection: &Connection) -> Result<Log, Fault> {
+    checkpoint_in(connection, "TRUNCATE")
+}
+
+fn checkpoint_in(connection: &Connection, mode: &str) -> Result<Log, Fault> {
     let pragma = format!("PRAGMA wal_checkpoint({mode})");
     let (pages, in_database): (i64, i64) =
         connection.query_row(&pragma, (), |row| Ok((row.get(1)?, row.get(2)?)))?;
@@ -146,17 +153,17 @@ fn checkpoint(connection: &Connection, mode: &str) -> Result<Log, Fault> {
     })
 }
 
-/// A connection beside the writer that brings the log into the database.
-pub(super) fn open_for_checkpoints(file: &Path) -> Result<Store, Fault> {
+/// A connection beside the writer: it reads, and brings the log into the database.
+pub(super) fn open_beside(file: &Path) -> Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
-    connection.busy_timeout(BUSY)?;
+    #[cfg(test)]
+    let connection = super::tests::plans::watched(connection);
+    prepare_for_reading(&connection)?;
+    connection.pragma_update(None, "query_only", true)?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "synchronous", Durability::Written.level())?;
-    Ok(Store {
-        connection,
-        durability: Durability::Written,
-    })
+    Ok(connection)
 }
 
 /// A connection that only reads; it need not know whether anybody writes.
@@ -165,10 +172,15 @@ pub(super) fn open_for_reading(file: &Path) -> Result<Connection, Fault> {
     let connection = Connection::open_with_flags(file, flags)?;
     #[cfg(test)]
     let connection = super::tests::plans::watched(connection);
+    prepare_for_reading(&connection)?;
+    Ok(connection)
+}
+
+fn prepare_for_reading(connection: &Connection) -> Result<(), Fault> {
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "cache_size", READER_CACHE)?;
-    Ok(connection)
+    Ok(())
 }
 
 /// Checks that an open database is a journal of a format that this release knows.
@@ -203,7 +215,7 @@ pub(super) fn opening(file: &Path, fault: &Fault) -> OpenError {
 
 /// Makes a connection the writer's: sets what has to be set before the first table, makes the tables of a new
 /// database, and refuses one that is not ours.
-fn prepare(connection: &Connection, file: &Path) -> Result<(), OpenError> {
+fn prepare(connection: &mut Connection, file: &Path) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| opening(file, &error.into());
     connection.busy_timeout(BUSY).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -238,9 +250,8 @@ fn settle(connection: &Connection, is_new: bool) -> rusqlite::Result<()> {
     connection.pragma_update(None, "temp_store", "MEMORY")
 }
 
-fn create(connection: &Connection) -> rusqlite::Result<()> {
-    // Nobody else has this connection, which is being opened.
-    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+fn create(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(SCHEMA)?;
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     transaction.pragma_update(None, "user_version", FORMAT)?;

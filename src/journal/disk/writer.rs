@@ -9,19 +9,14 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use rusqlite::Connection;
 
-use super::directory::{Directory, Identity};
+use super::desk::{Answer, Committed, Desk, Work};
 use super::error::Fault;
-use super::group::{Change, Group, Standing, Times};
-use super::shared::Shared;
-use super::store::{Durability, Store};
-use super::sweep::{self, Sweeper, Swept};
+use super::store::Durability;
 use crate::config::Sync;
-use crate::hub::channel::ChannelName;
-use crate::journal::clock::{Clock, Moment};
-use crate::journal::rules::Rules;
-use crate::journal::{AppendError, Appended, Batch, Sink, StoreError};
+use crate::journal::clock::Moment;
+use crate::journal::{Sink, StoreError};
+use crate::seldom::Seldom;
 
 /// How many orders are served in one transaction.
 const ORDERS: usize = 1_024;
@@ -31,31 +26,12 @@ const EVENTS: usize = 4_096;
 const BYTES: usize = 8 * 1024 * 1024;
 /// How long a writer with nothing to do waits for orders.
 const IDLE: Duration = Duration::from_secs(3600);
-/// How often it is said that events go for the bound of the whole.
-const REMINDER: Duration = Duration::from_secs(60);
-
-/// What the writer is asked to do.
-pub(super) enum Work {
-    /// Number and keep a batch.
-    Append(Batch),
-    /// Take every event of a channel.
-    Forget(ChannelName),
-    /// Let go of what is too old.
-    Retain,
-    /// End this life.
-    Close,
-}
-
-/// What it did.
-pub(super) enum Done {
-    Appended(Appended),
-    Forgotten(bool),
-    Retained,
-    Closed,
-}
-
-/// The answer to an order.
-pub(super) type Answer = Result<Done, AppendError>;
+/// How long nobody asked for anything when it begins to tidy.
+const QUIET: Duration = Duration::from_millis(50);
+/// How long it lets pass before it tries again what failed and nobody asked for.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long it lets pass before it salvages again.
+const RESPITE: Duration = Duration::from_secs(60);
 
 /// Work, and where the answer goes.
 pub(super) struct Order {
@@ -63,81 +39,66 @@ pub(super) struct Order {
     pub(super) answer: Sender<Answer>,
 }
 
-/// The writer and all that is its own.
+/// The writer.
 pub(super) struct Writer {
+    desk: Desk,
     orders: Receiver<Order>,
     sink: Arc<dyn Sink>,
-    desk: Desk,
     /// Until when what was written has to be on the disk.
     sync_by: Option<Instant>,
+    /// When it tidies next, if there is something to be tidied.
+    tidy_at: Instant,
+    /// What the last transaction failed with.
     failure: Option<StoreError>,
-    reminded: Option<Instant>,
-}
-
-/// What the writer works with.
-pub(super) struct Desk {
-    pub(super) store: Store,
-    pub(super) directory: Directory,
-    /// Which file the database was when it was opened.
-    pub(super) identity: Identity,
-    pub(super) shared: Arc<Shared>,
-    pub(super) rules: Rules,
-    pub(super) sync: Sync,
-    pub(super) standing: Standing,
-    pub(super) sweeper: Sweeper,
-    pub(super) clock: Clock,
-    /// Whether there may be space to be given back.
-    pub(super) has_spare_space: bool,
-    /// Whether the life has ended.
-    pub(super) ended: bool,
-}
-
-/// What a transaction did.
-struct Committed {
-    change: Change,
-    swept: Swept,
-    answers: Vec<Answer>,
-    /// Whether it had anything to write.
-    wrote: bool,
+    salvaged: Option<Instant>,
+    crowded_out: Seldom,
 }
 
 impl Writer {
     /// A writer at this desk, who lets `sink` hear what was committed.
     pub(super) fn new(desk: Desk, orders: Receiver<Order>, sink: Arc<dyn Sink>) -> Self {
         Writer {
+            desk,
             orders,
             sink,
-            desk,
             sync_by: None,
+            tidy_at: Instant::now(),
             failure: None,
-            reminded: None,
+            salvaged: None,
+            crowded_out: Seldom::new(),
         }
     }
 
     /// Serves until nobody is left to ask for anything.
     pub(super) fn run(mut self) {
         while let Some(orders) = self.wait() {
-            // However busy it is: it tidies a little whenever retention is due.
-            let tidies = orders.is_empty() || orders.iter().any(Order::retains);
+            let retains = orders.iter().any(Order::retains);
             if !orders.is_empty() {
                 self.serve(orders, Moment::now());
+                self.tidy_at = Instant::now() + QUIET;
             }
-            if tidies && self.failure.is_none() {
+            // However busy it is: a little whenever retention is due.
+            if retains || self.tidy_at <= Instant::now() {
                 self.tidy();
+            }
+            if let Some(damage) = self.desk.readers.take_report() {
+                self.salvage(&damage);
             }
             self.sync_if_due();
             if self.desk.shared.log_is_long.swap(false, Ordering::AcqRel) {
-                self.shorten_log();
+                self.attempt(Desk::shorten_log);
             }
         }
+        // The last connection to be closed removes the log, which those that only read do not.
+        let _ = self.desk.readers.close_all();
     }
 
     /// What has piled up; nothing when something else is due first; `None` when nobody is left.
     fn wait(&mut self) -> Option<Vec<Order>> {
-        let due = match self.failure.is_none() && self.desk.is_untidy() {
-            true => Instant::now(),
-            false => self.sync_by.unwrap_or_else(|| Instant::now() + IDLE),
-        };
+        let tidies = self.failure.is_none() && self.desk.is_untidy();
+        let tidy_at = tidies.then_some(self.tidy_at);
+        let due = tidy_at.into_iter().chain(self.sync_by).min();
+        let due = due.unwrap_or_else(|| Instant::now() + IDLE);
         match self.orders.recv_deadline(due) {
             Ok(first) => Some(self.pile(first)),
             Err(RecvTimeoutError::Timeout) => Some(Vec::new()),
@@ -162,58 +123,41 @@ impl Writer {
 
     /// Commits orders together, delivers their events and answers them.
     fn serve(&mut self, orders: Vec<Order>, at: Moment) {
-        let (work, askers): (Vec<_>, Vec<_>) = orders
-            .into_iter()
-            .map(|order| (order.work, order.answer))
-            .unzip();
-        let has_ended = self.desk.ended;
+        let orders = orders.into_iter().map(|order| (order.work, order.answer));
+        let (work, askers): (Vec<_>, Vec<_>) = orders.unzip();
         let probes = self.failure.is_some();
         let durability = self.desk.durability(&work, probes);
+        let had_ended = self.desk.ended;
         match self.desk.commit(work, durability, probes, at) {
             Ok(committed) => {
                 let answers = self.take_effect(committed, durability);
-                for (asker, answer) in askers.into_iter().zip(answers) {
-                    // Whoever asked waits for it, unless its thread has ended.
-                    let _ = asker.try_send(answer);
+                if self.desk.ended && !had_ended {
+                    self.end();
                 }
+                answer(askers, answers);
             }
             Err(fault) => {
                 let error = self.fail(&fault);
-                for asker in askers {
-                    let _ = asker.try_send(Err(error.into()));
-                }
+                let answers = askers.iter().map(|_| Err(error.into())).collect();
+                answer(askers, answers);
             }
-        }
-        if self.desk.ended && !has_ended {
-            self.end();
         }
     }
 
     /// Lets everyone see what was committed, and delivers it.
     fn take_effect(&mut self, committed: Committed, durability: Durability) -> Vec<Answer> {
-        let Committed {
-            mut change,
-            swept,
-            answers,
-            wrote,
-        } = committed;
+        let mut change = committed.change;
         self.note_crowded_out(change.crowded_out);
-        self.desk.standing = change.standing;
-        self.desk.sweeper.settle(swept);
         let events = std::mem::take(&mut change.events);
-        let mut catalogue = self.desk.shared.change();
-        let gone = change.take_effect(&mut catalogue);
-        // Within the lock, so that no reader sees an event before it is in the tail.
-        self.sink.committed(&events);
-        drop(catalogue);
-        self.desk.sweeper.add(gone);
-        if wrote {
+        let deliver = || self.sink.committed(&events);
+        self.desk.take_effect(change, committed.swept, deliver);
+        if committed.wrote {
             self.note_commit(durability);
         }
         if !events.is_empty() {
             self.sink.announce();
         }
-        answers
+        committed.answers
     }
 
     fn note_commit(&mut self, durability: Durability) {
@@ -227,46 +171,40 @@ impl Writer {
 
     /// One step of what need not be done soon, in a transaction of its own.
     fn tidy(&mut self) {
-        if self.desk.standing.overdue {
+        if self.failure.is_some() {
+            return;
+        }
+        if self.desk.is_overdue() {
             self.serve(Vec::new(), Moment::now());
-        } else if let Err(fault) = self.desk.tidy() {
-            self.fail(&fault);
+        } else if self.desk.is_untidy() {
+            self.attempt(Desk::tidy);
         }
     }
 
     fn sync_if_due(&mut self) {
-        if self.sync_by.is_none_or(|due| due > Instant::now()) {
-            return;
+        if self.sync_by.is_some_and(|due| due <= Instant::now()) {
+            let synced = self.attempt(Desk::sync_log);
+            self.sync_by = (!synced).then(|| Instant::now() + PAUSE);
         }
-        match self.desk.sync_log() {
-            Ok(()) => self.sync_by = None,
+    }
+
+    fn end(&mut self) {
+        self.attempt(Desk::end);
+        self.sync_by = None;
+    }
+
+    /// Does what nobody waits for; whether it succeeded.
+    fn attempt(&mut self, what: impl FnOnce(&mut Desk) -> Result<(), Fault>) -> bool {
+        match what(&mut self.desk) {
+            Ok(()) => true,
             Err(fault) => {
                 self.fail(&fault);
-                self.sync_by = Some(Instant::now() + Duration::from_secs(1));
+                false
             }
         }
     }
 
-    /// Lets the write-ahead log begin anew. The checkpointer has done most of it, and nobody commits meanwhile.
-    fn shorten_log(&mut self) {
-        if let Err(fault) = self.desk.store.checkpoint() {
-            self.fail(&fault);
-        }
-    }
-
-    /// The end of the life: all of it on the disk, and in the database alone.
-    fn end(&mut self) {
-        let ended = self
-            .desk
-            .sync_log()
-            .and_then(|()| self.desk.store.empty_log());
-        match ended {
-            Ok(_) => self.sync_by = None,
-            Err(fault) => drop(self.fail(&fault)),
-        }
-    }
-
-    /// Says once what went wrong; what whoever asked is told.
+    /// Says once what went wrong, and mends what is damaged; what whoever asked is told.
     fn fail(&mut self, fault: &Fault) -> StoreError {
         let error = fault.told();
         if self.failure != Some(error) {
@@ -277,6 +215,9 @@ impl Writer {
         }
         self.failure = Some(error);
         self.desk.shared.writable.store(false, Ordering::Release);
+        if fault.is_damage() {
+            self.salvage(fault);
+        }
         error
     }
 
@@ -287,117 +228,34 @@ impl Writer {
         }
     }
 
-    fn note_crowded_out(&mut self, count: u64) {
-        if count == 0 {
+    /// Puts a journal with all that is good in the place of a damaged one. Orders wait meanwhile.
+    fn salvage(&mut self, damage: &Fault) {
+        if self.salvaged.is_some_and(|last| last.elapsed() < RESPITE) {
             return;
         }
-        let all = self
-            .desk
-            .shared
-            .crowded_out
-            .fetch_add(count, Ordering::Relaxed)
-            + count;
-        if self.reminded.is_none_or(|last| last.elapsed() > REMINDER) {
-            self.reminded = Some(Instant::now());
-            log::warn!(
-                "the journal has as many bytes as journal.max_bytes allows, so the oldest events go before their \
-                 channels' rules say so: {all} since the start"
-            );
-        }
-    }
-}
-
-impl Desk {
-    /// Whether there are events to let go of, rows to be taken away or space to be given back.
-    fn is_untidy(&self) -> bool {
-        self.standing.overdue || !self.sweeper.is_done() || self.has_spare_space
-    }
-
-    /// Whether this work has to be on the disk before it is answered, or shows whether the disk can be written.
-    fn durability(&self, work: &[Work], probes: bool) -> Durability {
-        match self.sync {
-            Sync::Always if probes || work.iter().any(Work::is_owed) => Durability::Synced,
-            _ => Durability::Written,
-        }
-    }
-
-    /// Does all of the work in one transaction. `probes`: it writes in any case, to see whether it can.
-    fn commit(
-        &mut self,
-        work: Vec<Work>,
-        durability: Durability,
-        probes: bool,
-        at: Moment,
-    ) -> Result<Committed, Fault> {
-        // Each time: a channel is kept within its rule whenever something is published there.
-        self.clock.look(at.wall, at.instant);
-        let retains = work.iter().any(|work| matches!(work, Work::Retain));
-        self.has_spare_space |= retains;
-        self.check_identity()?;
-        let mut ended = self.ended;
-        let Desk {
-            store,
-            shared,
-            rules,
-            standing,
-            sweeper,
-            clock,
-            ..
-        } = self;
-        let times = Times {
-            wall: at.wall,
-            may_age: clock.may_age(),
-        };
-        let committed = store.transact(durability, |connection| {
-            let before = connection.total_changes();
-            let mut group = Group::begin(connection, shared, rules, *standing, times);
-            let answers = work
-                .into_iter()
-                .map(|work| work.be_done(&mut group, &mut ended));
-            let answers = answers.collect::<Result<_, Fault>>()?;
-            if retains || standing.overdue {
-                group.expire()?;
+        self.salvaged = Some(Instant::now());
+        let path = self.desk.directory.database().display().to_string();
+        log::error!("{path} is damaged: {damage}; what is good is brought into a new one");
+        match self.desk.salvage() {
+            Ok((salvaged, aside)) => {
+                let aside = aside.display();
+                log::error!("{salvaged}; the damaged journal is kept as {aside}");
+                self.heal();
             }
-            group.trim()?;
-            // Twice as many rows go as came, so that they do not pile up.
-            let rows = sweep::ROWS.max(2 * group.change.events.len());
-            let swept = sweeper.sweep(connection, rows)?;
-            Ok(Committed {
-                change: group.finish(probes)?,
-                swept,
-                answers,
-                wrote: connection.total_changes() > before,
-            })
-        })?;
-        self.ended = ended;
-        Ok(committed)
-    }
-
-    fn tidy(&mut self) -> Result<(), Fault> {
-        if !self.sweeper.is_done() {
-            let sweeper = &self.sweeper;
-            let sweep = |connection: &Connection| sweeper.sweep(connection, sweep::ROWS);
-            let swept = self.store.transact(Durability::Written, sweep)?;
-            self.sweeper.settle(swept);
-            self.shared.commits.fetch_add(1, Ordering::Relaxed);
-        } else if self.has_spare_space {
-            self.has_spare_space = sweep::give_space_back(self.store.connection())?;
+            Err(fault) => log::error!("{path} stays damaged: {fault}"),
         }
-        Ok(())
     }
 
-    /// Waits until everything that was committed is on the disk: the log is synced with the next commit.
-    fn sync_log(&mut self) -> Result<(), Fault> {
-        let life = self.shared.catalogue().life();
-        self.store
-            .transact(Durability::Synced, |connection| life.put(connection))
-    }
-
-    /// Notices that somebody took the file away: what is written into it then is gone with the process.
-    fn check_identity(&self) -> Result<(), Fault> {
-        match self.directory.identity() {
-            Ok(identity) if identity == self.identity => Ok(()),
-            _ => Err(Fault::Replaced),
+    fn note_crowded_out(&self, count: u64) {
+        let all = &self.desk.shared.crowded_out;
+        let all = all.fetch_add(count, Ordering::Relaxed) + count;
+        if count > 0 {
+            self.crowded_out.say(|more| {
+                log::warn!(
+                    "the journal weighs what journal.max_bytes allows, so the oldest events go before their channels' \
+                     rules say so: {all} since the start{more}"
+                );
+            });
         }
     }
 }
@@ -408,48 +266,9 @@ impl Order {
     }
 }
 
-impl Work {
-    /// How many events it has, and bytes of payload.
-    fn size(&self) -> (usize, usize) {
-        match self {
-            Work::Append(batch) => {
-                let bytes = batch
-                    .drafts
-                    .iter()
-                    .map(|draft| draft.data.bytes().len())
-                    .sum();
-                (batch.drafts.len(), bytes)
-            }
-            _ => (0, 0),
-        }
-    }
-
-    /// Whether a client may rely on it after a power cut: what is delivered live and never kept is no promise.
-    fn is_owed(&self) -> bool {
-        match self {
-            Work::Append(batch) => {
-                batch.key.is_some()
-                    || batch
-                        .drafts
-                        .iter()
-                        .any(|draft| draft.ttl != Some(Duration::ZERO))
-            }
-            Work::Forget(_) => true,
-            Work::Retain | Work::Close => false,
-        }
-    }
-
-    fn be_done(self, group: &mut Group<'_>, ended: &mut bool) -> Result<Answer, Fault> {
-        Ok(match self {
-            Work::Append(_) | Work::Forget(_) if *ended => Err(AppendError::Closed),
-            Work::Append(batch) => group.append(batch)?.map(Done::Appended),
-            Work::Forget(channel) => Ok(Done::Forgotten(group.forget(&channel)?)),
-            // Once for all that ask, after what was appended.
-            Work::Retain => Ok(Done::Retained),
-            Work::Close => {
-                *ended = true;
-                Ok(Done::Closed)
-            }
-        })
+fn answer(askers: Vec<Sender<Answer>>, answers: Vec<Answer>) {
+    for (asker, answer) in askers.into_iter().zip(answers) {
+        // Whoever asked waits for it, unless its thread has ended.
+        let _ = asker.try_send(answer);
     }
 }

@@ -42,6 +42,7 @@ impl Faulted {
         config.limits.connections = 10;
         config.fanout.shards = NonZeroUsize::new(1);
         config.fanout.tail_events = 1;
+        config.fanout.replay_bytes = 0;
         config.timeouts.write = WRITE;
         config.heartbeat.interval = HEARTBEAT;
         config.heartbeat.patience = PATIENCE;

@@ -1,6 +1,5 @@
 //! All that was ever published, as a plain list, with what became of each event.
 
-use super::channels::CHANNELS;
 use super::publisher::Draft;
 use super::shape::Shape;
 use crate::support::event::seq;
@@ -13,8 +12,6 @@ pub struct Model {
     pub clock: u64,
     events: Vec<Known>,
     lives: Vec<Life>,
-    /// The head when each channel was last deleted.
-    deleted: [u64; CHANNELS.len()],
 }
 
 /// An event that was published.
@@ -73,7 +70,6 @@ impl Model {
             clock: 0,
             events: Vec::new(),
             lives: Vec::new(),
-            deleted: [0; CHANNELS.len()],
         }
     }
 
@@ -82,7 +78,6 @@ impl Model {
         if !is_durable {
             self.lives.clear();
             self.events.clear();
-            self.deleted = [0; CHANNELS.len()];
         }
         let head = self.head();
         assert_eq!(seq(cursor), head, "a life goes on where the last one ended");
@@ -173,7 +168,6 @@ impl Model {
     /// A channel was deleted.
     pub fn forget(&mut self, channel: usize) {
         self.clock += 1;
-        self.deleted[channel] = self.head();
         let (at, to) = (self.clock, Thief::Delete);
         for event in self.events.iter_mut().filter(|e| e.channel == channel) {
             match &mut event.fate {
@@ -205,10 +199,5 @@ impl Model {
     pub fn back(&self, channel: usize, count: usize) -> Option<u64> {
         let newest = self.kept(|of| of == channel).rev();
         newest.take(count).last().map(|event| event.seq - 1)
-    }
-
-    /// The head when a channel was last deleted; 0 if it never was.
-    pub fn deleted_at(&self, channel: usize) -> u64 {
-        self.deleted[channel]
     }
 }

@@ -25,6 +25,7 @@ pub struct Shape {
     pub journal_bytes: usize,
     tail_events: usize,
     tail_bytes: usize,
+    replay_bytes: usize,
     shards: usize,
     channels: usize,
     /// Whether payloads fill the sockets of those who do not read.
@@ -69,6 +70,8 @@ impl Shape {
                 true => random.between(1, 2_000),
                 false => AMPLE,
             },
+            // None, a few events, and the default.
+            replay_bytes: random.pick(&[0, 2_000, 1 << 24]),
             shards: random.between(1, 2),
             channels: match random.one_in(5) {
                 true => random.between(2, CHANNELS.len() - 1),
@@ -84,6 +87,7 @@ impl Shape {
         config.journal.max_bytes = self.journal_bytes;
         config.fanout.tail_events = self.tail_events;
         config.fanout.tail_bytes = self.tail_bytes;
+        config.fanout.replay_bytes = self.replay_bytes;
         config.fanout.shards = NonZeroUsize::new(self.shards);
         config.limits.channels = self.channels;
         // Queues are made for as many: a server that starts soon is started often.

@@ -177,29 +177,19 @@ impl View {
         if model.shape.lacks_channels() {
             return;
         }
-        let is_retention = |event: &Known| {
-            matches!(
-                event.fate,
-                Fate::Lost {
-                    to: Thief::Retention,
-                    ..
-                }
-            )
+        let took = |thief: Thief| {
+            let is_taken =
+                |event: &Known| matches!(event.fate, Fate::Lost { to, .. } if to == thief);
+            self.losses(model).any(is_taken)
         };
-        let by_retention = self.losses(model).any(is_retention);
         let fits = match gap.reason.as_str() {
-            "retention" => by_retention,
-            "overtaken" => by_retention && self.is_stream,
-            // It counts more than retention, even where it came too late to take anything.
-            "deleted" => self.was_deleted_after(seq(from), model),
+            "retention" => took(Thief::Retention),
+            "overtaken" => took(Thief::Retention) && self.is_stream,
+            // It counts more than retention.
+            "deleted" => took(Thief::Delete),
             _ => false,
         };
         assert!(fits, "{gap:?}");
-    }
-
-    fn was_deleted_after(&self, place: u64, model: &Model) -> bool {
-        let mut asked = (0..CHANNELS.len()).filter(|channel| self.asked.channels[*channel]);
-        asked.any(|channel| model.deleted_at(channel) > place)
     }
 
     /// Takes a cursor: everything up to it was dealt with.

@@ -8,7 +8,7 @@ use fourcast::config::{Config, JournalKind, Retention};
 use fourcast::event::Data;
 use fourcast::{Draft, Leaving, Refusal, Server};
 
-use super::http::{Response, request};
+use super::http::{Response, exchange, request};
 use super::listener::{Listener, Way};
 use super::websocket::WebSocket;
 use super::wire::{Wire, deadline};
@@ -65,10 +65,7 @@ impl Fixture {
         fields: &[(&str, &str)],
         body: &[u8],
     ) -> Response {
-        let mut wire = self.connect();
-        let fields = [fields, &[("Connection", "close")]].concat();
-        wire.send(request(method, target, &fields, body));
-        Response::read(&mut wire, method)
+        exchange(self.address, method, target, fields, body)
     }
 
     /// A GET.

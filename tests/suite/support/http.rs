@@ -1,5 +1,6 @@
 //! HTTP/1.1 from the client's side (RFC 9112): a request as bytes, an answer read strictly.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -24,6 +25,20 @@ pub fn request(method: &str, target: &str, fields: &[(&str, &str)], body: &[u8])
     bytes.extend_from_slice(b"\r\n");
     bytes.extend_from_slice(body);
     bytes
+}
+
+/// One request on a connection of its own, and its answer.
+pub fn exchange(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    fields: &[(&str, &str)],
+    body: &[u8],
+) -> Response {
+    let mut wire = Wire::connect(address);
+    let fields = [fields, &[("Connection", "close")]].concat();
+    wire.send(request(method, target, &fields, body));
+    Response::read(&mut wire, method)
 }
 
 /// The head of an answer.

@@ -124,6 +124,12 @@ impl Listener {
         Self::open_on(way, wire, server.address, target, &[])
     }
 
+    /// The same at an address whose server may go; `None` when it went before it answered.
+    pub fn try_open(way: Way, address: SocketAddr, target: &str) -> Option<Self> {
+        let wire = Wire::try_connect(address).ok()?;
+        Self::try_open_on(way, wire, address, target, &[])
+    }
+
     fn open_on(
         way: Way,
         wire: Wire,
@@ -131,6 +137,16 @@ impl Listener {
         target: &str,
         fields: &[(&str, &str)],
     ) -> Self {
+        Self::try_open_on(way, wire, address, target, fields).expect("a welcome")
+    }
+
+    fn try_open_on(
+        way: Way,
+        wire: Wire,
+        address: SocketAddr,
+        target: &str,
+        fields: &[(&str, &str)],
+    ) -> Option<Self> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let parameters = query.split('&').filter(|p| !p.is_empty());
         let mut listener = Listener {
@@ -144,8 +160,8 @@ impl Listener {
             welcome: None,
             head: None,
         };
-        listener.begin(wire, target, fields);
-        listener
+        listener.begin(wire, target, fields)?;
+        Some(listener)
     }
 
     /// Hangs up and comes back by `way` with the cursor of what was taken so far.
@@ -155,12 +171,25 @@ impl Listener {
 
     /// The same, with the cursor in the place named.
     pub fn reconnect_by(&mut self, way: Way, resume: Resume) {
+        let wire = Wire::connect(self.address);
+        self.resume_on(wire, way, resume).expect("a welcome");
+    }
+
+    /// Comes back by `way` to a server that has another address now and may go again; `None` when it
+    /// went before it answered.
+    pub fn try_reconnect(&mut self, address: SocketAddr, way: Way) -> Option<()> {
+        self.hang_up();
+        self.address = address;
+        let wire = Wire::try_connect(address).ok()?;
+        self.resume_on(wire, way, way.resume())
+    }
+
+    fn resume_on(&mut self, wire: Wire, way: Way, resume: Resume) -> Option<()> {
         assert!(!self.cursor.is_empty(), "no cursor to come back with");
         self.way = way;
         self.told.clear();
         self.line = Line::Closed;
         let cursor = self.cursor.clone();
-        let wire = Wire::connect(self.address);
         match resume {
             Resume::Url => self.begin(wire, &self.target_after(&cursor), &[]),
             Resume::Header => self.begin(wire, &self.target(), &[("Last-Event-ID", &cursor)]),
@@ -250,7 +279,8 @@ impl Listener {
         join(&self.path, &parameters)
     }
 
-    fn begin(&mut self, wire: Wire, target: &str, fields: &[(&str, &str)]) {
+    /// `None` when the server went before it said where a stream begins.
+    fn begin(&mut self, wire: Wire, target: &str, fields: &[(&str, &str)]) -> Option<()> {
         let all = [&self.way.fields()[..], fields].concat();
         let bytes = request("GET", target, &all, b"");
         self.line = match self.way {
@@ -263,36 +293,40 @@ impl Listener {
                 if at_once {
                     self.receive();
                 }
-                return;
+                return Some(());
             }
-            Way::Sse => Line::Sse(EventSource::open(wire, &bytes)),
-            Way::Ndjson => Line::Ndjson(Lines::open(wire, &bytes)),
-            Way::WebSocket => Line::WebSocket(WebSocket::open_on(wire, target, fields)),
+            Way::Sse => Line::Sse(EventSource::try_open(wire, &bytes)?),
+            Way::Ndjson => Line::Ndjson(Lines::try_open(wire, &bytes)?),
+            Way::WebSocket => Line::WebSocket(WebSocket::try_open_on(wire, target, fields)?),
         };
-        self.be_welcomed();
+        self.be_welcomed()
     }
 
-    fn be_welcomed(&mut self) {
+    fn be_welcomed(&mut self) -> Option<()> {
         let welcome = match &mut self.line {
-            Line::Closed | Line::Polls(..) => return,
+            Line::Closed | Line::Polls(..) => return Some(()),
             Line::Sse(source) => {
                 self.head = Some(source.head.clone());
-                let message = source.next_message().expect("a welcome");
-                control(&message)
+                control(&source.next_message()?)
             }
             Line::Ndjson(lines) => {
                 self.head = Some(lines.head.clone());
-                parse(&lines.next_line().expect("a welcome"))
+                parse(&lines.next_line()?)
             }
             Line::WebSocket(socket) => {
                 self.head = Some(socket.head.clone());
-                socket.next_json()
+                match socket.next_message() {
+                    websocket::Message::Text(text) => parse(&text),
+                    websocket::Message::End => return None,
+                    other => panic!("a welcome was due, not {other:?}"),
+                }
             }
         };
         assert_eq!(welcome["op"], "welcome", "{welcome}");
         assert!(welcome["heartbeat_ms"].as_u64() > Some(0), "{welcome}");
         self.cursor = cursor_of(&welcome);
         self.welcome = Some(welcome);
+        Some(())
     }
 
     fn ask(&mut self, target: &str, fields: &[(&str, &str)]) {

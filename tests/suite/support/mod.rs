@@ -13,7 +13,7 @@ pub mod wire;
 
 pub use event::{Event, Gap};
 pub use fixture::Fixture;
-pub use http::{Response, request};
+pub use http::{Response, exchange, request};
 pub use listener::{Listener, Told, Way};
 pub use websocket::{Frame, WebSocket};
 pub use wire::{PATIENCE, Wire, deadline};

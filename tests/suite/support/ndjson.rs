@@ -16,19 +16,24 @@ pub struct Lines {
 
 impl Lines {
     /// Sends `request` and reads the head, which must be that of a stream.
-    pub fn open(mut wire: Wire, request: &[u8]) -> Self {
-        wire.send(request);
-        let head = Head::read(&mut wire, deadline()).expect("a head");
+    pub fn open(wire: Wire, request: &[u8]) -> Self {
+        Self::try_open(wire, request).expect("a head")
+    }
+
+    /// The same with a server that may go; `None` when it went without a head.
+    pub fn try_open(mut wire: Wire, request: &[u8]) -> Option<Self> {
+        wire.try_send(request).ok()?;
+        let head = Head::read(&mut wire, deadline())?;
         assert_eq!(head.status, 200, "{}", head.raw);
         assert_eq!(head.must("Content-Type"), "application/x-ndjson");
         let body = Body::new(Framing::of(&head, "GET"));
-        Lines {
+        Some(Lines {
             wire,
             body,
             unread: Vec::new(),
             head,
             ended_whole: false,
-        }
+        })
     }
 
     /// The next line without its LF; `None` at the end. A last line that was cut is not one.

@@ -130,18 +130,23 @@ pub struct EventSource {
 
 impl EventSource {
     /// Sends `request` and reads the head, which must be that of a stream.
-    pub fn open(mut wire: Wire, request: &[u8]) -> Self {
-        wire.send(request);
-        let head = Head::read(&mut wire, deadline()).expect("a head");
+    pub fn open(wire: Wire, request: &[u8]) -> Self {
+        Self::try_open(wire, request).expect("a head")
+    }
+
+    /// The same with a server that may go; `None` when it went without a head.
+    pub fn try_open(mut wire: Wire, request: &[u8]) -> Option<Self> {
+        wire.try_send(request).ok()?;
+        let head = Head::read(&mut wire, deadline())?;
         assert_eq!(head.status, 200, "{}", head.raw);
         let body = Body::new(Framing::of(&head, "GET"));
-        EventSource {
+        Some(EventSource {
             wire,
             body,
             parser: Parser::default(),
             head,
             retry: None,
-        }
+        })
     }
 
     /// The next chunk, as it was cut on the wire; `None` at the end that the framing promised.

@@ -142,25 +142,35 @@ impl WebSocket {
 
     /// Opens `target` on a connection, with more fields in the request.
     pub fn open_on(wire: Wire, target: &str, fields: &[(&str, &str)]) -> Self {
+        Self::try_open_on(wire, target, fields).expect("an answer")
+    }
+
+    /// The same with a server that may go; `None` when it went without an answer.
+    pub fn try_open_on(wire: Wire, target: &str, fields: &[(&str, &str)]) -> Option<Self> {
         let fields = [&handshake()[..], fields].concat();
-        match Self::ask(wire, &request("GET", target, &fields, b"")) {
+        match Self::try_ask(wire, &request("GET", target, &fields, b""))? {
             Ok(socket) => {
                 assert_eq!(socket.head.must("Sec-WebSocket-Accept"), accept(KEY));
-                socket
+                Some(socket)
             }
             Err(response) => panic!("no upgrade: {} {:?}", response.head.raw, response.text()),
         }
     }
 
     /// Sends a request as it is; the answer if it is no upgrade.
-    pub fn ask(mut wire: Wire, request: &[u8]) -> Result<Self, Box<Response>> {
-        wire.send(request);
-        let head = Head::read(&mut wire, deadline()).expect("an answer");
+    pub fn ask(wire: Wire, request: &[u8]) -> Result<Self, Box<Response>> {
+        Self::try_ask(wire, request).expect("an answer")
+    }
+
+    fn try_ask(mut wire: Wire, request: &[u8]) -> Option<Result<Self, Box<Response>>> {
+        wire.try_send(request).ok()?;
+        let head = Head::read(&mut wire, deadline())?;
         if head.status != 101 {
             wire.unread.splice(..0, head.raw.bytes());
-            return Err(Box::new(Response::read(&mut wire, "GET")));
+            let response = Response::try_read(&mut wire, "GET")?;
+            return Some(Err(Box::new(response)));
         }
-        Ok(WebSocket { wire, head })
+        Some(Ok(WebSocket { wire, head }))
     }
 
     /// Sends one frame, masked.

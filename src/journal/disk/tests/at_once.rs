@@ -10,7 +10,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::config::Config;
 use crate::hub::random;
 use crate::journal::disk::DiskJournal;
-use crate::journal::disk::writer::{Order, Work};
+use crate::journal::disk::desk::Work;
+use crate::journal::disk::writer::Order;
 use crate::journal::tests::fixture::{Heard, Scratch, draft, eventually};
 use crate::journal::{AppendError, Journal as _};
 

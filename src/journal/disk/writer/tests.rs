@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
 
-use super::{Done, Moment, Order, Work, Writer};
+use super::{Moment, Order, Work, Writer};
 use crate::config::Config;
 use crate::journal::Draft;
 use crate::journal::disk::DiskJournal;
+use crate::journal::disk::desk::Done;
 use crate::journal::tests::fixture::{Heard, Scratch, draft, rule};
 
 const HOUR: Duration = Duration::from_secs(3600);

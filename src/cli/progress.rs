@@ -1,4 +1,4 @@
-//! The bar that shows how far a run is: on stderr, and only where somebody can see it.
+//! The bar that shows how far a command is: on stderr, and only where somebody can see it.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 

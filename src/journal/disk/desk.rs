@@ -1,0 +1,315 @@
+//! What the writer works with: the database and what belongs to it, and each kind of transaction.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::catalogue::Catalogue;
+use super::directory::{Directory, Identity};
+use super::error::{Fault, OpenError};
+use super::group::{Change, Group, Standing, Times};
+use super::readers::Readers;
+use super::salvage::{self, Known, Salvaged};
+use super::shared::Shared;
+use super::store::{self, Durability, Store};
+use super::sweep::{self, Given, Sweeper, Swept};
+use crate::config::{Config, Sync};
+use crate::event::Epoch;
+use crate::hub::channel::ChannelName;
+use crate::journal::clock::{Clock, Moment};
+use crate::journal::rules::Rules;
+use crate::journal::{AppendError, Appended, Batch};
+
+/// Connections beside the writer's; each is in use for one page, or one checkpoint, at a time.
+const READERS: usize = 5;
+
+/// The database, and what the writer alone keeps of it.
+pub(super) struct Desk {
+    pub(super) shared: Arc<Shared>,
+    pub(super) readers: Arc<Readers>,
+    pub(super) directory: Directory,
+    pub(super) sync: Sync,
+    /// Whether the life has ended.
+    pub(super) ended: bool,
+    /// `None` while it could not be opened again.
+    store: Option<Store>,
+    /// Which file it was when it was opened.
+    identity: Identity,
+    rules: Rules,
+    standing: Standing,
+    sweeper: Sweeper,
+    clock: Clock,
+    /// Whether there may be space to be given back.
+    has_spare_space: bool,
+}
+
+/// What the writer is asked to do.
+pub(super) enum Work {
+    /// Number and keep a batch.
+    Append(Batch),
+    /// Take every event of a channel.
+    Forget(ChannelName),
+    /// Let go of what is too old.
+    Retain,
+    /// End this life.
+    Close,
+}
+
+/// What it did.
+pub(super) enum Done {
+    Appended(Appended),
+    Forgotten(bool),
+    Retained,
+    Closed,
+}
+
+/// What becomes of work.
+pub(super) type Answer = Result<Done, AppendError>;
+
+/// What a transaction did, which counts from now on.
+pub(super) struct Committed {
+    pub(super) change: Change,
+    pub(super) swept: Swept,
+    pub(super) answers: Vec<Answer>,
+    /// Whether it had anything to write.
+    pub(super) wrote: bool,
+}
+
+impl Desk {
+    /// Opens the database and begins a life in it, durably, before anything is served from it.
+    pub(super) fn open(
+        directory: Directory,
+        config: &Config,
+        epoch: Epoch,
+    ) -> Result<Self, OpenError> {
+        let file = directory.database();
+        let opening = |fault: Fault| store::opening(&file, &fault);
+        let mut store = Store::open(&file)?;
+        let identity = directory.sync().and_then(|()| directory.identity());
+        let identity = identity.map_err(|error| OpenError::unusable(&file, error))?;
+        let rules = Rules::of(config);
+        let mut opened = Catalogue::read(store.connection(), &rules, None).map_err(opening)?;
+        let life = opened.catalogue.lives.begin(epoch);
+        let begin = |connection: &_| life.put(connection);
+        store.transact(Durability::Synced, begin).map_err(opening)?;
+        let mut sweeper = Sweeper::default();
+        sweeper.add(opened.gone, 0);
+        Ok(Desk {
+            shared: Arc::new(Shared::new(opened.catalogue)),
+            readers: Arc::new(Readers::open(&file, READERS).map_err(opening)?),
+            directory,
+            sync: config.journal.sync,
+            ended: false,
+            standing: Standing::read(store.connection()).map_err(opening)?,
+            store: Some(store),
+            identity,
+            rules,
+            sweeper,
+            clock: Clock::default(),
+            has_spare_space: true,
+        })
+    }
+
+    /// Whether this work has to be on the disk before it is answered, or shows whether the disk can be written.
+    pub(super) fn durability(&self, work: &[Work], probes: bool) -> Durability {
+        match self.sync {
+            Sync::Always if probes || work.iter().any(Work::is_owed) => Durability::Synced,
+            _ => Durability::Written,
+        }
+    }
+
+    /// Does all of the work in one transaction. `probes`: it writes in any case, to see whether it can.
+    pub(super) fn commit(
+        &mut self,
+        work: Vec<Work>,
+        durability: Durability,
+        probes: bool,
+        at: Moment,
+    ) -> Result<Committed, Fault> {
+        // Each time: a channel is kept within its rule whenever something is published there.
+        self.clock.look(at.wall, at.instant);
+        let times = Times {
+            wall: at.wall,
+            may_age: self.clock.may_age(),
+        };
+        let retains = work.iter().any(|work| matches!(work, Work::Retain));
+        self.has_spare_space |= retains;
+        self.check_identity()?;
+        let store = opened(&mut self.store, &self.directory)?;
+        let (shared, rules, sweeper) = (&*self.shared, &self.rules, &self.sweeper);
+        let (standing, mut ended) = (self.standing, self.ended);
+        let expires = (retains || standing.overdue) && !ended;
+        let committed = store.transact(durability, |connection| {
+            let before = connection.total_changes();
+            let mut group = Group::begin(connection, shared, rules, standing, times);
+            let answers = work.into_iter();
+            let answers = answers.map(|work| work.be_done(&mut group, &mut ended));
+            let answers = answers.collect::<Result<_, Fault>>()?;
+            if expires {
+                group.expire()?;
+            }
+            group.trim()?;
+            let swept = match sweeper.is_overdue() {
+                // Twice as many rows go as came, so that they do not pile up.
+                true => {
+                    sweeper.sweep(connection, sweep::ROWS.max(2 * group.change.events.len()))?
+                }
+                false => Swept::default(),
+            };
+            Ok(Committed {
+                change: group.finish(probes)?,
+                swept,
+                answers,
+                wrote: connection.total_changes() > before,
+            })
+        })?;
+        self.ended = ended;
+        Ok(committed)
+    }
+
+    /// Takes over what was committed. `deliver` is called while nobody can read, so that no reader sees an event
+    /// before whoever hears it first.
+    pub(super) fn take_effect(&mut self, change: Change, swept: Swept, deliver: impl FnOnce()) {
+        self.standing = change.standing;
+        self.sweeper.settle(swept);
+        let mut catalogue = self.shared.change();
+        let rows = change.evicted;
+        let gone = change.take_effect(&mut catalogue);
+        deliver();
+        drop(catalogue);
+        self.sweeper.add(gone, rows);
+    }
+
+    /// Whether retention did not get to its end.
+    pub(super) fn is_overdue(&self) -> bool {
+        !self.ended && self.standing.overdue
+    }
+
+    /// Whether there are events to let go of, rows to be taken away or space to be given back.
+    pub(super) fn is_untidy(&self) -> bool {
+        !self.ended && (self.standing.overdue || !self.sweeper.is_done() || self.has_spare_space)
+    }
+
+    /// Takes some of them away, or gives some of it back.
+    pub(super) fn tidy(&mut self) -> Result<(), Fault> {
+        let store = opened(&mut self.store, &self.directory)?;
+        if !self.sweeper.is_done() {
+            let sweeper = &self.sweeper;
+            let sweep = |connection: &_| sweeper.sweep(connection, sweep::ROWS);
+            let swept = store.transact(Durability::Written, sweep)?;
+            self.sweeper.settle(swept);
+            self.shared.commits.fetch_add(1, Ordering::Relaxed);
+        } else if self.has_spare_space {
+            let given = sweep::give_space_back(store.connection())?;
+            self.has_spare_space = given == Given::Some;
+            if given == Given::Last {
+                // The file is cut off only when the log says so in it.
+                store::checkpoint(store.connection())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until everything that was committed is on the disk: the log is synced with the next commit.
+    pub(super) fn sync_log(&mut self) -> Result<(), Fault> {
+        let life = self.shared.catalogue().life();
+        let store = opened(&mut self.store, &self.directory)?;
+        store.transact(Durability::Synced, |connection| life.put(connection))
+    }
+
+    /// Lets the write-ahead log begin anew. The checkpointer has done most of it, and nobody commits meanwhile.
+    pub(super) fn shorten_log(&mut self) -> Result<(), Fault> {
+        let store = opened(&mut self.store, &self.directory)?;
+        store::checkpoint(store.connection()).map(drop)
+    }
+
+    /// Brings everything into the database, on the disk, and leaves no log behind.
+    pub(super) fn end(&mut self) -> Result<(), Fault> {
+        self.sync_log()?;
+        let store = opened(&mut self.store, &self.directory)?;
+        store::empty_log(store.connection()).map(drop)
+    }
+
+    /// Brings what is good into a new journal, which takes the place of this one: where this one is then.
+    pub(super) fn salvage(&mut self) -> Result<(Salvaged, PathBuf), Fault> {
+        let known = Known::of(&self.shared.catalogue());
+        let salvaged = salvage::salvage(&self.directory, Some(known))?;
+        // The last connection to close removes the log by its name, which is the new one's after the change.
+        self.readers.close_all()?;
+        self.store = None;
+        let aside = self.directory.replace("damaged");
+        let read = self.read_again();
+        self.readers.open_all()?;
+        read?;
+        Ok((salvaged, aside.map_err(Fault::outside)?))
+    }
+
+    /// Takes over what a database says that took the place of another.
+    fn read_again(&mut self) -> Result<(), Fault> {
+        let store = opened(&mut self.store, &self.directory)?;
+        let opened = Catalogue::read(store.connection(), &self.rules, Some(&self.shared))?;
+        self.standing = Standing::read(store.connection())?;
+        self.identity = self.directory.identity().map_err(Fault::outside)?;
+        self.sweeper = Sweeper::default();
+        self.sweeper.add(opened.gone, 0);
+        *self.shared.change() = opened.catalogue;
+        Ok(())
+    }
+
+    /// Notices that somebody took the file away: what is written into it then is gone with the process.
+    fn check_identity(&self) -> Result<(), Fault> {
+        match self.directory.identity() {
+            Ok(identity) if identity == self.identity => Ok(()),
+            _ => Err(Fault::Replaced),
+        }
+    }
+}
+
+/// The database, which is opened again where that failed before.
+fn opened<'a>(store: &'a mut Option<Store>, directory: &Directory) -> Result<&'a mut Store, Fault> {
+    let open = match store.take() {
+        Some(store) => store,
+        None => Store::open(&directory.database()).map_err(Fault::outside)?,
+    };
+    Ok(store.insert(open))
+}
+
+impl Work {
+    /// How many events it has, and bytes of payload.
+    pub(super) fn size(&self) -> (usize, usize) {
+        match self {
+            Work::Append(batch) => {
+                let bytes = batch.drafts.iter().map(|draft| draft.data.bytes().len());
+                (batch.drafts.len(), bytes.sum())
+            }
+            _ => (0, 0),
+        }
+    }
+
+    /// Whether a client may rely on it after a power cut: what is delivered live and never kept is no promise.
+    fn is_owed(&self) -> bool {
+        match self {
+            Work::Append(batch) => {
+                let is_kept = |ttl: Option<Duration>| ttl != Some(Duration::ZERO);
+                batch.key.is_some() || batch.drafts.iter().any(|draft| is_kept(draft.ttl))
+            }
+            Work::Forget(_) => true,
+            Work::Retain | Work::Close => false,
+        }
+    }
+
+    fn be_done(self, group: &mut Group<'_>, ended: &mut bool) -> Result<Answer, Fault> {
+        Ok(match self {
+            Work::Append(_) | Work::Forget(_) if *ended => Err(AppendError::Closed),
+            Work::Append(batch) => group.append(batch)?.map(Done::Appended),
+            Work::Forget(channel) => Ok(Done::Forgotten(group.forget(&channel)?)),
+            // Once for all that ask, after what was appended.
+            Work::Retain => Ok(Done::Retained),
+            Work::Close => {
+                *ended = true;
+                Ok(Done::Closed)
+            }
+        })
+    }
+}
