@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::error::{Fault, OpenError};
@@ -176,10 +177,16 @@ pub(super) fn open_for_reading(file: &Path) -> Result<Connection, Fault> {
     Ok(connection)
 }
 
-fn prepare_for_reading(connection: &Connection) -> Result<(), Fault> {
+fn prepare_for_reading(connection: &Connection) -> rusqlite::Result<()> {
+    prepare_statements(connection)?;
+    connection.pragma_update(None, "cache_size", READER_CACHE)
+}
+
+/// Keeps statements, and has them planned once: SQLite would plan each anew when the number behind its LIMIT changes.
+fn prepare_statements(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    connection.pragma_update(None, "cache_size", READER_CACHE)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
 }
 
@@ -217,8 +224,7 @@ pub(super) fn opening(file: &Path, fault: &Fault) -> OpenError {
 /// database, and refuses one that is not ours.
 fn prepare(connection: &mut Connection, file: &Path) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| opening(file, &error.into());
-    connection.busy_timeout(BUSY).map_err(failed)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    prepare_statements(connection).map_err(failed)?;
     let is_new = is_empty(connection).map_err(failed)?;
     if !is_new {
         check_format(connection, file)?;

@@ -152,7 +152,7 @@ fn a_restore_where_a_journal_is_keeps_the_old_one_aside() {
     let home = Home::new("restore-over");
     let made = back_up(&home);
     let old = fs::read(home.database()).expect("the journal");
-    must(&home, &["restore", name(&made.backup)]);
+    must(&home, &["restore", "--replace", name(&made.backup)]);
     let kept = files_below(&home.data());
     let is_old = |path: &PathBuf| fs::read(path).is_ok_and(|bytes| bytes == old);
     assert!(kept.iter().any(is_old), "the old one is gone: {kept:?}");
