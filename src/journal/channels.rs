@@ -69,6 +69,11 @@ impl<R: Recorded> Channels<R> {
         self.some_empty
     }
 
+    /// Notes that all were looked at, and whether one may be empty.
+    pub(super) fn set_some_empty(&mut self, some_empty: bool) {
+        self.some_empty = some_empty;
+    }
+
     /// Puts a record where it belongs.
     pub(super) fn put(&mut self, record: R) {
         self.note(record.channel().lost_through(), record.is_empty());

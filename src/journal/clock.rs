@@ -2,11 +2,31 @@
 
 use std::time::{Duration, Instant};
 
+use super::unix_millis;
+
 /// How far the system's clock may run from the monotonic one between two looks. Clocks are slewed by half a
 /// millisecond a second; what is more was a step, or the machine slept.
 const SLACK: Duration = Duration::from_secs(10);
 /// How long nothing goes by its age after a step, so that a wrong one can be set right.
 const HOLD: Duration = Duration::from_secs(3600);
+
+/// One moment, by both clocks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    /// The system's, in milliseconds since 1970-01-01 UTC.
+    pub(super) wall: u64,
+    /// The monotonic one.
+    pub(super) instant: Instant,
+}
+
+impl Moment {
+    pub(super) fn now() -> Self {
+        Moment {
+            wall: unix_millis(),
+            instant: Instant::now(),
+        }
+    }
+}
 
 /// Watches the system's clock.
 #[derive(Debug, Default)]

@@ -452,6 +452,14 @@ pub struct Loss {
 }
 
 impl Loss {
+    /// As much of it as was lost up to `seq`, by channels that have a record.
+    pub(crate) fn up_to(mut self, seq: u64) -> Self {
+        for (_, mark) in &mut self.channels {
+            *mark = seq.min(*mark);
+        }
+        self
+    }
+
     /// Lets this loss not be told again to whoever has `selection`.
     pub fn excuse(&self, selection: &mut Selection) {
         for (channel, mark) in &self.channels {

@@ -2,11 +2,11 @@
 
 mod appending;
 mod beginning;
-mod fixture;
+pub(super) mod fixture;
 mod forgetting;
 mod keys;
 mod losing;
-mod model;
+pub(super) mod model;
 mod reading;
 mod time_to_live;
 
@@ -31,6 +31,7 @@ macro_rules! journal_cases {
                 a_closed_journal_appends_and_forgets_nothing_and_is_still_read
                 readers_beside_a_writer_see_whole_batches_and_no_holes
                 what_a_reader_misses_beside_a_writer_is_in_the_loss_of_the_same_page
+                what_comes_after_a_beginning_beside_a_writer_is_read_or_told
             }
             run! { beginning:
                 after_a_known_cursor_begins_right_behind_it

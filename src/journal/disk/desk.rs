@@ -3,23 +3,23 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::catalogue::Catalogue;
 use super::directory::{Directory, Identity};
 use super::error::{Fault, OpenError};
-use super::group::{Change, Group, Standing};
+use super::group::{Change, Group, Standing, Times};
 use super::readers::Readers;
 use super::salvage::{self, Known, Salvaged};
 use super::shared::Shared;
 use super::store::{self, Durability, Store};
-use super::sweep::{self, Sweeper, Swept};
+use super::sweep::{self, Given, Sweeper, Swept};
 use crate::config::{Config, Sync};
 use crate::event::Epoch;
 use crate::hub::channel::ChannelName;
-use crate::journal::clock::Clock;
+use crate::journal::clock::{Clock, Moment};
 use crate::journal::rules::Rules;
-use crate::journal::{AppendError, Appended, Batch, unix_millis};
+use crate::journal::{AppendError, Appended, Batch};
 
 /// Connections beside the writer's; each is in use for one page, or one checkpoint, at a time.
 const READERS: usize = 5;
@@ -74,6 +74,8 @@ pub(super) struct Committed {
     pub(super) change: Change,
     pub(super) swept: Swept,
     pub(super) answers: Vec<Answer>,
+    /// Whether it had anything to write.
+    pub(super) wrote: bool,
 }
 
 impl Desk {
@@ -112,22 +114,30 @@ impl Desk {
         })
     }
 
-    /// Whether this work has to be on the disk before it is answered.
-    pub(super) fn durability(&self, work: &[Work]) -> Durability {
+    /// Whether this work has to be on the disk before it is answered, or shows whether the disk can be written.
+    pub(super) fn durability(&self, work: &[Work], probes: bool) -> Durability {
         match self.sync {
-            Sync::Always if work.iter().any(Work::is_owed) => Durability::Synced,
+            Sync::Always if probes || work.iter().any(Work::is_owed) => Durability::Synced,
             _ => Durability::Written,
         }
     }
 
-    /// Does all of the work in one transaction.
+    /// Does all of the work in one transaction. `probes`: it writes in any case, to see whether it can.
     pub(super) fn commit(
         &mut self,
         work: Vec<Work>,
         durability: Durability,
+        probes: bool,
+        at: Moment,
     ) -> Result<Committed, Fault> {
-        if work.iter().any(|work| matches!(work, Work::Retain)) {
-            self.clock.look(unix_millis(), Instant::now());
+        // Each time: a channel is kept within its rule whenever something is published there.
+        self.clock.look(at.wall, at.instant);
+        let times = Times {
+            wall: at.wall,
+            may_age: self.clock.may_age(),
+        };
+        let retains = work.iter().any(|work| matches!(work, Work::Retain));
+        if retains {
             self.has_spare_space = true;
             self.replaced = self.is_replaced();
         }
@@ -136,13 +146,18 @@ impl Desk {
         }
         let store = opened(&mut self.store, &self.directory)?;
         let (shared, rules, sweeper) = (&*self.shared, &self.rules, &self.sweeper);
-        let (standing, by_age, mut ended) = (self.standing, self.clock.may_age(), self.ended);
+        let (standing, mut ended) = (self.standing, self.ended);
+        let expires = (retains || standing.overdue) && !ended;
         let committed = store.transact(durability, |connection| {
-            let mut group = Group::begin(connection, shared, rules, standing, unix_millis());
+            let before = connection.total_changes();
+            let mut group = Group::begin(connection, shared, rules, standing, times);
             let answers = work.into_iter();
-            let answers = answers.map(|work| work.be_done(&mut group, by_age, &mut ended));
+            let answers = answers.map(|work| work.be_done(&mut group, &mut ended));
             let answers = answers.collect::<Result<_, Fault>>()?;
-            group.trim(by_age)?;
+            if expires {
+                group.expire()?;
+            }
+            group.trim()?;
             let swept = match sweeper.is_overdue() {
                 // Twice as many rows go as came, so that they do not pile up.
                 true => {
@@ -151,9 +166,10 @@ impl Desk {
                 false => Swept::default(),
             };
             Ok(Committed {
-                change: group.finish()?,
+                change: group.finish(probes)?,
                 swept,
                 answers,
+                wrote: connection.total_changes() > before,
             })
         })?;
         self.ended = ended;
@@ -171,12 +187,16 @@ impl Desk {
         deliver();
         drop(catalogue);
         self.sweeper.add(gone, rows);
-        self.shared.commits.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether there are rows to be taken away or space to be given back.
+    /// Whether retention did not get to its end.
+    pub(super) fn is_overdue(&self) -> bool {
+        !self.ended && self.standing.overdue
+    }
+
+    /// Whether there are events to let go of, rows to be taken away or space to be given back.
     pub(super) fn is_untidy(&self) -> bool {
-        !self.ended && (!self.sweeper.is_done() || self.has_spare_space)
+        !self.ended && (self.standing.overdue || !self.sweeper.is_done() || self.has_spare_space)
     }
 
     /// Takes some of them away, or gives some of it back.
@@ -189,7 +209,12 @@ impl Desk {
             self.sweeper.settle(swept);
             self.shared.commits.fetch_add(1, Ordering::Relaxed);
         } else if self.has_spare_space {
-            self.has_spare_space = sweep::give_space_back(store.connection())?;
+            let given = sweep::give_space_back(store.connection())?;
+            self.has_spare_space = given == Given::Some;
+            if given == Given::Last {
+                // The file is cut off only when the log says so in it.
+                store::checkpoint(store.connection())?;
+            }
         }
         Ok(())
     }
@@ -281,21 +306,13 @@ impl Work {
         }
     }
 
-    fn be_done(
-        self,
-        group: &mut Group<'_>,
-        by_age: bool,
-        ended: &mut bool,
-    ) -> Result<Answer, Fault> {
+    fn be_done(self, group: &mut Group<'_>, ended: &mut bool) -> Result<Answer, Fault> {
         Ok(match self {
             Work::Append(_) | Work::Forget(_) if *ended => Err(AppendError::Closed),
             Work::Append(batch) => group.append(batch)?.map(Done::Appended),
             Work::Forget(channel) => Ok(Done::Forgotten(group.forget(&channel)?)),
-            Work::Retain if *ended => Ok(Done::Retained),
-            Work::Retain => {
-                group.expire(by_age)?;
-                Ok(Done::Retained)
-            }
+            // Once for all that ask, after what was appended.
+            Work::Retain => Ok(Done::Retained),
             Work::Close => {
                 *ended = true;
                 Ok(Done::Closed)

@@ -20,9 +20,13 @@ use crate::journal::{AppendError, Appended, Batch, Draft, Receipt};
 pub(super) struct Group<'a> {
     pub(super) connection: &'a Connection,
     pub(super) rules: &'a Rules,
-    /// The time that counts for all of it, in milliseconds since 1970-01-01 UTC.
+    /// The time of its events, in milliseconds since 1970-01-01 UTC; never before that of an earlier one.
     pub(super) now: u64,
+    /// The time by which events are too old; 0, when none is, while the clock is not to be trusted.
+    pub(super) old_by: u64,
     pub(super) change: Change,
+    /// How many rows were looked at to let go of them.
+    pub(super) looked: u64,
     shared: &'a Shared,
 }
 
@@ -43,6 +47,8 @@ pub(super) struct Change {
     created: HashMap<i64, ChannelName>,
     dropped: HashMap<ChannelName, Record>,
     folded: Option<u64>,
+    /// Whether no record is empty that was not dropped, where all were looked at.
+    none_empty: bool,
 }
 
 /// What the writer keeps from one transaction to the next.
@@ -54,6 +60,17 @@ pub(super) struct Standing {
     pub(super) next_channel: i64,
     /// Up to here no event is kept.
     pub(super) bare_through: u64,
+    /// Whether retention did not get to its end.
+    pub(super) overdue: bool,
+}
+
+/// The times that count for one transaction, in milliseconds since 1970-01-01 UTC.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    /// What the system's clock says.
+    pub(super) wall: u64,
+    /// Whether events may go by it.
+    pub(super) may_age: bool,
 }
 
 impl Standing {
@@ -63,6 +80,7 @@ impl Standing {
             keys: keys::weight(connection)?,
             next_channel: rows::next_channel(connection)?,
             bare_through: 0,
+            overdue: false,
         })
     }
 }
@@ -74,10 +92,10 @@ impl<'a> Group<'a> {
         shared: &'a Shared,
         rules: &'a Rules,
         standing: Standing,
-        now: u64,
+        times: Times,
     ) -> Self {
         let catalogue = shared.catalogue();
-        let now = now.max(catalogue.last_time);
+        let now = times.wall.max(catalogue.last_time);
         let life = catalogue.life();
         let bytes = catalogue.bytes;
         drop(catalogue);
@@ -85,6 +103,9 @@ impl<'a> Group<'a> {
             connection,
             rules,
             now,
+            // Not `now`: a clock that was wrong once would go on to make everything old.
+            old_by: if times.may_age { times.wall } else { 0 },
+            looked: 0,
             shared,
             change: Change {
                 events: Vec::new(),
@@ -97,6 +118,7 @@ impl<'a> Group<'a> {
                 created: HashMap::new(),
                 dropped: HashMap::new(),
                 folded: None,
+                none_empty: false,
             },
         }
     }
@@ -133,7 +155,7 @@ impl<'a> Group<'a> {
 
     /// Takes every event of a channel; says whether there was such a channel.
     pub(super) fn forget(&mut self, name: &ChannelName) -> Result<bool, Fault> {
-        let (head, now) = (self.change.life.last_seq, self.now);
+        let (head, now) = (self.change.life.last_seq, self.old_by);
         let Some(record) = self.known(name) else {
             return Ok(false);
         };
@@ -154,8 +176,9 @@ impl<'a> Group<'a> {
         Ok(true)
     }
 
-    /// Stores what is known from now on, so that it can be committed.
-    pub(super) fn finish(self) -> Result<Change, Fault> {
+    /// Stores what is known from now on, so that it can be committed. `probes`: even where nothing has changed, so
+    /// that the commit shows whether it can be.
+    pub(super) fn finish(self, probes: bool) -> Result<Change, Fault> {
         for record in self.change.dropped.values() {
             record.row_without_name().put(self.connection)?;
         }
@@ -165,7 +188,7 @@ impl<'a> Group<'a> {
         if let Some(folded) = self.change.folded {
             rows::put_folded(self.connection, folded)?;
         }
-        if !self.change.events.is_empty() {
+        if probes || !self.change.events.is_empty() {
             self.change.life.put(self.connection)?;
         }
         Ok(self.change)
@@ -208,7 +231,7 @@ impl<'a> Group<'a> {
     /// Those of which an event has to go by its age.
     pub(super) fn due(&self) -> Vec<ChannelName> {
         let catalogue = self.shared.catalogue();
-        let due = |record: &&Record| record.due <= self.now;
+        let due = |record: &&Record| record.due <= self.old_by;
         let records = catalogue.channels.records();
         records
             .filter(due)
@@ -301,7 +324,7 @@ impl<'a> Group<'a> {
         if self.change.has_room_for(&wanted, &catalogue, self.rules) {
             return true;
         }
-        if catalogue.channels.some_empty() {
+        if catalogue.channels.some_empty() && !self.change.none_empty {
             self.change.fold_empty_records(&wanted, &catalogue);
         }
         self.change.has_room_for(&wanted, &catalogue, self.rules)
@@ -312,6 +335,9 @@ impl Change {
     /// Lets everyone see what was committed; the channels of which rows have to go.
     pub(super) fn take_effect(self, catalogue: &mut Catalogue) -> Vec<Gone> {
         let mut gone = Vec::new();
+        if self.none_empty {
+            catalogue.channels.set_some_empty(false);
+        }
         for (name, record) in &self.dropped {
             catalogue.drop_record(name);
             gone.push(Gone {
@@ -367,13 +393,18 @@ impl Change {
     /// Lets go of the records that hold nothing, except those of `wanted` and those that this transaction changes.
     fn fold_empty_records(&mut self, wanted: &HashSet<&ChannelName>, catalogue: &Catalogue) {
         let mut lost = 0;
+        self.none_empty = true;
         for record in catalogue.channels.records() {
             let name = record.channel.name();
-            let spared = wanted.contains(name) || self.touched.contains_key(name);
-            if record.is_empty() && !spared && !self.dropped.contains_key(name) {
-                lost = record.lost_through.max(lost);
-                self.dropped.insert(name.clone(), record.clone());
+            if !record.is_empty() || self.dropped.contains_key(name) {
+                continue;
             }
+            if wanted.contains(name) || self.touched.contains_key(name) {
+                self.none_empty = false;
+                continue;
+            }
+            lost = record.lost_through.max(lost);
+            self.dropped.insert(name.clone(), record.clone());
         }
         if lost > 0 {
             let folded = self.folded.unwrap_or_else(|| catalogue.channels.folded());

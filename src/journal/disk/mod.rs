@@ -27,6 +27,8 @@ mod scan;
 mod shared;
 mod store;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod verification;
 mod visitor;
 mod writer;
@@ -275,9 +277,9 @@ impl Journal for DiskJournal {
         };
         let bare = !known;
         let losses = bare.then(|| self.shared.catalogue().channels.losses(&selection, place));
-        // What was lost before a subscriber came was never owed to it.
+        // What was lost before a subscriber came was never owed to it; what was lost since it came is.
         if let Some(loss) = losses.and_then(|losses| losses.loss(&selection, place)) {
-            loss.excuse(&mut selection);
+            loss.up_to(head).excuse(&mut selection);
         }
         Ok(Beginning {
             selection,

@@ -18,6 +18,8 @@ const MANY: u64 = 1_024;
 const STEP: u64 = 64;
 /// How many events go in one transaction because their time to live is over.
 const EXPIRED: u64 = 1_000;
+/// How many rows are looked at in one transaction; what is left goes in those that follow.
+const MOST: u64 = 16_384;
 
 /// The columns of [`Kept`]; a macro, so that statements that run with each publish are put together beforehand.
 macro_rules! select_kept {
@@ -40,42 +42,53 @@ struct Kept {
 }
 
 impl Group<'_> {
-    /// Keeps every channel that was changed within its rule, and all of them together within theirs. `by_age`:
-    /// whether age counts.
-    pub(super) fn trim(&mut self, by_age: bool) -> Result<(), Fault> {
+    /// Keeps every channel that was changed within its rule, and all of them together within theirs, as far as one
+    /// transaction goes.
+    pub(super) fn trim(&mut self) -> Result<(), Fault> {
         for name in self.touched() {
-            self.trim_channel(&name, by_age)?;
+            self.trim_channel(&name)?;
         }
         self.trim_whole()
     }
 
     /// Lets go of what is too old, as far as one transaction goes.
-    pub(super) fn expire(&mut self, by_age: bool) -> Result<(), Fault> {
+    pub(super) fn expire(&mut self) -> Result<(), Fault> {
+        self.change.standing.overdue = false;
         self.expire_keys()?;
-        if !by_age {
-            return Ok(());
-        }
         for name in self.due() {
-            self.trim_channel(&name, by_age)?;
+            self.trim_channel(&name)?;
         }
-        for kept in self.outlived()? {
+        let outlived = self.outlived()?;
+        self.change.standing.overdue |= outlived.len() as u64 >= EXPIRED;
+        for kept in outlived {
             self.remove_outlived(&kept)?;
         }
         Ok(())
     }
 
-    fn trim_channel(&mut self, name: &ChannelName, by_age: bool) -> Result<(), Fault> {
-        let now = self.now;
+    /// Whether so much was done that the rest has to wait; it is noted that there is one.
+    fn is_tired(&mut self) -> bool {
+        let tired = self.looked >= MOST;
+        self.change.standing.overdue |= tired;
+        tired
+    }
+
+    fn trim_channel(&mut self, name: &ChannelName) -> Result<(), Fault> {
+        let now = self.old_by;
         loop {
             let Some(record) = self.known(name) else {
                 return Ok(());
             };
-            if !record.exceeds(now, by_age) {
+            if !record.exceeds(now) {
                 return Ok(());
             }
             let (id, after, events) = (record.id, record.gone_through, record.events);
             let excess = events.saturating_sub(record.most_events());
+            if self.is_tired() {
+                return self.put_off(name);
+            }
             let oldest = oldest_of_channel(self.connection, id, after, excess.clamp(FEW, MANY))?;
+            self.looked = self.looked.saturating_add(oldest.len() as u64);
             if oldest.is_empty() && events > 0 {
                 return Err(Fault::Damage(format!(
                     "{events} events of channel '{name}' are not there"
@@ -85,7 +98,7 @@ impl Group<'_> {
                 return Ok(());
             };
             let (events, bytes) = (record.events, record.bytes);
-            record.evict_while_over(&oldest, now, by_age);
+            record.evict_while_over(&oldest, now);
             let evicted = events.saturating_sub(record.events);
             let freed = bytes.saturating_sub(record.bytes);
             self.change.evicted = self.change.evicted.saturating_add(evicted);
@@ -93,14 +106,23 @@ impl Group<'_> {
         }
     }
 
+    /// Has a channel looked at again, since it is still over its rule.
+    fn put_off(&mut self, name: &ChannelName) -> Result<(), Fault> {
+        if let Some(record) = self.known(name) {
+            record.due = 0;
+        }
+        Ok(())
+    }
+
     /// Takes the oldest events, of whatever channel, until all together weigh little enough.
     fn trim_whole(&mut self) -> Result<(), Fault> {
         let most = u64::try_from(self.rules.max_bytes).unwrap_or(u64::MAX);
-        while self.change.bytes > most {
+        while self.change.bytes > most && !self.is_tired() {
             let oldest = oldest_of_all(self.connection, self.change.standing.bare_through)?;
             if oldest.is_empty() {
                 return Ok(());
             }
+            self.looked = self.looked.saturating_add(oldest.len() as u64);
             for kept in oldest {
                 if self.change.bytes <= most {
                     return Ok(());
@@ -113,7 +135,7 @@ impl Group<'_> {
     }
 
     fn crowd_out(&mut self, kept: &Kept) {
-        let now = self.now;
+        let now = self.old_by;
         let name = self.name_of(kept.channel);
         let Some(record) = name.and_then(|name| self.known(&name)) else {
             return;
@@ -132,7 +154,8 @@ impl Group<'_> {
             select_kept!(),
             "WHERE expires <= ?1 ORDER BY expires LIMIT ?2"
         );
-        kept(self.connection, sql, &[signed(self.now), signed(EXPIRED)])
+        let parameters = [signed(self.old_by), signed(EXPIRED)];
+        kept(self.connection, sql, &parameters)
     }
 
     fn remove_outlived(&mut self, kept: &Kept) -> Result<(), Fault> {
@@ -180,19 +203,21 @@ impl Record {
         std::mem::take(&mut self.bytes)
     }
 
-    fn exceeds(&self, now: u64, by_age: bool) -> bool {
-        self.events > self.most_events()
-            || self.bytes > self.most_bytes()
-            || (by_age && self.due <= now)
+    fn exceeds(&self, now: u64) -> bool {
+        self.is_over() || self.due <= now
+    }
+
+    /// Whether there is too much of it.
+    fn is_over(&self) -> bool {
+        self.events > self.most_events() || (self.events > 0 && self.bytes > self.most_bytes())
     }
 
     /// Takes those of the `oldest` events, which are all that there are of the first, that are over the rule.
-    fn evict_while_over(&mut self, oldest: &[Kept], now: u64, by_age: bool) {
+    fn evict_while_over(&mut self, oldest: &[Kept], now: u64) {
         for kept in oldest {
             let end = self.max_age().map(|age| kept.time.saturating_add(age));
-            let is_old = by_age && end.is_some_and(|end| end <= now);
-            let is_over = self.events > self.most_events() || self.bytes > self.most_bytes();
-            if !is_over && !is_old && !kept.expired(now) {
+            let is_old = end.is_some_and(|end| end <= now);
+            if !self.is_over() && !is_old && !kept.expired(now) {
                 self.due = end.unwrap_or(u64::MAX);
                 return;
             }

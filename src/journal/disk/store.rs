@@ -75,8 +75,11 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection =
-            Connection::open_with_flags(file, flags).map_err(|e| opening(file, &e.into()))?;
+        let connection = Connection::open_with_flags(file, flags);
+        let connection = connection.map_err(|error| opening(file, &error.into()))?;
+        #[cfg(test)]
+        let connection = super::tests::plans::watched(connection);
+        let mut connection = connection;
         prepare(&mut connection, file)?;
         Ok(Store {
             connection,
@@ -162,6 +165,8 @@ fn checkpoint_in(connection: &Connection, mode: &str) -> Result<Log, Fault> {
 pub(super) fn open_beside(file: &Path) -> Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
+    #[cfg(test)]
+    let connection = super::tests::plans::watched(connection);
     prepare_for_reading(&connection)?;
     connection.pragma_update(None, "query_only", true)?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
@@ -173,6 +178,8 @@ pub(super) fn open_beside(file: &Path) -> Result<Connection, Fault> {
 pub(super) fn open_for_reading(file: &Path) -> Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
+    #[cfg(test)]
+    let connection = super::tests::plans::watched(connection);
     prepare_for_reading(&connection)?;
     Ok(connection)
 }

@@ -29,6 +29,16 @@ pub(super) struct Sweeper {
     rows: u64,
 }
 
+/// How much space was given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Given {
+    Nothing,
+    /// There is more.
+    Some,
+    /// The last that can be.
+    Last,
+}
+
 /// What one transaction took.
 #[derive(Default)]
 pub(super) struct Swept {
@@ -95,19 +105,25 @@ impl Sweeper {
     }
 }
 
-/// Gives space back that nothing needs, a few pages; says whether there is more. Not within a transaction.
-pub(super) fn give_space_back(connection: &Connection) -> Result<bool, Fault> {
+/// Gives space back that nothing needs, a few pages. Not within a transaction.
+pub(super) fn give_space_back(connection: &Connection) -> Result<Given, Fault> {
     let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let (free, all) = (number("freelist_count")?, number("page_count")?);
     let spare = SPARE_PAGES.max(all / 8);
     if free <= spare {
-        return Ok(false);
+        return Ok(Given::Nothing);
     }
     let sql = format!("PRAGMA incremental_vacuum({PAGES})");
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(())?;
     while rows.next()?.is_some() {}
-    Ok(free - PAGES > spare)
+    let left = number("freelist_count")?;
+    Ok(match left {
+        // A database that somebody made anew without incremental vacuum never gives any back.
+        _ if left >= free => Given::Nothing,
+        _ if left > spare => Given::Some,
+        _ => Given::Last,
+    })
 }
 
 fn take_rows(connection: &Connection, gone: &Gone, most: usize) -> Result<usize, Fault> {

@@ -1,6 +1,9 @@
 //! The one thread that writes. It takes everything that has piled up, commits it at once (group commit), and only
 //! then are the events delivered, in order, and the publishers answered.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -13,6 +16,7 @@ use super::desk::{Answer, Committed, Desk, Work};
 use super::error::Fault;
 use super::store::Durability;
 use crate::config::Sync;
+use crate::journal::clock::Moment;
 use crate::journal::{Sink, StoreError};
 use crate::seldom::Seldom;
 
@@ -72,11 +76,14 @@ impl Writer {
     /// Serves until nobody is left to ask for anything.
     pub(super) fn run(mut self) {
         while let Some(orders) = self.wait() {
+            let retains = orders.iter().any(Order::retains);
             if !orders.is_empty() {
-                self.serve(orders);
+                self.serve(orders, Moment::now());
                 self.tidy_at = Instant::now() + QUIET;
-            } else if self.desk.is_untidy() && self.tidy_at <= Instant::now() {
-                self.attempt(Desk::tidy);
+            }
+            // However busy it is: a little whenever retention is due.
+            if retains || self.tidy_at <= Instant::now() {
+                self.tidy();
             }
             if let Some(damage) = self.desk.readers.take_report() {
                 self.salvage(&damage);
@@ -127,12 +134,13 @@ impl Writer {
     }
 
     /// Commits orders together, delivers their events and answers them.
-    fn serve(&mut self, orders: Vec<Order>) {
+    fn serve(&mut self, orders: Vec<Order>, at: Moment) {
         let orders = orders.into_iter().map(|order| (order.work, order.asker));
         let (work, askers): (Vec<_>, Vec<_>) = orders.unzip();
-        let durability = self.desk.durability(&work);
+        let probes = self.failure.is_some();
+        let durability = self.desk.durability(&work, probes);
         let had_ended = self.desk.ended;
-        match self.desk.commit(work, durability) {
+        match self.desk.commit(work, durability, probes, at) {
             Ok(committed) => {
                 let answers = self.take_effect(committed, durability);
                 if self.desk.ended && !had_ended {
@@ -150,20 +158,39 @@ impl Writer {
 
     /// Lets everyone see what was committed, and delivers it.
     fn take_effect(&mut self, committed: Committed, durability: Durability) -> Vec<Answer> {
-        self.heal();
         let mut change = committed.change;
         self.note_crowded_out(change.crowded_out);
         let events = std::mem::take(&mut change.events);
         let deliver = || self.sink.committed(&events);
         self.desk.take_effect(change, committed.swept, deliver);
-        if let (Sync::Interval(interval), Durability::Written) = (self.desk.sync, durability) {
-            self.sync_by
-                .get_or_insert_with(|| Instant::now() + interval);
+        if committed.wrote {
+            self.note_commit(durability);
         }
         if !events.is_empty() {
             self.sink.announce();
         }
         committed.answers
+    }
+
+    fn note_commit(&mut self, durability: Durability) {
+        self.heal();
+        self.desk.shared.commits.fetch_add(1, Ordering::Relaxed);
+        if let (Sync::Interval(interval), Durability::Written) = (self.desk.sync, durability) {
+            self.sync_by
+                .get_or_insert_with(|| Instant::now() + interval);
+        }
+    }
+
+    /// One step of what need not be done soon, in a transaction of its own.
+    fn tidy(&mut self) {
+        if self.failure.is_some() {
+            return;
+        }
+        if self.desk.is_overdue() {
+            self.serve(Vec::new(), Moment::now());
+        } else if self.desk.is_untidy() {
+            self.attempt(Desk::tidy);
+        }
     }
 
     fn sync_if_due(&mut self) {
@@ -242,6 +269,12 @@ impl Writer {
                 );
             });
         }
+    }
+}
+
+impl Order {
+    fn retains(&self) -> bool {
+        matches!(self.work, Work::Retain)
     }
 }
 

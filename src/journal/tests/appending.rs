@@ -165,3 +165,15 @@ pub fn what_a_reader_misses_beside_a_writer_is_in_the_loss_of_the_same_page(open
         assert!(page.events.len() <= 5);
     });
 }
+
+pub fn what_comes_after_a_beginning_beside_a_writer_is_read_or_told(open: Open) {
+    let fixture = Fixture::with(open, |config| config.channels = vec![keep("**", 1)]);
+    beside_a_writer(&fixture, 300, || {
+        let beginning = fixture.begin("a", Start::Now);
+        let page = fixture.read(&beginning);
+        // Channel a has every third event.
+        let came = (page.cursor - beginning.place) / 3;
+        let read = page.events.len() as u64;
+        assert!(read == came || page.loss.is_some(), "{read} of {came}");
+    });
+}

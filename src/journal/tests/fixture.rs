@@ -10,6 +10,7 @@ use crate::config::{Config, Retention};
 use crate::event::{Cursor, Data, Event};
 use crate::hub::channel::ChannelName;
 use crate::hub::selector::{Selection, Selector};
+use crate::journal::memory::MemoryJournal;
 use crate::journal::{
     AppendError, Appended, Batch, Beginning, Draft, IdempotencyKey, Journal, Limit, Page, Sink,
     Start,
@@ -68,7 +69,9 @@ impl Sink for Heard {
 pub struct Fixture {
     pub journal: Arc<dyn Journal>,
     pub heard: Arc<Heard>,
-    _scratch: Scratch,
+    pub config: Config,
+    open: Open,
+    pub scratch: Scratch,
 }
 
 /// A directory of one case; dropping it removes it.
@@ -114,8 +117,25 @@ impl Fixture {
         Fixture {
             journal: open(&config, heard.clone()),
             heard,
-            _scratch: scratch,
+            config,
+            open,
+            scratch,
         }
+    }
+
+    /// Ends this life of the journal and begins the next, with what lies on the disk in between as `change` leaves it.
+    pub fn restart_after(&mut self, change: impl FnOnce(&mut Config)) {
+        // Somebody has to be the journal while there is none.
+        let nobody: Arc<dyn Journal> =
+            Arc::new(MemoryJournal::open(&self.config, 0, self.heard.clone()));
+        drop(std::mem::replace(&mut self.journal, nobody));
+        change(&mut self.config);
+        self.journal = (self.open)(&self.config, self.heard.clone());
+    }
+
+    /// The same with the disk as it is.
+    pub fn restart(&mut self) {
+        self.restart_after(|_| {});
     }
 
     /// Appends one small event and gives its seq.
@@ -230,6 +250,16 @@ pub fn keyed(scope: &str, key: &str, payload: &str) -> Batch {
 
 pub fn seqs(events: &[Arc<Event>]) -> Vec<u64> {
     events.iter().map(|event| event.id.seq).collect()
+}
+
+/// What whoever is given these events sees of them.
+pub fn told(events: &[Arc<Event>]) -> Vec<String> {
+    let told = |event: &Arc<Event>| {
+        let mut json = Vec::new();
+        event.write_json(&mut json);
+        String::from_utf8(json).unwrap()
+    };
+    events.iter().map(told).collect()
 }
 
 /// A rule for the channels of one selector.

@@ -15,11 +15,17 @@ const SELECTORS: [&str; 8] = ["a", "b", "r/*", "**", "r/1", "s/**", "*", "nowher
 const STEPS: usize = 1_500;
 
 pub fn any_steps_end_where_the_model_ends(open: Open) {
-    run_seeds(open, CHANNELS.len() + 1);
+    run_seeds(open, CHANNELS.len() + 1, false);
 }
 
 pub fn any_steps_with_few_channels_lose_nothing_in_silence(open: Open) {
-    run_seeds(open, 3);
+    run_seeds(open, 3, false);
+}
+
+/// For a journal that goes on where it ended.
+pub fn any_steps_and_restarts_end_where_the_model_ends(open: Open) {
+    run_seeds(open, CHANNELS.len() + 1, true);
+    run_seeds(open, 3, true);
 }
 
 /// Says with which seed a panic came.
@@ -33,10 +39,12 @@ impl Drop for Seed {
     }
 }
 
-fn run_seeds(open: Open, channels: usize) {
+fn run_seeds(open: Open, channels: usize, restarts: bool) {
     for seed in 1..=8 {
         let _named = Seed(seed);
-        Run::new(open, seed, channels).steps(STEPS);
+        let mut run = Run::new(open, seed, channels);
+        run.restarts = restarts;
+        run.steps(STEPS);
     }
 }
 
@@ -169,6 +177,8 @@ struct Run {
     readers: Vec<Reader>,
     /// Whether records may be dropped, after which a loss may be told of a channel that lost nothing.
     drops: bool,
+    /// Whether the journal ends and begins again now and then.
+    restarts: bool,
 }
 
 impl Run {
@@ -184,11 +194,15 @@ impl Run {
             model: Model::default(),
             readers: Vec::new(),
             drops: channels < CHANNELS.len(),
+            restarts: false,
         }
     }
 
     fn steps(&mut self, count: usize) {
         for _ in 0..count {
+            if self.restarts && self.random.below(40) == 0 {
+                self.fixture.restart();
+            }
             match self.random.below(12) {
                 0..=3 => self.append(),
                 4 => self.forget(),

@@ -1,0 +1,114 @@
+//! The writer with a clock that somebody sets.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::bounded;
+
+use super::{Moment, Order, Work, Writer};
+use crate::config::Config;
+use crate::journal::Draft;
+use crate::journal::disk::DiskJournal;
+use crate::journal::disk::answer::pair;
+use crate::journal::tests::fixture::{Heard, Scratch, draft, rule};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+/// When the cases begin, by the system's clock.
+const BEGIN: u64 = 1_800_000_000_000;
+
+struct Stage {
+    writer: Writer,
+    begin: Instant,
+    _scratch: Scratch,
+}
+
+impl Stage {
+    /// Events of channel 'a' go after three hours.
+    fn new() -> Self {
+        let scratch = Scratch::new();
+        let mut config: Config = scratch.config();
+        let mut three_hours = rule("a");
+        three_hours.max_age = Some(3 * HOUR);
+        config.channels = vec![three_hours];
+        let desk = DiskJournal::open(&config, 1).unwrap().desk;
+        Stage {
+            writer: Writer::new(desk, bounded(1).1, Arc::new(Heard::default())),
+            begin: Instant::now(),
+            _scratch: scratch,
+        }
+    }
+
+    /// Does something so long after the beginning, when the system's clock is `ahead` of where it should be.
+    fn at(&mut self, passed: Duration, ahead: Duration, work: Work) {
+        let (asker, waiting) = pair();
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap();
+        let at = Moment {
+            wall: BEGIN + millis(passed) + millis(ahead),
+            instant: self.begin + passed,
+        };
+        self.writer.serve(vec![Order { work, asker }], at);
+        let answer = waiting.wait();
+        assert!(answer.is_ok());
+    }
+
+    fn publish(&mut self, passed: Duration, ahead: Duration, draft: Draft) {
+        self.at(passed, ahead, Work::Append(draft.into()));
+    }
+
+    /// How many events of 'a' are there, and whether one was lost.
+    fn a(&self) -> (u64, u64) {
+        let catalogue = self.writer.desk.shared.catalogue();
+        let record = catalogue.channels.get(&"a".parse().unwrap()).unwrap();
+        (record.events, record.lost_through)
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_clock_that_was_set_ahead_makes_nothing_old_whatever_comes_next() {
+    for work in [Work::Retain, Work::Append(draft("a", "x").into())] {
+        let mut stage = Stage::new();
+        stage.publish(Duration::ZERO, Duration::ZERO, draft("a", "x"));
+        stage.publish(
+            Duration::ZERO,
+            Duration::ZERO,
+            draft("a", "x").with_ttl(HOUR),
+        );
+        stage.at(SECOND, YEAR, work);
+        let (events, lost) = stage.a();
+        assert!(events >= 2 && lost == 0);
+    }
+}
+
+#[test]
+fn a_clock_that_was_ahead_once_makes_nothing_old_when_it_is_right_again() {
+    let mut stage = Stage::new();
+    stage.publish(Duration::ZERO, Duration::ZERO, draft("a", "x"));
+    stage.publish(
+        Duration::ZERO,
+        Duration::ZERO,
+        draft("a", "x").with_ttl(3 * HOUR),
+    );
+    stage.publish(SECOND, YEAR, draft("b", "x"));
+    stage.at(2 * SECOND, Duration::ZERO, Work::Retain);
+    stage.at(HOUR + 10 * SECOND, Duration::ZERO, Work::Retain);
+    stage.publish(HOUR + 11 * SECOND, Duration::ZERO, draft("a", "x"));
+    assert_eq!(stage.a(), (3, 0), "the oldest is an hour old");
+    // And in the end they go as they should, the one with a time of its own without a loss.
+    stage.at(3 * HOUR + SECOND, Duration::ZERO, Work::Retain);
+    assert_eq!(stage.a(), (1, 1));
+}
+
+#[test]
+fn what_was_deleted_while_the_clock_was_ahead_is_told() {
+    let mut stage = Stage::new();
+    stage.publish(
+        Duration::ZERO,
+        Duration::ZERO,
+        draft("a", "x").with_ttl(HOUR),
+    );
+    stage.at(SECOND, YEAR, Work::Forget("a".parse().unwrap()));
+    assert_eq!(stage.a(), (0, 1));
+}
