@@ -34,9 +34,8 @@ pub(super) struct Desk {
     pub(super) ended: bool,
     /// `None` while it could not be opened again.
     store: Option<Store>,
-    /// Which file it was when it was opened, and whether it is another now.
+    /// Which file it was when it was opened.
     identity: Identity,
-    replaced: bool,
     rules: Rules,
     standing: Standing,
     sweeper: Sweeper,
@@ -106,7 +105,6 @@ impl Desk {
             standing: Standing::read(store.connection()).map_err(opening)?,
             store: Some(store),
             identity,
-            replaced: false,
             rules,
             sweeper,
             clock: Clock::default(),
@@ -137,11 +135,8 @@ impl Desk {
             may_age: self.clock.may_age(),
         };
         let retains = work.iter().any(|work| matches!(work, Work::Retain));
-        if retains {
-            self.has_spare_space = true;
-            self.replaced = self.is_replaced();
-        }
-        if self.replaced {
+        self.has_spare_space |= retains;
+        if self.is_replaced() {
             return Err(Fault::Replaced);
         }
         let store = opened(&mut self.store, &self.directory)?;
