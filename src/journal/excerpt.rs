@@ -112,6 +112,11 @@ impl Excerpt {
 }
 
 impl Losses {
+    /// Whether something of a channel with a record was lost beyond `seq`.
+    pub(super) fn reach_beyond(&self, seq: u64) -> bool {
+        self.marks.iter().any(|mark| mark.lost_through > seq)
+    }
+
     /// What was lost beyond `place` of that which is asked for.
     pub(super) fn loss(&self, selection: &Selection, place: u64) -> Option<Loss> {
         let mut loss = Loss {

@@ -71,6 +71,9 @@ use crate::seldom::Seldom;
 /// Orders that wait for the writer. Whoever finds no room waits, as for the answer.
 const ORDERS: usize = 1_024;
 
+/// How often a page is read anew because more was lost meanwhile than it reaches.
+const ATTEMPTS: usize = 8;
+
 /// Events in a database, bounded by count, age and bytes per channel and by bytes over all.
 pub struct DiskJournal {
     shared: Arc<Shared>,
@@ -290,9 +293,16 @@ impl Journal for DiskJournal {
 
     fn read(&self, selection: &Selection, place: u64, limit: Limit) -> Result<Page, StoreError> {
         let now = unix_millis();
-        let search = Search::forwards(&self.shared, selection, place, limit, now);
-        let excerpt = self.read_with(|| self.search(&search, selection, place))?;
-        Ok(excerpt.page(selection, place, limit, now))
+        let mut attempts = 0;
+        loop {
+            let search = Search::forwards(&self.shared, selection, place, limit, now);
+            let excerpt = self.read_with(|| self.search(&search, selection, place))?;
+            attempts += 1;
+            // A loss of what came since would be told before its time, and once more from the cursor of this page.
+            if attempts == ATTEMPTS || !excerpt.losses.reach_beyond(search.head()) {
+                return Ok(excerpt.page(selection, place, limit, now));
+            }
+        }
     }
 
     fn read_before(

@@ -118,6 +118,11 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// The seq beyond which nothing is looked for.
+    pub(super) fn head(&self) -> u64 {
+        self.range.through
+    }
+
     /// Whether there is nothing to be found, wherever one looks.
     pub(super) fn is_vain(&self) -> bool {
         let no_target = matches!(&self.targets, Targets::Channels(channels) if channels.is_empty());
