@@ -1,4 +1,4 @@
-//! How an answer finds whoever waits for it: a cell, and one call that wakes its thread.
+//! How answers find those who wait for them.
 
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
@@ -6,23 +6,27 @@ use std::thread::{self, Thread};
 use super::desk::Answer;
 use crate::journal::AppendError;
 
-/// How often whoever waits lets others run before it falls asleep.
-const YIELDS: usize = 8;
-
 /// Where an answer is waited for.
 pub(super) struct Waiting {
-    cell: Arc<OnceLock<Answer>>,
+    cell: Arc<Cell>,
 }
 
 /// Who waits for an answer. Dropped without one, it says that the journal is closed, so that nobody waits in vain.
 pub(super) struct Asker {
-    cell: Arc<OnceLock<Answer>>,
+    cell: Arc<Cell>,
     thread: Option<Thread>,
+}
+
+#[derive(Default)]
+struct Cell {
+    answer: OnceLock<Answer>,
+    /// Whom to wake, who have their answers too.
+    others: OnceLock<Vec<Thread>>,
 }
 
 /// Both ends, for the thread that calls this.
 pub(super) fn pair() -> (Asker, Waiting) {
-    let cell = Arc::new(OnceLock::new());
+    let cell = Arc::new(Cell::default());
     let asker = Asker {
         cell: cell.clone(),
         thread: Some(thread::current()),
@@ -38,36 +42,53 @@ pub(super) fn nobody() -> Asker {
     }
 }
 
+/// Gives each its answer, and wakes one of them, who wakes the others: whoever is woken may run in the place of
+/// whoever woke it, and everybody waits for the writer.
+pub(super) fn give(askers: Vec<Asker>, answers: Vec<Answer>) {
+    let mut askers = askers.into_iter().zip(answers);
+    let Some((mut first, answer)) = askers.next() else {
+        return;
+    };
+    let others = askers.filter_map(|(mut asker, answer)| {
+        let _ = asker.cell.answer.set(answer);
+        asker.thread.take()
+    });
+    // Each cell is filled here, and only here.
+    let _ = first.cell.others.set(others.collect());
+    let _ = first.cell.answer.set(answer);
+    match first.thread.take() {
+        Some(thread) => thread.unpark(),
+        None => first.cell.wake_others(),
+    }
+}
+
 impl Waiting {
     /// Waits for the answer, for as long as the work takes.
     pub(super) fn wait(self) -> Answer {
-        let mut yields = 0;
         loop {
-            if let Some(answer) = self.cell.get() {
+            if let Some(answer) = self.cell.answer.get() {
+                self.cell.wake_others();
                 return answer.clone();
             }
-            // Under load the answer comes while others run, and to find it there spares falling asleep and being woken.
-            match yields < YIELDS {
-                true => thread::yield_now(),
-                false => thread::park(),
-            }
-            yields += 1;
+            thread::park();
         }
     }
 }
 
-impl Asker {
-    /// Gives the answer.
-    pub(super) fn answer(self, answer: Answer) {
-        // Only once: it is given away with this.
-        let _ = self.cell.set(answer);
+impl Cell {
+    fn wake_others(&self) {
+        self.others
+            .get()
+            .into_iter()
+            .flatten()
+            .for_each(Thread::unpark);
     }
 }
 
 impl Drop for Asker {
     fn drop(&mut self) {
-        let _ = self.cell.set(Err(AppendError::Closed));
         if let Some(thread) = self.thread.take() {
+            let _ = self.cell.answer.set(Err(AppendError::Closed));
             thread.unpark();
         }
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use super::answer::Asker;
+use super::answer::{self, Asker};
 use super::desk::{Answer, Committed, Desk, Work};
 use super::error::Fault;
 use super::store::Durability;
@@ -29,7 +29,7 @@ const BYTES: usize = 8 * 1024 * 1024;
 /// How long a writer with nothing to do waits for orders.
 const IDLE: Duration = Duration::from_secs(3600);
 /// How often it lets others go first before it begins a transaction.
-const YIELDS: usize = 8;
+const YIELDS: usize = 4;
 /// How long nobody asked for anything when it begins to tidy.
 const QUIET: Duration = Duration::from_millis(50);
 /// How long it lets pass before it tries again what failed and nobody asked for.
@@ -146,12 +146,12 @@ impl Writer {
                 if self.desk.ended && !had_ended {
                     self.end();
                 }
-                answer(askers, answers);
+                answer::give(askers, answers);
             }
             Err(fault) => {
                 let error = self.fail(&fault);
                 let answers = askers.iter().map(|_| Err(error.into())).collect();
-                answer(askers, answers);
+                answer::give(askers, answers);
             }
         }
     }
@@ -275,11 +275,5 @@ impl Writer {
 impl Order {
     fn retains(&self) -> bool {
         matches!(self.work, Work::Retain)
-    }
-}
-
-fn answer(askers: Vec<Asker>, answers: Vec<Answer>) {
-    for (asker, answer) in askers.into_iter().zip(answers) {
-        asker.answer(answer);
     }
 }
