@@ -184,6 +184,11 @@ impl Hub {
         self.journal.is_writable()
     }
 
+    /// How many events went since the start because all together weighed more than `journal.max_bytes`.
+    pub fn crowded_out(&self) -> u64 {
+        self.journal.crowded_out()
+    }
+
     /// A name for a new subscriber.
     pub fn new_id(&self) -> SubscriberId {
         SubscriberId(self.last_id.fetch_add(1, Ordering::Relaxed))

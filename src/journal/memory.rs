@@ -36,6 +36,7 @@ struct State {
     log: Log,
     channels: Channels<Record>,
     keys: Keys,
+    crowded_out: u64,
     closed: bool,
 }
 
@@ -64,6 +65,7 @@ impl MemoryJournal {
                 log: Log::default(),
                 channels: Channels::default(),
                 keys: Keys::new(config.journal.idempotency, config.limits.idempotency_keys),
+                crowded_out: 0,
                 closed: false,
             }),
         }
@@ -207,6 +209,10 @@ impl Journal for MemoryJournal {
         true
     }
 
+    fn crowded_out(&self) -> u64 {
+        self.reading().crowded_out
+    }
+
     fn retain(&self) {
         let now = unix_millis();
         let state = &mut *self.writing();
@@ -315,6 +321,7 @@ impl State {
             if evicted.is_none() {
                 break;
             }
+            self.crowded_out += 1;
         }
     }
 }

@@ -99,6 +99,9 @@ pub trait Journal: Send + Sync {
     /// Whether the last attempt to keep something succeeded.
     fn is_writable(&self) -> bool;
 
+    /// How many events went since it was opened because all together weighed more than `journal.max_bytes`.
+    fn crowded_out(&self) -> u64;
+
     /// Lets go of what retention no longer keeps by age or time to live. Called about once a second.
     fn retain(&self);
 

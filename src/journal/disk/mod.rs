@@ -336,6 +336,10 @@ impl Journal for DiskJournal {
         self.shared.writable.load(Ordering::Acquire)
     }
 
+    fn crowded_out(&self) -> u64 {
+        self.shared.crowded_out.load(Ordering::Relaxed)
+    }
+
     fn retain(&self) {
         // What fails is logged by the writer, and tried again a second later.
         let _ = self.ask(Work::Retain);

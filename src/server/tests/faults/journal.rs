@@ -114,6 +114,10 @@ impl Journal for FaultyJournal {
         self.faults.write.error.lock().unwrap().is_none()
     }
 
+    fn crowded_out(&self) -> u64 {
+        self.inner.crowded_out()
+    }
+
     fn retain(&self) {
         self.inner.retain();
     }
