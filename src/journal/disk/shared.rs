@@ -17,6 +17,9 @@ pub(super) struct Shared {
     pub(super) commits: AtomicU64,
     /// How many events went because all together were too many bytes.
     pub(super) crowded_out: AtomicU64,
+    /// How many orders the writer has in hand.
+    #[cfg(test)]
+    pub(super) in_hand: std::sync::atomic::AtomicUsize,
     /// Whether the write-ahead log is long enough for the writer to let it begin anew.
     pub(super) log_is_long: AtomicBool,
 }
@@ -29,6 +32,8 @@ impl Shared {
             closed: AtomicBool::new(false),
             commits: AtomicU64::new(0),
             crowded_out: AtomicU64::new(0),
+            #[cfg(test)]
+            in_hand: Default::default(),
             log_is_long: AtomicBool::new(false),
         }
     }

@@ -135,6 +135,11 @@ impl Writer {
 
     /// Commits orders together, delivers their events and answers them.
     fn serve(&mut self, orders: Vec<Order>, at: Moment) {
+        #[cfg(test)]
+        self.desk
+            .shared
+            .in_hand
+            .store(orders.len(), Ordering::Relaxed);
         let orders = orders.into_iter().map(|order| (order.work, order.asker));
         let (work, askers): (Vec<_>, Vec<_>) = orders.unzip();
         let probes = self.failure.is_some();

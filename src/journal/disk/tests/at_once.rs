@@ -51,11 +51,12 @@ impl Stage {
         let asker = nobody();
         let work = Work::Retain;
         orders.send(Order { work, asker }).unwrap();
-        eventually("the writer is kept busy", || orders.is_empty());
+        let in_hand = || journal.shared.in_hand.load(Ordering::Relaxed);
+        eventually("the writer is kept busy", || in_hand() > 0);
         thread::scope(|scope| {
             let publish = |&channel| publish(scope, journal, heard, channel);
             let publishers: Vec<_> = channels.iter().map(publish).collect();
-            eventually("they wait", || orders.len() + 1 >= channels.len());
+            eventually("they wait", || orders.len() + in_hand() > channels.len());
             drop(held);
             publishers.into_iter().map(|p| p.join().unwrap()).collect()
         })
