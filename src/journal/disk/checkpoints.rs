@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// So many pages (of 4 KiB) are brought over together: most were written more than once, and are copied once.
 const WORTH_IT: u64 = 1_000;
 /// A log of this many pages begins anew as soon as the writer can.
-const LONG: u64 = 4_096;
+pub(super) const LONG: u64 = 4_096;
 
 /// The checkpointer.
 pub(super) struct Checkpoints {

@@ -6,10 +6,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::catalogue::Catalogue;
+use super::checkpoints;
 use super::directory::{Directory, Identity};
 use super::error::{Fault, OpenError};
 use super::group::{Change, Group, Standing, Times};
 use super::readers::Readers;
+use super::rows;
 use super::salvage::{self, Known, Salvaged};
 use super::shared::Shared;
 use super::store::{self, Durability, Store};
@@ -90,6 +92,10 @@ impl Desk {
         let identity = directory.sync().and_then(|()| directory.identity());
         let identity = identity.map_err(|error| OpenError::unusable(&file, error))?;
         let rules = Rules::of(config);
+        let prune = |connection: &_| rows::prune_lives(connection);
+        store
+            .transact(Durability::Written, prune)
+            .map_err(opening)?;
         let mut opened = Catalogue::read(store.connection(), &rules, None).map_err(opening)?;
         let life = opened.catalogue.lives.begin(epoch);
         let begin = |connection: &_| life.put(connection);
@@ -224,7 +230,12 @@ impl Desk {
     /// Lets the write-ahead log begin anew. The checkpointer has done most of it, and nobody commits meanwhile.
     pub(super) fn shorten_log(&mut self) -> Result<(), Fault> {
         let store = opened(&mut self.store, &self.directory)?;
-        store::checkpoint(store.connection()).map(drop)
+        let log = store::checkpoint(store.connection())?;
+        if log.pages >= 4 * checkpoints::LONG {
+            // Readers came one upon the other, so that the log never began anew: once it waits for them.
+            store::begin_log_anew(store.connection())?;
+        }
+        Ok(())
     }
 
     /// Brings everything into the database, on the disk, and leaves no log behind.

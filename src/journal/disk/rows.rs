@@ -332,6 +332,17 @@ impl Life {
     }
 }
 
+/// How many lives are kept: a server that is started again and again does not fill the disk with them.
+const LIVES: i64 = 10_000;
+
+/// Forgets lives of which no event is left, so that cursors of them are unknown from now on; the newest stay.
+pub(super) fn prune_lives(connection: &Connection) -> Result<(), Fault> {
+    let sql = "DELETE FROM lives WHERE number <= (SELECT max(number) FROM lives) - ?1 \
+               AND last_seq < (SELECT min(seq) FROM events)";
+    connection.execute(sql, [LIVES])?;
+    Ok(())
+}
+
 /// The mark of all channels without a record; 0 where none was let go of.
 pub(super) fn folded(connection: &Connection) -> Result<u64, Fault> {
     let mut statement = connection.prepare("SELECT folded, crc FROM whole")?;

@@ -146,6 +146,11 @@ pub(super) fn checkpoint(connection: &Connection) -> Result<Log, Fault> {
     checkpoint_in(connection, "PASSIVE")
 }
 
+/// Brings all of the log into the database, so that it begins anew. Waits for readers.
+pub(super) fn begin_log_anew(connection: &Connection) -> Result<Log, Fault> {
+    checkpoint_in(connection, "RESTART")
+}
+
 /// Brings all of the log into the database and cuts it off. Waits for readers.
 pub(super) fn empty_log(connection: &Connection) -> Result<Log, Fault> {
     checkpoint_in(connection, "TRUNCATE")

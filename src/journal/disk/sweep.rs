@@ -95,13 +95,20 @@ impl Sweeper {
     /// Notes what a transaction took, once it is committed.
     pub(super) fn settle(&mut self, swept: Swept) {
         self.rows = self.rows.saturating_sub(swept.rows);
+        if swept.finished.is_empty() {
+            return;
+        }
         for gone in swept.finished {
             // More may have gone since.
             if self.gone.get(&gone.channel) == Some(&gone) {
                 self.gone.remove(&gone.channel);
             }
         }
-        self.order.retain(|channel| self.gone.contains_key(channel));
+        // Only these were looked at. Whoever has more goes behind the others.
+        let looked = self.order.len().min(CHANNELS);
+        let looked: Vec<_> = self.order.drain(..looked).collect();
+        let left = |channel: &i64| self.gone.contains_key(channel);
+        self.order.extend(looked.into_iter().filter(left));
     }
 }
 
