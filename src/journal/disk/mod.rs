@@ -3,7 +3,8 @@
 //! One thread writes (`writer`), a `group` of orders in each transaction. What a transaction changes counts when it
 //! is committed; only then is it announced, so what is known in memory (`catalogue`) is never ahead of the disk.
 //! `retention` raises marks, and `sweep` takes the rows away later, so that whoever reads (`readers`, `scan`) in a
-//! snapshot from before still sees what was lost. `checkpoints` brings the write-ahead log into the database.
+//! snapshot from before still sees what was lost. `checkpoints` brings the write-ahead log into the database. What is
+//! damaged is noticed by checksums and by each event naming the one before it; `salvage` brings over what is good.
 //!
 //! The operator's commands come in as a `visitor`, who only reads and needs no lock: `inspection`, `verification` and
 //! `export`; `archive` makes a copy of a journal, and puts one in its place.
