@@ -74,22 +74,11 @@ impl<'a> Search<'a> {
         limit: Limit,
         now: u64,
     ) -> Self {
-        let catalogue = shared.catalogue();
-        let range = Range {
+        Self::new(shared, selection, limit, now, |head| Range {
             after: place,
-            through: catalogue.head,
+            through: head,
             is_backwards: false,
-        };
-        let targets = Targets::of(selection, &catalogue, place);
-        drop(catalogue);
-        Search {
-            shared,
-            selection,
-            limit,
-            now,
-            range,
-            targets,
-        }
+        })
     }
 
     /// Looks for what was before `place`.
@@ -100,13 +89,24 @@ impl<'a> Search<'a> {
         limit: Limit,
         now: u64,
     ) -> Self {
-        let catalogue = shared.catalogue();
-        let range = Range {
+        Self::new(shared, selection, limit, now, |head| Range {
             after: 0,
-            through: place.saturating_sub(1).min(catalogue.head),
+            through: place.saturating_sub(1).min(head),
             is_backwards: true,
-        };
-        let targets = Targets::of(selection, &catalogue, 0);
+        })
+    }
+
+    /// Looks within the range that `range` makes of the newest seq.
+    fn new(
+        shared: &'a Shared,
+        selection: &'a Selection,
+        limit: Limit,
+        now: u64,
+        range: impl FnOnce(u64) -> Range,
+    ) -> Self {
+        let catalogue = shared.catalogue();
+        let range = range(catalogue.head);
+        let targets = Targets::of(selection, &catalogue, range.after);
         drop(catalogue);
         Search {
             shared,
