@@ -304,7 +304,7 @@ fn wait_until(mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "it does not come about");
-        thread::sleep(Duration::from_millis(10));
+        thread::yield_now();
     }
 }
 
