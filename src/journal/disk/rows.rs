@@ -338,7 +338,7 @@ const LIVES: i64 = 10_000;
 /// Forgets lives of which no event is left, so that cursors of them are unknown from now on; the newest stay.
 pub(super) fn prune_lives(connection: &Connection) -> Result<(), Fault> {
     let sql = "DELETE FROM lives WHERE number <= (SELECT max(number) FROM lives) - ?1 \
-               AND last_seq < (SELECT min(seq) FROM events)";
+               AND NOT EXISTS (SELECT 1 FROM events WHERE seq <= last_seq)";
     connection.execute(sql, [LIVES])?;
     Ok(())
 }

@@ -3,10 +3,14 @@
 use std::fs;
 use std::time::Duration;
 
+use rusqlite::Connection;
+
 use super::{copy_files, fixture, kill};
-use crate::event::Cursor;
+use crate::event::{Cursor, Epoch};
+use crate::journal::disk::rows::{self, Life};
+use crate::journal::disk::store::{Durability, Store};
 use crate::journal::disk::{DiskJournal, OpenError};
-use crate::journal::tests::fixture::{Fixture, draft, seqs, told};
+use crate::journal::tests::fixture::{Fixture, Scratch, draft, seqs, told};
 use crate::journal::{GapReason, Start};
 
 type End = fn(&mut Fixture);
@@ -109,4 +113,28 @@ fn a_second_one_on_the_same_directory_is_refused_while_the_first_lives() {
     assert_eq!(fixture.publish("a"), 2, "the first does not notice");
     fixture.restart();
     assert_eq!(fixture.publish("a"), 3);
+}
+
+#[test]
+fn old_lives_are_forgotten_when_there_are_too_many_and_nothing_is_left_of_them() {
+    let scratch = Scratch::new();
+    let mut store = Store::open(&scratch.path.join("journal.db")).unwrap();
+    let count = |connection: &Connection| -> i64 {
+        let sql = "SELECT count(*) FROM lives";
+        connection.query_row(sql, (), |row| row.get(0)).unwrap()
+    };
+    let life = |number| Life {
+        number,
+        epoch: Epoch::from_random(number.unsigned_abs()),
+        ..Life::NONE
+    };
+    store
+        .transact(Durability::Written, |connection| {
+            (1..=10_007).try_for_each(|number| life(number).put(connection))?;
+            rows::prune_lives(connection)
+        })
+        .unwrap();
+    assert_eq!(count(store.connection()), 10_000);
+    let newest = Life::all(store.connection()).unwrap();
+    assert_eq!(newest.last().unwrap().number, 10_007);
 }
