@@ -135,7 +135,7 @@ impl Group<'_> {
     /// Forgets the keys whose time is over, as far as one transaction goes.
     pub(super) fn expire_keys(&mut self) -> Result<(), Fault> {
         let memory = u64::try_from(self.rules.key_memory.as_millis()).unwrap_or(u64::MAX);
-        let Some(last) = self.now.checked_sub(memory) else {
+        let Some(last) = self.old_by.checked_sub(memory) else {
             return Ok(());
         };
         // Ids and times grow together.
@@ -177,7 +177,7 @@ impl Group<'_> {
 
     fn is_over(&self, time: u64) -> bool {
         let memory = u64::try_from(self.rules.key_memory.as_millis()).unwrap_or(u64::MAX);
-        time.saturating_add(memory) <= self.now
+        time.saturating_add(memory) <= self.old_by
     }
 }
 

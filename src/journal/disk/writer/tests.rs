@@ -10,7 +10,8 @@ use crate::config::Config;
 use crate::journal::Draft;
 use crate::journal::disk::DiskJournal;
 use crate::journal::disk::answer::pair;
-use crate::journal::tests::fixture::{Heard, Scratch, draft, rule};
+use crate::journal::disk::desk::Done;
+use crate::journal::tests::fixture::{Heard, Scratch, draft, keyed, rule};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -40,7 +41,7 @@ impl Stage {
     }
 
     /// Does something so long after the beginning, when the system's clock is `ahead` of where it should be.
-    fn at(&mut self, passed: Duration, ahead: Duration, work: Work) {
+    fn at(&mut self, passed: Duration, ahead: Duration, work: Work) -> Done {
         let (asker, waiting) = pair();
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap();
         let at = Moment {
@@ -48,8 +49,7 @@ impl Stage {
             instant: self.begin + passed,
         };
         self.writer.serve(vec![Order { work, asker }], at);
-        let answer = waiting.wait();
-        assert!(answer.is_ok());
+        waiting.wait().unwrap()
     }
 
     fn publish(&mut self, passed: Duration, ahead: Duration, draft: Draft) {
@@ -111,4 +111,18 @@ fn what_was_deleted_while_the_clock_was_ahead_is_told() {
     );
     stage.at(SECOND, YEAR, Work::Forget("a".parse().unwrap()));
     assert_eq!(stage.a(), (0, 1));
+}
+
+#[test]
+fn a_key_is_not_forgotten_because_the_clock_was_set_ahead() {
+    for ahead_later in [YEAR, Duration::ZERO] {
+        let mut stage = Stage::new();
+        let publish = |stage: &mut Stage, passed, ahead| {
+            let done = stage.at(passed, ahead, Work::Append(keyed("a", "key", "x")));
+            matches!(done, Done::Appended(appended) if appended.repeated)
+        };
+        assert!(!publish(&mut stage, Duration::ZERO, Duration::ZERO));
+        stage.at(SECOND, YEAR, Work::Retain);
+        assert!(publish(&mut stage, 2 * SECOND, ahead_later));
+    }
 }
