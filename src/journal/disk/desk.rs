@@ -104,7 +104,7 @@ impl Desk {
         sweeper.add(opened.gone, 0);
         Ok(Desk {
             shared: Arc::new(Shared::new(opened.catalogue)),
-            readers: Arc::new(Readers::open(&file, READERS).map_err(opening)?),
+            readers: Arc::new(Readers::new(&file, READERS)),
             directory,
             sync: config.journal.sync,
             ended: false,
@@ -254,7 +254,7 @@ impl Desk {
         self.store = None;
         let aside = self.directory.replace("damaged");
         let read = self.read_again();
-        self.readers.open_all()?;
+        self.readers.open_all();
         read?;
         Ok((salvaged, aside.map_err(Fault::outside)?))
     }

@@ -18,8 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Readers {
     file: PathBuf,
     count: usize,
-    idle: Receiver<Connection>,
-    returned: Sender<Connection>,
+    /// `None`: it is opened by whoever takes it next.
+    idle: Receiver<Option<Connection>>,
+    returned: Sender<Option<Connection>>,
     /// How often the database was replaced, so that damage of the one before is not held against this one.
     generation: AtomicU64,
     damage: Mutex<Option<Fault>>,
@@ -32,8 +33,8 @@ struct Lent<'a> {
 }
 
 impl Readers {
-    /// Opens `count` connections to the database.
-    pub(super) fn open(file: &Path, count: usize) -> Result<Self, Fault> {
+    /// As many as `count` connections to the database; each is opened when it is needed.
+    pub(super) fn new(file: &Path, count: usize) -> Self {
         let (returned, idle) = bounded(count);
         let readers = Readers {
             file: file.to_owned(),
@@ -43,8 +44,8 @@ impl Readers {
             generation: AtomicU64::new(0),
             damage: Mutex::new(None),
         };
-        readers.open_all()?;
-        Ok(readers)
+        readers.open_all();
+        readers
     }
 
     /// Does `read` within one snapshot of the database. Blocks while all connections are in use.
@@ -65,14 +66,15 @@ impl Readers {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let connection = self.idle.recv_timeout(PATIENCE).map_err(|_| Fault::Busy)?;
+        let idle = self.idle.recv_timeout(PATIENCE).map_err(|_| Fault::Busy)?;
         let mut lent = Lent {
-            connection: Some(connection),
+            connection: idle,
             readers: self,
         };
-        let outcome = lent.connection.as_ref().map_or(Err(Fault::Busy), work);
+        let outcome = lent.opened().and_then(work);
         if outcome.is_err() {
-            lent.renew();
+            // Another one may not fail.
+            lent.connection = None;
         }
         outcome
     }
@@ -80,31 +82,22 @@ impl Readers {
     /// Waits until no connection is in use, and closes all.
     ///
     /// # Errors
-    /// When one stays in use for too long; the others are open again then.
+    /// When one stays in use for too long; the others can be lent again then.
     pub(super) fn close_all(&self) -> Result<(), Fault> {
         let deadline = Instant::now() + PATIENCE;
-        let mut closed = Vec::new();
-        while closed.len() < self.count {
-            match self.idle.recv_deadline(deadline) {
-                Ok(connection) => closed.push(connection),
-                Err(_) => {
-                    closed
-                        .into_iter()
-                        .for_each(|connection| self.give_back(connection));
-                    return Err(Fault::Busy);
-                }
+        for closed in 0..self.count {
+            if self.idle.recv_deadline(deadline).is_err() {
+                (0..closed).for_each(|_| self.give_back(None));
+                return Err(Fault::Busy);
             }
         }
         Ok(())
     }
 
-    /// Opens all connections, which were closed, to the database that is there now.
-    pub(super) fn open_all(&self) -> Result<(), Fault> {
+    /// Lets connections, which were closed, be opened to the database that is there now.
+    pub(super) fn open_all(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
-        for _ in 0..self.count {
-            self.give_back(store::open_beside(&self.file)?);
-        }
-        Ok(())
+        (0..self.count).for_each(|_| self.give_back(None));
     }
 
     /// Names the database that is read from now on.
@@ -129,25 +122,52 @@ impl Readers {
         self.damage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn give_back(&self, connection: Connection) {
+    fn give_back(&self, connection: Option<Connection>) {
         // There is room for it: there are never more than `count`.
         let _ = self.returned.try_send(connection);
     }
 }
 
 impl Lent<'_> {
-    /// Opens a new connection in place of one that failed, which may go on to fail.
-    fn renew(&mut self) {
-        if let Ok(connection) = store::open_beside(&self.readers.file) {
-            self.connection = Some(connection);
-        }
+    fn opened(&mut self) -> Result<&Connection, Fault> {
+        let open = match self.connection.take() {
+            Some(connection) => connection,
+            None => store::open_beside(&self.readers.file)?,
+        };
+        Ok(self.connection.insert(open))
     }
 }
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            self.readers.give_back(connection);
+        self.readers.give_back(self.connection.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::journal::disk::store::Store;
+    use crate::journal::tests::fixture::Scratch;
+
+    #[test]
+    fn connections_that_could_not_be_opened_are_opened_when_they_can_be() {
+        let scratch = Scratch::new();
+        let (file, away) = (scratch.path.join("journal.db"), scratch.path.join("away"));
+        drop(Store::open(&file).unwrap());
+        let readers = Readers::new(&file, 2);
+        let look =
+            || readers.look(|connection| Ok(connection.query_row("SELECT 1", (), |_| Ok(()))?));
+        readers.close_all().unwrap();
+        fs::rename(&file, &away).unwrap();
+        readers.open_all();
+        assert!(look().is_err());
+        fs::rename(&away, &file).unwrap();
+        for _ in 0..3 {
+            assert!(look().is_ok());
         }
+        assert!(readers.close_all().is_ok(), "none is missing");
     }
 }
