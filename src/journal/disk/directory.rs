@@ -20,7 +20,7 @@ pub struct Directory {
 /// The right to write into a directory; it ends when this is dropped, or with the process.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 /// Which file a database was opened as, so that it is noticed when another one takes its place.
@@ -68,7 +68,7 @@ impl Directory {
             Err(TryLockError::Error(error)) => return Err(unusable(error)),
         }
         note_owner(&mut file).map_err(unusable)?;
-        Ok(Lock { _file: file })
+        Ok(Lock { file })
     }
 
     /// Renames the database, with what SQLite keeps beside it, so that nothing of it is lost: the new name.
@@ -166,6 +166,16 @@ impl Directory {
     }
 }
 
+impl Drop for Lock {
+    /// Gives the right back by name. Closing the file alone would leave it with a child that this process is starting
+    /// at the moment, which has the same open file until its exec.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            log::warn!("the data directory stays locked until this process ends: {error}");
+        }
+    }
+}
+
 /// `path` with something behind its last letter.
 pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -197,4 +207,23 @@ fn note_owner(file: &mut File) -> io::Result<()> {
     file.set_len(0)?;
     file.seek(SeekFrom::Start(0))?;
     writeln!(file, "{}", std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_that_is_just_being_started_keeps_no_directory_locked() {
+        let path = std::env::temp_dir().join(format!("directory-{}", std::process::id()));
+        let directory = Directory::at(&path);
+        let lock = directory.lock().expect("a lock");
+        // What a child has between fork and exec: the same open file under a number of its own.
+        let _inherited = lock.file.try_clone().expect("a file");
+        let taken = directory.lock().expect_err("it is taken");
+        assert!(matches!(taken, OpenError::Taken { .. }), "{taken}");
+        drop(lock);
+        drop(directory.lock().expect("it was given back"));
+        fs::remove_dir_all(&path).expect("removed");
+    }
 }
