@@ -79,12 +79,12 @@ fn space_is_given_back_when_a_large_channel_is_deleted() {
     fixture.publish("b");
     let file = fixture.config.journal.path.join("journal.db");
     let size = || fs::metadata(&file).unwrap().len();
-    let large = 12_000_000;
-    eventually("it is in the database", || size() > large);
+    // Of more than 12 MB: the log keeps the last 4 MB for a checkpoint that is worth it.
+    eventually("most is in the database", || size() > 8_000_000);
     assert!(fixture.forget("a"));
     eventually("the file shrinks", || {
         fixture.journal.retain();
-        size() < large / 2
+        size() < 6_000_000
     });
     assert_eq!(fixture.seqs_from("b", Start::Earliest), [1_601]);
 }
