@@ -126,42 +126,41 @@ impl Hub {
         limit: Limit,
     ) -> Result<Page, StoreError> {
         let now = unix_millis();
-        if let Some(page) = self.tail.read(selection, place, limit, now) {
+        let mut page = Page::after(place);
+        if self.tail.extend(&mut page, selection, limit, now) {
             return Ok(page);
         }
-        let shared = self.read_shared(selection, place, limit, now);
-        if !shared.entries.is_empty() || shared.loss.is_some() {
-            return Ok(shared);
+        page = self.read_shared(selection, place, limit, now);
+        // Nothing of it for this one is no answer to whoever waits for something.
+        if !self.tail.extend(&mut page, selection, limit, now) && page.is_empty() {
+            page = self.read_journal(selection, page.cursor, limit)?;
+            self.tail.extend(&mut page, selection, limit, now);
         }
-        // Nothing up to there was for this one, which is no answer to whoever waits for something.
-        let place = shared.cursor;
-        match self.tail.read(selection, place, limit, now) {
-            Some(page) => Ok(page),
-            None => self.read_journal(selection, place, limit),
-        }
+        Ok(page)
     }
 
     /// The part of it that others have read before.
     fn read_shared(&self, selection: &Selection, place: u64, limit: Limit, now: u64) -> Page {
         // The journal tells all that was lost at once; a page would tell it event by event.
         if !self.journal.has_lost_nothing(selection, place) {
-            return Page {
-                cursor: place,
-                ..Page::default()
-            };
+            return Page::after(place);
         }
         let mut page = self.pages.read(selection, place, limit, now);
         page.more |= page.cursor < self.tail.head();
         page
     }
 
+    /// The part of it that is in the journal alone. What the tail has it has whole, also what no journal keeps, which
+    /// is owed to whoever was listening when it came.
     fn read_journal(
         &self,
         selection: &Selection,
         place: u64,
         limit: Limit,
     ) -> Result<Page, StoreError> {
-        let page = self.journal.read(selection, place, limit)?;
+        let end = self.tail.begin();
+        let mut page = self.journal.read(selection, place, limit)?;
+        page.end_at(end);
         Ok(self.pages.take(selection, place, page))
     }
 

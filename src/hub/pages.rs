@@ -52,7 +52,7 @@ impl Pages {
     /// What a subscriber at `place` is owed, as far as pages that follow on one another reach: none of it where they
     /// have nothing for it, with the cursor up to which that is so. Only for those who lost nothing beyond `place`.
     pub fn read(&self, selection: &Selection, place: u64, limit: Limit, now: u64) -> Page {
-        let mut reader = Reader::new(selection, place, limit, now);
+        let mut reader = Reader::new(selection, Page::after(place), limit, now);
         let Some(begin) = self.whole_after(selection, place) else {
             return reader.page;
         };

@@ -18,17 +18,18 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader that has examined everything up to `place`, and nothing beyond.
-    pub(super) fn new(selection: &'a Selection, place: u64, limit: Limit, now: u64) -> Self {
+    /// A reader that has examined everything up to the end of `page`, which it goes on with, and nothing beyond.
+    pub(super) fn new(selection: &'a Selection, page: Page, limit: Limit, now: u64) -> Self {
+        let weights = page.entries.iter().map(|entry| entry.event().weight());
         Reader {
             selection,
             limit,
             now,
             rows: 0,
-            bytes: 0,
+            bytes: weights.sum(),
             page: Page {
-                cursor: place,
-                ..Page::default()
+                more: false,
+                ..page
             },
         }
     }
@@ -87,7 +88,7 @@ impl<'a> Reader<'a> {
             loss.reason = reason;
         }
         match loss.channels.iter_mut().find(|(known, _)| known == name) {
-            Some((_, mark)) => *mark = entry.seq(),
+            Some((_, mark)) => *mark = entry.seq().max(*mark),
             None => loss.channels.push((name.clone(), entry.seq())),
         }
     }

@@ -96,6 +96,21 @@ struct Ring {
     bytes: usize,
 }
 
+impl Page {
+    /// Nothing yet, for a subscriber who was examined up to `place`.
+    pub fn after(place: u64) -> Self {
+        Page {
+            cursor: place,
+            ..Page::default()
+        }
+    }
+
+    /// Whether there is nothing in it to be told.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.loss.is_none()
+    }
+}
+
 impl Tail {
     /// An empty tail that begins after `head`. It keeps one event at least.
     pub fn new(head: u64, max_events: usize, max_bytes: usize) -> Self {
@@ -153,21 +168,33 @@ impl Tail {
         )
     }
 
-    /// What a subscriber at `place` is owed. `None` when some of it has left the tail.
-    pub fn read(&self, selection: &Selection, place: u64, limit: Limit, now: u64) -> Option<Page> {
-        let head = self.head();
-        if place >= head {
-            return Some(Page {
-                cursor: place,
-                ..Page::default()
-            });
+    /// Goes on where `page` ends with what the subscriber is owed; `false` when what comes next has left the tail.
+    pub fn extend(&self, page: &mut Page, selection: &Selection, limit: Limit, now: u64) -> bool {
+        let place = page.cursor;
+        if place >= self.head() {
+            page.more = false;
+            return true;
         }
         // Matching costs as much as the reader asks for, so it happens without the lock.
         let rows = limit.rows.saturating_add(1);
-        let entries: Vec<_> = self.reading().after(place)?.take(rows).cloned().collect();
-        let mut reader = Reader::new(selection, place, limit, now);
+        let entries = self
+            .reading()
+            .after(place)
+            .map(|entries| entries.take(rows).cloned().collect());
+        let Some(entries): Option<Vec<_>> = entries else {
+            return false;
+        };
+        let mut reader = Reader::new(selection, std::mem::take(page), limit, now);
         reader.examine(&entries, entries.last().map_or(place, |last| last.seq()));
-        Some(reader.page)
+        *page = reader.page;
+        true
+    }
+
+    /// The seq that it begins after: everything that came later is in it.
+    pub fn begin(&self) -> u64 {
+        let ring = self.reading();
+        let first = ring.entries.front().map(|first| first.seq() - 1);
+        first.unwrap_or_else(|| self.head())
     }
 
     fn reading(&self) -> RwLockReadGuard<'_, Ring> {

@@ -498,6 +498,17 @@ pub struct Page {
     pub more: bool,
 }
 
+impl Page {
+    /// Takes back what it says beyond `end`.
+    pub fn end_at(&mut self, end: u64) {
+        if self.cursor > end {
+            self.events.retain(|event| event.id.seq <= end);
+            self.cursor = end;
+            self.more = true;
+        }
+    }
+}
+
 /// Milliseconds since 1970-01-01 UTC, by the system's clock.
 pub fn unix_millis() -> u64 {
     let since = SystemTime::now()

@@ -117,7 +117,8 @@ fn what_was_deleted_meanwhile_is_told_and_given_to_nobody() {
 #[test]
 fn what_is_deleted_while_it_is_read_is_told_by_the_page_itself() {
     let hub = forgetful(|_| {});
-    hub.say_all(&["a", "b", "a", "b"]);
+    // The last one is in the tail.
+    hub.say_all(&["a", "b", "a", "b", "b"]);
     read(&hub, "**", 0, PAGE);
     assert!(hub.forget(&"a".parse().unwrap()).unwrap());
     let page = hub.pages.read(&hub.at("**", 0).selection, 0, PAGE, 0);

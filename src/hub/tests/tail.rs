@@ -53,6 +53,25 @@ fn an_event_without_time_to_live_is_for_those_who_were_there() {
 }
 
 #[test]
+fn an_event_without_time_to_live_is_for_those_who_were_still_reading_what_was_before() {
+    for list in ["a", "a,b", "*"] {
+        let hub = hub(1, 2);
+        hub.say_times(3, "a");
+        let beginning = hub.at(list, 0);
+        hub.publish(fleeting("a")).unwrap();
+        let late = hub.at(list, 0);
+        // The first reads the journal, and whoever comes then shares what it read.
+        for (reader, owed) in [(&beginning, vec![1, 2, 3, 4]), (&late, vec![1, 2, 3])] {
+            for _ in 0..2 {
+                let page = hub.read(&reader.selection, 0, PAGE).unwrap();
+                assert_eq!(seqs(&page), owed, "{list}");
+                assert_eq!((page.cursor, page.more), (4, false), "{list}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_was_deleted_is_read_by_nobody_though_it_was_for_those_who_were_there() {
     let hub = hub(1, 100);
     let there = hub.begin_at("a", Start::Now).selection;
