@@ -1,5 +1,8 @@
 //! What the writer works with: the database and what belongs to it, and each kind of transaction.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -34,7 +37,7 @@ pub(super) struct Desk {
     pub(super) sync: Sync,
     /// Whether the life has ended.
     pub(super) ended: bool,
-    /// `None` while it could not be opened again.
+    /// `None` while another one takes its place, or could not.
     store: Option<Store>,
     /// Which file it was when it was opened.
     identity: Identity,
@@ -142,13 +145,14 @@ impl Desk {
         };
         let retains = work.iter().any(|work| matches!(work, Work::Retain));
         self.has_spare_space |= retains;
+        self.reopen_if_closed()?;
         if self.is_replaced() {
             return Err(Fault::Replaced);
         }
-        let store = opened(&mut self.store, &self.directory)?;
-        let (shared, rules, sweeper) = (&*self.shared, &self.rules, &self.sweeper);
         let (standing, mut ended) = (self.standing, self.ended);
         let expires = (retains || standing.overdue) && !ended;
+        let (shared, rules, sweeper) = (&*self.shared, &self.rules, &self.sweeper);
+        let store = self.store.as_mut().ok_or(Fault::Replaced)?;
         let committed = store.transact(durability, |connection| {
             let before = connection.total_changes();
             let mut group = Group::begin(connection, shared, rules, standing, times);
@@ -202,7 +206,8 @@ impl Desk {
 
     /// Takes some of them away, or gives some of it back.
     pub(super) fn tidy(&mut self) -> Result<(), Fault> {
-        let store = opened(&mut self.store, &self.directory)?;
+        self.reopen_if_closed()?;
+        let store = self.store.as_mut().ok_or(Fault::Replaced)?;
         if !self.sweeper.is_done() {
             let sweeper = &self.sweeper;
             let sweep = |connection: &_| sweeper.sweep(connection, sweep::ROWS);
@@ -223,13 +228,13 @@ impl Desk {
     /// Waits until everything that was committed is on the disk: the log is synced with the next commit.
     pub(super) fn sync_log(&mut self) -> Result<(), Fault> {
         let life = self.shared.catalogue().life();
-        let store = opened(&mut self.store, &self.directory)?;
+        let store = self.store()?;
         store.transact(Durability::Synced, |connection| life.put(connection))
     }
 
     /// Lets the write-ahead log begin anew. The checkpointer has done most of it, and nobody commits meanwhile.
     pub(super) fn shorten_log(&mut self) -> Result<(), Fault> {
-        let store = opened(&mut self.store, &self.directory)?;
+        let store = self.store()?;
         let log = store::checkpoint(store.connection())?;
         if log.pages >= 4 * checkpoints::LONG {
             // Readers came one upon the other, so that the log never began anew: once it waits for them.
@@ -241,7 +246,7 @@ impl Desk {
     /// Brings everything into the database, on the disk, and leaves no log behind.
     pub(super) fn end(&mut self) -> Result<(), Fault> {
         self.sync_log()?;
-        let store = opened(&mut self.store, &self.directory)?;
+        let store = self.store()?;
         store::empty_log(store.connection()).map(drop)
     }
 
@@ -253,21 +258,36 @@ impl Desk {
         self.readers.close_all()?;
         self.store = None;
         let aside = self.directory.replace("damaged");
-        let read = self.read_again();
+        let reopened = self.reopen_if_closed();
         self.readers.open_all();
-        read?;
+        reopened?;
         Ok((salvaged, aside.map_err(Fault::outside)?))
     }
 
-    /// Takes over what a database says that took the place of another.
-    fn read_again(&mut self) -> Result<(), Fault> {
-        let store = opened(&mut self.store, &self.directory)?;
+    fn store(&mut self) -> Result<&mut Store, Fault> {
+        self.reopen_if_closed()?;
+        self.store.as_mut().ok_or(Fault::Replaced)
+    }
+
+    /// Opens the database again, when another one was to take its place, and takes over what it says. A replacement
+    /// that stopped half-way is finished first.
+    fn reopen_if_closed(&mut self) -> Result<(), Fault> {
+        if self.store.is_some() {
+            return Ok(());
+        }
+        self.directory.recover().map_err(Fault::outside)?;
+        let store = Store::reopen(&self.directory.database()).map_err(Fault::outside)?;
         let opened = Catalogue::read(store.connection(), &self.rules, Some(&self.shared))?;
+        if opened.catalogue.life().epoch != self.shared.catalogue().life().epoch {
+            // Numbers would be given a second time.
+            return Err(Fault::Replaced);
+        }
         self.standing = Standing::read(store.connection())?;
         self.identity = self.directory.identity().map_err(Fault::outside)?;
         self.sweeper = Sweeper::default();
         self.sweeper.add(opened.gone, 0);
         *self.shared.change() = opened.catalogue;
+        self.store = Some(store);
         Ok(())
     }
 
@@ -277,15 +297,6 @@ impl Desk {
             .identity()
             .map_or(true, |identity| identity != self.identity)
     }
-}
-
-/// The database, which is opened again where that failed before.
-fn opened<'a>(store: &'a mut Option<Store>, directory: &Directory) -> Result<&'a mut Store, Fault> {
-    let open = match store.take() {
-        Some(store) => store,
-        None => Store::open(&directory.database()).map_err(Fault::outside)?,
-    };
-    Ok(store.insert(open))
 }
 
 impl Work {

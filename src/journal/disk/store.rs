@@ -72,9 +72,16 @@ pub(super) struct Store {
 impl Store {
     /// Opens the database for writing, making it where there is none.
     pub(super) fn open(file: &Path) -> Result<Self, OpenError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Self::open_as(file, OpenFlags::SQLITE_OPEN_CREATE)
+    }
+
+    /// Opens one for writing that is there.
+    pub(super) fn reopen(file: &Path) -> Result<Self, OpenError> {
+        Self::open_as(file, OpenFlags::empty())
+    }
+
+    fn open_as(file: &Path, flags: OpenFlags) -> Result<Self, OpenError> {
+        let flags = flags | OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(file, flags);
         let connection = connection.map_err(|error| opening(file, &error.into()))?;
         #[cfg(test)]
