@@ -39,6 +39,9 @@ impl Checkpoints {
             match self.checkpoint() {
                 Ok(()) => (done, failed) = (commits, false),
                 Err(fault) => {
+                    if fault.is_of_the_disk() {
+                        self.shared.doubt_log();
+                    }
                     if !failed {
                         log::warn!("the write-ahead log stays as it is: {fault}");
                     }

@@ -28,6 +28,8 @@ use crate::journal::{AppendError, Appended, Batch};
 
 /// Connections beside the writer's; each is in use for one page, or one checkpoint, at a time.
 const READERS: usize = 5;
+/// So many pages (of 4 KiB) of log are too many: readers came one upon the other, so that it never began anew.
+const TOO_LONG: u64 = 4 * checkpoints::LONG;
 
 /// The database, and what the writer alone keeps of it.
 pub(super) struct Desk {
@@ -47,6 +49,8 @@ pub(super) struct Desk {
     clock: Clock,
     /// Whether there may be space to be given back.
     has_spare_space: bool,
+    /// So many pages make a log that is worth waiting for readers to begin it anew.
+    too_long: u64,
 }
 
 /// What the writer is asked to do.
@@ -118,6 +122,7 @@ impl Desk {
             sweeper,
             clock: Clock::default(),
             has_spare_space: true,
+            too_long: TOO_LONG,
         })
     }
 
@@ -153,6 +158,9 @@ impl Desk {
         let expires = (retains || standing.overdue) && !ended;
         let (shared, rules, sweeper) = (&*self.shared, &self.rules, &self.sweeper);
         let store = self.store.as_mut().ok_or(Fault::Replaced)?;
+        if shared.log_is_doubtful.swap(false, Ordering::AcqRel) {
+            leave_log_behind(store).inspect_err(|_| shared.doubt_log())?;
+        }
         let committed = store.transact(durability, |connection| {
             let before = connection.total_changes();
             let mut group = Group::begin(connection, shared, rules, standing, times);
@@ -225,21 +233,28 @@ impl Desk {
         Ok(())
     }
 
-    /// Waits until everything that was committed is on the disk: the log is synced with the next commit.
+    /// Waits until everything that was committed is on the disk.
     pub(super) fn sync_log(&mut self) -> Result<(), Fault> {
-        let life = self.shared.catalogue().life();
-        let store = self.store()?;
-        store.transact(Durability::Synced, |connection| life.put(connection))
+        self.directory.sync_log().map_err(|error| {
+            self.shared.doubt_log();
+            Fault::outside(error)
+        })
     }
 
     /// Lets the write-ahead log begin anew. The checkpointer has done most of it, and nobody commits meanwhile.
     pub(super) fn shorten_log(&mut self) -> Result<(), Fault> {
+        let too_long = self.too_long;
         let store = self.store()?;
         let log = store::checkpoint(store.connection())?;
-        if log.pages >= 4 * checkpoints::LONG {
-            // Readers came one upon the other, so that the log never began anew: once it waits for them.
-            store::begin_log_anew(store.connection())?;
+        if log.pages < too_long {
+            return Ok(());
         }
+        let log = store::begin_log_anew(store.connection())?;
+        self.too_long = match log.is_held {
+            // Somebody reads for long. Publishers wait for the attempt, so there are few.
+            true => log.pages.saturating_mul(2),
+            false => TOO_LONG,
+        };
         Ok(())
     }
 
@@ -296,6 +311,19 @@ impl Desk {
         self.directory
             .identity()
             .map_or(true, |identity| identity != self.identity)
+    }
+}
+
+/// Brings the log into the database and begins it anew. After a sync that failed, Linux holds what was written for safe,
+/// so that the next sync succeeds over pages that never reached the disk: what is committed behind them would be
+/// lost with them.
+fn leave_log_behind(store: &Store) -> Result<(), Fault> {
+    match store::begin_log_anew(store.connection())?.is_held {
+        true => Err(Fault::Outside(
+            "its log failed to reach the disk, and cannot be begun anew while somebody reads it"
+                .into(),
+        )),
+        false => Ok(()),
     }
 }
 

@@ -146,6 +146,17 @@ impl Directory {
         File::open(&self.path)?.sync_all()
     }
 
+    /// Makes the write-ahead log safe as far as it was written. Unlike a commit it needs no room. SQLite has no lock on
+    /// this file that closing it here would end.
+    pub(super) fn sync_log(&self) -> io::Result<()> {
+        match File::open(with_suffix(&self.database(), COMPANIONS[0])) {
+            Ok(log) => log.sync_data(),
+            // All of it is in the database.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Which file the database is.
     pub(super) fn identity(&self) -> io::Result<Identity> {
         let file = fs::metadata(self.database())?;

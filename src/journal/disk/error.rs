@@ -140,6 +140,11 @@ impl Fault {
         }
     }
 
+    /// Whether the disk failed to do what it was asked.
+    pub(super) fn is_of_the_disk(&self) -> bool {
+        self.code() == Some(ErrorCode::SystemIoFailure)
+    }
+
     fn code(&self) -> Option<ErrorCode> {
         match self {
             Fault::Sqlite(error) => error.sqlite_error_code(),

@@ -22,6 +22,8 @@ pub(super) struct Shared {
     pub(super) in_hand: std::sync::atomic::AtomicUsize,
     /// Whether the write-ahead log is long enough for the writer to let it begin anew.
     pub(super) log_is_long: AtomicBool,
+    /// Whether some of it may never reach the disk, however often it is synced from now on.
+    pub(super) log_is_doubtful: AtomicBool,
 }
 
 impl Shared {
@@ -35,6 +37,7 @@ impl Shared {
             #[cfg(test)]
             in_hand: Default::default(),
             log_is_long: AtomicBool::new(false),
+            log_is_doubtful: AtomicBool::new(false),
         }
     }
 
@@ -50,6 +53,11 @@ impl Shared {
         self.catalogue
             .write()
             .unwrap_or_else(|_| abort("a thread panicked inside the journal"))
+    }
+
+    /// Notes that the disk failed to take what was written.
+    pub(super) fn doubt_log(&self) {
+        self.log_is_doubtful.store(true, Ordering::Release);
     }
 
     /// Whether the life has ended.

@@ -14,6 +14,8 @@ pub const FORMAT: i32 = 1;
 const APPLICATION: i32 = 0x4643_7374;
 /// How long a statement waits for a lock; the one writer and its checkpoints hold theirs for less.
 const BUSY: Duration = Duration::from_secs(5);
+/// How long the log is waited for to begin anew: nobody can publish meanwhile.
+const BRIEFLY: Duration = Duration::from_millis(50);
 /// Statements that a connection keeps prepared.
 const STATEMENTS: usize = 48;
 /// Pages that the writer keeps in memory, in KiB (negative: SQLite counts pages otherwise).
@@ -136,11 +138,13 @@ impl Durability {
     }
 }
 
-/// How long the write-ahead log is, in pages, and how many of them are in the database.
+/// How long the write-ahead log is, in pages, how many of them are in the database, and whether a checkpoint had to
+/// leave some of its work because of a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Log {
     pub(super) pages: u64,
     pub(super) in_database: u64,
+    pub(super) is_held: bool,
 }
 
 /// Looks at the log, and does nothing to it.
@@ -153,9 +157,13 @@ pub(super) fn checkpoint(connection: &Connection) -> Result<Log, Fault> {
     checkpoint_in(connection, "PASSIVE")
 }
 
-/// Brings all of the log into the database, so that it begins anew. Waits for readers.
+/// Brings all of the log into the database, so that it begins anew. Waits for readers, but not for one who reads long,
+/// such as a backup.
 pub(super) fn begin_log_anew(connection: &Connection) -> Result<Log, Fault> {
-    checkpoint_in(connection, "RESTART")
+    connection.busy_timeout(BRIEFLY)?;
+    let log = checkpoint_in(connection, "RESTART");
+    connection.busy_timeout(BUSY)?;
+    log
 }
 
 /// Brings all of the log into the database and cuts it off. Waits for readers.
@@ -165,11 +173,14 @@ pub(super) fn empty_log(connection: &Connection) -> Result<Log, Fault> {
 
 fn checkpoint_in(connection: &Connection, mode: &str) -> Result<Log, Fault> {
     let pragma = format!("PRAGMA wal_checkpoint({mode})");
-    let (pages, in_database): (i64, i64) =
-        connection.query_row(&pragma, (), |row| Ok((row.get(1)?, row.get(2)?)))?;
+    let (is_held, pages, in_database): (bool, i64, i64) =
+        connection.query_row(&pragma, (), |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
     Ok(Log {
         pages: u64::try_from(pages).unwrap_or(0),
         in_database: u64::try_from(in_database).unwrap_or(0),
+        is_held,
     })
 }
 

@@ -232,6 +232,9 @@ impl Writer {
         }
         self.failure = Some(error);
         self.desk.shared.writable.store(false, Ordering::Release);
+        if fault.is_of_the_disk() {
+            self.desk.shared.doubt_log();
+        }
         if fault.is_damage() {
             self.salvage(fault);
         }

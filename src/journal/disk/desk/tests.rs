@@ -3,11 +3,13 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::{Desk, Work};
+use rusqlite::Connection;
+
+use super::{Desk, TOO_LONG, Work};
 use crate::journal::clock::Moment;
 use crate::journal::disk::DiskJournal;
 use crate::journal::disk::error::Fault;
-use crate::journal::disk::store::Durability;
+use crate::journal::disk::store::{self, Durability};
 use crate::journal::tests::fixture::{Scratch, draft};
 
 struct Stage {
@@ -84,4 +86,56 @@ fn what_was_salvaged_takes_its_place_as_soon_as_it_can() {
     stage.publish().unwrap();
     assert_eq!(stage.head(), 2);
     assert!(!stage.desk.directory.unfinished().exists());
+}
+
+/// Somebody who reads for long.
+fn reader(stage: &Stage) -> Connection {
+    let reader = Connection::open(stage.database()).unwrap();
+    reader.execute_batch("BEGIN; SELECT * FROM events").unwrap();
+    reader
+}
+
+#[test]
+fn the_log_waits_for_whoever_reads_long_and_publishers_do_not() {
+    let mut stage = Stage::new();
+    stage.publish().unwrap();
+    stage.desk.too_long = 1;
+    let reader = reader(&stage);
+    stage.publish().unwrap();
+    stage.desk.shorten_log().unwrap();
+    assert!(stage.desk.too_long > 1, "it is not tried again at once");
+    drop(reader);
+    stage.desk.too_long = 1;
+    stage.desk.shorten_log().unwrap();
+    assert_eq!(stage.desk.too_long, TOO_LONG);
+}
+
+#[test]
+fn nothing_is_acknowledged_behind_a_part_of_the_log_that_may_not_be_on_the_disk() {
+    let mut stage = Stage::new();
+    stage.publish().unwrap();
+    stage.desk.shared.doubt_log();
+    let reader = reader(&stage);
+    stage.publish().unwrap_err();
+    drop(reader);
+    stage.publish().unwrap();
+    let log = store::log(stage.desk.store().unwrap().connection()).unwrap();
+    assert!(
+        log.in_database < log.pages && log.pages < 10,
+        "it began anew: {log:?}"
+    );
+    assert_eq!(stage.head(), 2);
+}
+
+#[test]
+fn what_was_written_is_made_safe_on_a_disk_without_room() {
+    let mut stage = Stage::new();
+    stage.publish().unwrap();
+    let sql = "CREATE TRIGGER full BEFORE INSERT ON lives BEGIN SELECT abs(-9223372036854775807 - 1); END";
+    Connection::open(stage.database())
+        .unwrap()
+        .execute_batch(sql)
+        .unwrap();
+    stage.publish().unwrap_err();
+    stage.desk.sync_log().unwrap();
 }
