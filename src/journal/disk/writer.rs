@@ -89,7 +89,8 @@ impl Writer {
                 self.salvage(&damage);
             }
             self.sync_if_due();
-            if self.desk.shared.log_is_long.swap(false, Ordering::AcqRel) {
+            let is_long = self.desk.shared.log_is_long.swap(false, Ordering::AcqRel);
+            if is_long && !self.desk.ended {
                 self.attempt(Desk::shorten_log);
             }
         }
@@ -142,23 +143,20 @@ impl Writer {
             .store(orders.len(), Ordering::Relaxed);
         let orders = orders.into_iter().map(|order| (order.work, order.asker));
         let (work, askers): (Vec<_>, Vec<_>) = orders.unzip();
-        let probes = self.failure.is_some();
+        let ends = !self.desk.ended && work.iter().any(|work| matches!(work, Work::Close));
+        let probes = self.failure.is_some() && !self.desk.ended;
         let durability = self.desk.durability(&work, probes);
-        let had_ended = self.desk.ended;
-        match self.desk.commit(work, durability, probes, at) {
-            Ok(committed) => {
-                let answers = self.take_effect(committed, durability);
-                if self.desk.ended && !had_ended {
-                    self.end();
-                }
-                answer::give(askers, answers);
-            }
+        let answers = match self.desk.commit(work, durability, probes, at) {
+            Ok(committed) => self.take_effect(committed, durability),
             Err(fault) => {
                 let error = self.fail(&fault);
-                let answers = askers.iter().map(|_| Err(error.into())).collect();
-                answer::give(askers, answers);
+                askers.iter().map(|_| Err(error.into())).collect()
             }
+        };
+        if ends {
+            self.end();
         }
+        answer::give(askers, answers);
     }
 
     /// Lets everyone see what was committed, and delivers it.
@@ -205,7 +203,10 @@ impl Writer {
         }
     }
 
+    /// Ends the life, also where its last transaction failed: another process may have the directory next, so nothing
+    /// is written from here on.
     fn end(&mut self) {
+        self.desk.ended = true;
         self.attempt(Desk::end);
         self.sync_by = None;
     }
@@ -250,7 +251,8 @@ impl Writer {
 
     /// Puts a journal with all that is good in the place of a damaged one. Orders wait meanwhile.
     fn salvage(&mut self, damage: &Fault) {
-        if self.salvaged.is_some_and(|last| last.elapsed() < RESPITE) {
+        let was_just_now = self.salvaged.is_some_and(|last| last.elapsed() < RESPITE);
+        if self.desk.ended || was_just_now {
             return;
         }
         self.salvaged = Some(Instant::now());

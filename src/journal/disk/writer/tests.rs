@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::journal::Draft;
 use crate::journal::disk::DiskJournal;
 use crate::journal::disk::answer::pair;
-use crate::journal::disk::desk::Done;
+use crate::journal::disk::desk::{Answer, Done};
 use crate::journal::tests::fixture::{Heard, Scratch, draft, keyed, rule};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -21,7 +21,7 @@ const BEGIN: u64 = 1_800_000_000_000;
 struct Stage {
     writer: Writer,
     begin: Instant,
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 impl Stage {
@@ -36,12 +36,16 @@ impl Stage {
         Stage {
             writer: Writer::new(desk, bounded(1).1, Arc::new(Heard::default())),
             begin: Instant::now(),
-            _scratch: scratch,
+            scratch,
         }
     }
 
     /// Does something so long after the beginning, when the system's clock is `ahead` of where it should be.
     fn at(&mut self, passed: Duration, ahead: Duration, work: Work) -> Done {
+        self.ask(passed, ahead, work).unwrap()
+    }
+
+    fn ask(&mut self, passed: Duration, ahead: Duration, work: Work) -> Answer {
         let (asker, waiting) = pair();
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap();
         let at = Moment {
@@ -49,7 +53,7 @@ impl Stage {
             instant: self.begin + passed,
         };
         self.writer.serve(vec![Order { work, asker }], at);
-        waiting.wait().unwrap()
+        waiting.wait()
     }
 
     fn publish(&mut self, passed: Duration, ahead: Duration, draft: Draft) {
@@ -65,6 +69,29 @@ impl Stage {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn nothing_is_written_after_the_end_though_the_last_transaction_failed() {
+    let mut stage = Stage::new();
+    stage.publish(Duration::ZERO, Duration::ZERO, draft("a", "x"));
+    let database = stage.writer.desk.directory.database();
+    let aside = stage.scratch.path.join("aside");
+    std::fs::rename(&database, &aside).unwrap();
+    assert!(stage.ask(SECOND, Duration::ZERO, Work::Close).is_err());
+    assert!(stage.writer.failure.is_some());
+    std::fs::rename(&aside, &database).unwrap();
+    let raw = rusqlite::Connection::open(&database).unwrap();
+    let version = || -> i64 {
+        raw.pragma_query_value(None, "data_version", |row| row.get(0))
+            .unwrap()
+    };
+    let before = version();
+    for work in [Work::Retain, Work::Append(draft("a", "x").into())] {
+        let _ = stage.ask(2 * SECOND, Duration::ZERO, work);
+    }
+    assert_eq!(version(), before);
+    assert_eq!(stage.a(), (1, 0));
+}
 
 #[test]
 fn a_clock_that_was_set_ahead_makes_nothing_old_whatever_comes_next() {
