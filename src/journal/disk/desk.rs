@@ -49,6 +49,8 @@ pub(super) struct Desk {
     clock: Clock,
     /// Whether there may be space to be given back.
     has_spare_space: bool,
+    /// Whether the file is still as long as before space was given back: it is cut off when all of the log is in it.
+    is_cut_owed: bool,
     /// So many pages make a log that is worth waiting for readers to begin it anew.
     too_long: u64,
 }
@@ -122,6 +124,7 @@ impl Desk {
             sweeper,
             clock: Clock::default(),
             has_spare_space: true,
+            is_cut_owed: false,
             too_long: TOO_LONG,
         })
     }
@@ -225,9 +228,11 @@ impl Desk {
         } else if self.has_spare_space {
             let given = sweep::give_space_back(store.connection())?;
             self.has_spare_space = given == Given::Some;
-            if given == Given::Last {
-                // The file is cut off only when the log says so in it.
-                store::checkpoint(store.connection())?;
+            self.is_cut_owed |= given == Given::Last;
+            if self.is_cut_owed && !self.has_spare_space {
+                // Whoever reads keeps it from that; it is tried again whenever retention is due.
+                let log = store::checkpoint(store.connection())?;
+                self.is_cut_owed = log.is_held || log.in_database < log.pages;
             }
         }
         Ok(())

@@ -138,8 +138,8 @@ impl Durability {
     }
 }
 
-/// How long the write-ahead log is, in pages, how many of them are in the database, and whether a checkpoint had to
-/// leave some of its work because of a reader.
+/// How long the write-ahead log is, in pages, how many of them are in the database, and whether another
+/// checkpoint, or a reader where that is waited for, kept this one from its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Log {
     pub(super) pages: u64,

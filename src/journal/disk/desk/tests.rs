@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use rusqlite::Connection;
 
 use super::{Desk, TOO_LONG, Work};
+use crate::journal::Batch;
 use crate::journal::clock::Moment;
 use crate::journal::disk::DiskJournal;
 use crate::journal::disk::error::Fault;
@@ -29,14 +30,23 @@ impl Stage {
     }
 
     fn publish(&mut self) -> Result<(), Fault> {
-        let work = vec![Work::Append(draft("a", "x").into())];
+        self.commit(Work::Append(draft("a", "x").into()))
+    }
+
+    fn commit(&mut self, work: Work) -> Result<(), Fault> {
         let committed = self
             .desk
-            .commit(work, Durability::Synced, false, Moment::now())?;
+            .commit(vec![work], Durability::Written, false, Moment::now())?;
         assert!(committed.answers.iter().all(Result::is_ok));
         self.desk
             .take_effect(committed.change, committed.swept, || {});
         Ok(())
+    }
+
+    fn tidy_up(&mut self) {
+        while self.desk.is_untidy() {
+            self.desk.tidy().unwrap();
+        }
     }
 
     fn head(&self) -> u64 {
@@ -138,4 +148,28 @@ fn what_was_written_is_made_safe_on_a_disk_without_room() {
         .unwrap();
     stage.publish().unwrap_err();
     stage.desk.sync_log().unwrap();
+}
+
+#[test]
+fn the_file_is_cut_off_when_whoever_kept_it_from_that_has_read() {
+    let mut stage = Stage::new();
+    for _ in 0..24 {
+        let drafts = (0..100).map(|_| draft("a", &"x".repeat(8_000)));
+        let drafts = drafts.collect();
+        stage
+            .commit(Work::Append(Batch { drafts, key: None }))
+            .unwrap();
+    }
+    store::checkpoint(stage.desk.store().unwrap().connection()).unwrap();
+    let size = |stage: &Stage| fs::metadata(stage.database()).unwrap().len();
+    let large = 12_000_000;
+    assert!(size(&stage) > large);
+    let reader = reader(&stage);
+    stage.commit(Work::Forget("a".parse().unwrap())).unwrap();
+    stage.tidy_up();
+    assert!(size(&stage) > large);
+    drop(reader);
+    stage.commit(Work::Retain).unwrap();
+    stage.tidy_up();
+    assert!(size(&stage) < large / 2);
 }
