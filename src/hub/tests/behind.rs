@@ -60,6 +60,7 @@ fn a_deleted_event_is_not_offered() {
         let listener = Listener::new(&hub);
         hub.listen(&holder, "hold");
         hub.listen(&listener, list);
+        hub.settle();
         hub.say("hold");
         holder.wait_held();
         hub.say("a");
