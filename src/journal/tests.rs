@@ -86,6 +86,7 @@ macro_rules! journal_cases {
                 a_dropped_channel_is_told_to_who_was_excused_before_it_lost_anything
                 a_dropped_channel_that_lost_nothing_costs_nothing
                 a_channel_too_many_is_refused_while_all_hold_something
+                a_batch_that_is_refused_lets_go_of_no_channel
                 a_batch_counts_its_own_channels_against_the_bound
                 nothing_is_refused_where_the_channel_is_there_already
             }

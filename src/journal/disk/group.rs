@@ -314,20 +314,19 @@ impl<'a> Group<'a> {
         self.change.folded.unwrap_or_else(committed)
     }
 
-    /// Makes sure that the channels of a batch may exist, letting go of records that hold nothing.
+    /// Makes sure that the channels of a batch may exist, letting go of records that hold nothing; of none where that
+    /// would not make enough room, since a refused batch changes nothing.
     fn make_room_for_channels(&mut self, drafts: &[Draft]) -> bool {
         let catalogue = self.shared.catalogue();
         if self.change.count(&catalogue) + drafts.len() <= self.rules.max_channels {
             return true;
         }
         let wanted: HashSet<&ChannelName> = drafts.iter().map(|draft| &draft.channel).collect();
-        if self.change.has_room_for(&wanted, &catalogue, self.rules) {
-            return true;
+        match self.change.excess_with(&wanted, &catalogue, self.rules) {
+            0 => true,
+            _ if self.change.none_empty || !catalogue.channels.some_empty() => false,
+            excess => self.change.fold_empty_records(&wanted, &catalogue, excess),
         }
-        if catalogue.channels.some_empty() && !self.change.none_empty {
-            self.change.fold_empty_records(&wanted, &catalogue);
-        }
-        self.change.has_room_for(&wanted, &catalogue, self.rules)
     }
 }
 
@@ -377,38 +376,51 @@ impl Change {
             || (catalogue.channels.get(name).is_some() && !self.dropped.contains_key(name))
     }
 
-    fn has_room_for(
+    /// How many records there would be too many with those of `wanted`.
+    fn excess_with(
         &self,
         wanted: &HashSet<&ChannelName>,
         catalogue: &Catalogue,
         rules: &Rules,
-    ) -> bool {
-        let new = wanted
-            .iter()
-            .filter(|name| !self.has(name, catalogue))
-            .count();
-        new == 0 || self.count(catalogue) + new <= rules.max_channels
+    ) -> usize {
+        let is_new = |name: &&&ChannelName| !self.has(name, catalogue);
+        match wanted.iter().filter(is_new).count() {
+            0 => 0,
+            new => (self.count(catalogue) + new).saturating_sub(rules.max_channels),
+        }
     }
 
-    /// Lets go of the records that hold nothing, except those of `wanted` and those that this transaction changes.
-    fn fold_empty_records(&mut self, wanted: &HashSet<&ChannelName>, catalogue: &Catalogue) {
-        let mut lost = 0;
-        self.none_empty = true;
-        for record in catalogue.channels.records() {
+    /// Lets go of the records that hold nothing, except those of `wanted` and those that this transaction changes,
+    /// if they are `least` or more; says whether they are.
+    fn fold_empty_records(
+        &mut self,
+        wanted: &HashSet<&ChannelName>,
+        catalogue: &Catalogue,
+        least: usize,
+    ) -> bool {
+        let empty = catalogue.channels.records().filter(|record| {
+            record.is_empty() && !self.dropped.contains_key(record.channel.name())
+        });
+        let (spared, gone): (Vec<_>, Vec<_>) = empty.partition(|record| {
             let name = record.channel.name();
-            if !record.is_empty() || self.dropped.contains_key(name) {
-                continue;
-            }
-            if wanted.contains(name) || self.touched.contains_key(name) {
-                self.none_empty = false;
-                continue;
-            }
-            lost = record.lost_through.max(lost);
-            self.dropped.insert(name.clone(), record.clone());
+            wanted.contains(name) || self.touched.contains_key(name)
+        });
+        let enough = gone.len() >= least;
+        self.none_empty = spared.is_empty() && (enough || gone.is_empty());
+        if enough {
+            self.fold(&gone, catalogue);
         }
-        if lost > 0 {
+        enough
+    }
+
+    fn fold(&mut self, gone: &[&Record], catalogue: &Catalogue) {
+        let lost = gone.iter().map(|record| record.lost_through).max();
+        if let Some(lost) = lost.filter(|lost| *lost > 0) {
             let folded = self.folded.unwrap_or_else(|| catalogue.channels.folded());
             self.folded = Some(raised(folded, lost));
         }
+        let gone = gone.iter().map(|record| (*record).clone());
+        self.dropped
+            .extend(gone.map(|record| (record.channel.name().clone(), record)));
     }
 }
