@@ -35,7 +35,7 @@ pub(super) struct Desk {
     /// Whether the life has ended.
     pub(super) ended: bool,
     /// `None` while it could not be opened again.
-    store: Option<Store>,
+    pub(super) store: Option<Store>,
     /// Which file it was when it was opened.
     identity: Identity,
     rules: Rules,

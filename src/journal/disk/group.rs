@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::catalogue::{Catalogue, Gone, Record};
 use super::error::Fault;
 use super::keys;
-use super::rows::{self, EventRow, Life};
+use super::rows::{self, ChannelRow, EventRow, Life};
 use super::shared::Shared;
 use crate::event::{Epoch, Event, Id};
 use crate::hub::channel::ChannelName;
@@ -182,8 +182,8 @@ impl<'a> Group<'a> {
         for record in self.change.dropped.values() {
             record.row_without_name().put(self.connection)?;
         }
-        for record in self.change.touched.values() {
-            record.row().put(self.connection)?;
+        for row in self.changed_rows() {
+            row.put(self.connection)?;
         }
         if let Some(folded) = self.change.folded {
             rows::put_folded(self.connection, folded)?;
@@ -236,6 +236,15 @@ impl<'a> Group<'a> {
         records
             .filter(due)
             .map(|record| record.channel.name().clone())
+            .collect()
+    }
+
+    /// The rows that are not stored yet as they are now. Many a record was only looked at.
+    fn changed_rows(&self) -> Vec<ChannelRow> {
+        let catalogue = self.shared.catalogue();
+        let stored = |id| catalogue.record(id).map(Record::row);
+        let rows = self.change.touched.values().map(Record::row);
+        rows.filter(|row| stored(row.id).as_ref() != Some(row))
             .collect()
     }
 
