@@ -357,11 +357,11 @@ impl Record {
     fn delete(&mut self, head: u64, now: u64) -> VecDeque<Arc<Event>> {
         let gone = std::mem::take(&mut self.events);
         self.bytes = 0;
-        // Also over what was never kept: it may still be on its way to those who are live.
-        self.channel.delete(head);
         if let Some(last) = gone.iter().rfind(|event| !event.expired(now)) {
             self.channel.lose(last.id.seq, LossReason::Deleted);
         }
+        // Also over what was never kept: it may still be on its way to those who are live.
+        self.channel.delete(head);
         gone
     }
 

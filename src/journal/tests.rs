@@ -98,6 +98,7 @@ macro_rules! journal_cases {
                 what_comes_after_is_kept_and_read
                 forgetting_twice_is_told_as_one_loss
                 an_event_that_was_not_owed_any_more_is_not_told_as_deleted
+                what_is_deleted_while_the_tail_is_read_is_given_or_told
             }
             run! { time_to_live:
                 an_event_that_outlived_itself_is_not_owed_and_no_loss
