@@ -250,7 +250,7 @@ impl<'a> Group<'a> {
 
     fn keep(&mut self, draft: Draft) -> Result<Receipt, Fault> {
         let event = Arc::new(self.number(draft));
-        if event.expires != Some(event.time) {
+        if !event.is_fleeting() {
             self.store(&event)?;
         }
         let receipt = Receipt {
