@@ -305,6 +305,11 @@ impl Event {
         self.expires.is_some_and(|end| end <= now)
     }
 
+    /// Whether it is delivered live and never kept.
+    pub fn is_fleeting(&self) -> bool {
+        self.expires == Some(self.time)
+    }
+
     /// The media type of its payload.
     pub fn media_type(&self) -> &str {
         self.content_type

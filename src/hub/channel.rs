@@ -151,14 +151,20 @@ impl Channel {
 
     /// Raises the mark: every event of this channel up to `seq` that was still owed is gone.
     pub fn lose(&self, seq: u64, reason: LossReason) {
+        // Who reads the tail takes no lock, and looks at these the other way round: at what is deleted, what is lost,
+        // and what of it to DELETE. Each store releases what came before it and each load acquires that, so whoever
+        // sees that an event is deleted sees that it was lost, and whoever sees that sees why.
         if reason == LossReason::Deleted {
-            self.delete(seq);
             self.lost_to_delete.fetch_max(seq, Ordering::AcqRel);
         }
         self.lost_through.fetch_max(seq, Ordering::AcqRel);
+        if reason == LossReason::Deleted {
+            self.delete(seq);
+        }
     }
 
-    /// Says that nothing up to `seq` is to be delivered any more, be it owed or not.
+    /// Says that nothing up to `seq` is to be delivered any more, be it owed or not. What of it was owed has to be
+    /// [lost](Channel::lose) before: whoever sees that an event is deleted, and not that it was lost, passes over it.
     pub fn delete(&self, seq: u64) {
         self.deleted_through.fetch_max(seq, Ordering::AcqRel);
     }
@@ -178,7 +184,7 @@ impl Channel {
         self.deleted_through.load(Ordering::Acquire)
     }
 
-    /// Whether something beyond `place` was lost, and why.
+    /// Whether something beyond `place` was lost, and why. In the reverse order of [`lose`](Channel::lose).
     pub fn lost_after(&self, place: u64) -> Option<LossReason> {
         if self.lost_through() <= place {
             None

@@ -60,7 +60,12 @@ impl<'a> Reader<'a> {
         if !self.selection.matches(event) || !self.selection.is_owed(event, self.now) {
             return true;
         }
-        if entry.is_deleted() || (entry.is_lost() && !event.expired(self.now)) {
+        let deleted = entry.is_deleted();
+        if deleted && event.is_fleeting() {
+            // DELETE took nothing that was kept. A mark over it is that of later events, which tell it themselves.
+            return true;
+        }
+        if deleted || (entry.is_lost() && !event.expired(self.now)) {
             self.lose(event.channel.name(), entry);
             return true;
         }

@@ -123,25 +123,19 @@ impl<R: Recorded> Channels<R> {
             .or_insert_with_key(|name| new(name, folded))
     }
 
-    /// Lets go of the records that are empty, except those of `wanted`.
-    pub(super) fn fold_empty(&mut self, wanted: &HashSet<&ChannelName>) {
+    /// Lets go of the records that are empty, except those of `wanted`, if they are `least` or more; says whether they
+    /// are.
+    pub(super) fn fold_empty(&mut self, wanted: &HashSet<&ChannelName>, least: usize) -> bool {
         if !self.some_empty {
-            return;
+            return false;
         }
-        let (mut lost, mut spared) = (0, false);
-        self.records.retain(|name, record| {
-            let keep = wanted.contains(name);
-            if record.is_empty() && !keep {
-                lost = record.channel().lost_through().max(lost);
-                return false;
-            }
-            spared |= record.is_empty();
-            true
-        });
-        self.some_empty = spared;
-        if lost > 0 {
-            self.set_folded(raised(self.folded, lost));
+        let (empty, spared) = self.count_empty(wanted);
+        let enough = empty >= least;
+        self.some_empty = spared > 0 || (empty > 0 && !enough);
+        if enough {
+            self.fold(wanted);
         }
+        enough
     }
 
     /// The names that are asked for and have a record: all that match a pattern.
@@ -164,6 +158,28 @@ impl<R: Recorded> Channels<R> {
         Losses {
             marks,
             folded: self.folded_for(selection),
+        }
+    }
+
+    /// How many records are empty: those that may go, and those of `wanted`.
+    fn count_empty(&self, wanted: &HashSet<&ChannelName>) -> (usize, usize) {
+        let empty = self.records.values().filter(|record| record.is_empty());
+        let spared = |name: &&&ChannelName| self.records.get(**name).is_some_and(R::is_empty);
+        let spared = wanted.iter().filter(spared).count();
+        (empty.count().saturating_sub(spared), spared)
+    }
+
+    fn fold(&mut self, wanted: &HashSet<&ChannelName>) {
+        let mut lost = 0;
+        self.records.retain(|name, record| {
+            let keep = !record.is_empty() || wanted.contains(name);
+            if !keep {
+                lost = record.channel().lost_through().max(lost);
+            }
+            keep
+        });
+        if lost > 0 {
+            self.set_folded(raised(self.folded, lost));
         }
     }
 

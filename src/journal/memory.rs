@@ -240,7 +240,8 @@ fn receipt(event: &Event) -> Receipt {
 
 /// Appending and letting go.
 impl State {
-    /// Makes sure that the channels of a batch may exist, letting go of records that hold nothing.
+    /// Makes sure that the channels of a batch may exist, letting go of records that hold nothing; of none where that
+    /// would not make enough room, since a refused batch changes nothing.
     fn make_room_for_channels(
         &mut self,
         drafts: &[Draft],
@@ -250,20 +251,20 @@ impl State {
             return Ok(());
         }
         let wanted: HashSet<&ChannelName> = drafts.iter().map(|draft| &draft.channel).collect();
-        if self.has_room_for(&wanted, rules) {
-            return Ok(());
-        }
-        self.channels.fold_empty(&wanted);
-        match self.has_room_for(&wanted, rules) {
-            true => Ok(()),
-            false => Err(AppendError::TooManyChannels),
+        match self.excess_with(&wanted, rules) {
+            0 => Ok(()),
+            excess if self.channels.fold_empty(&wanted, excess) => Ok(()),
+            _ => Err(AppendError::TooManyChannels),
         }
     }
 
-    fn has_room_for(&self, wanted: &HashSet<&ChannelName>, rules: &Rules) -> bool {
+    /// How many records there would be too many with those of `wanted`.
+    fn excess_with(&self, wanted: &HashSet<&ChannelName>, rules: &Rules) -> usize {
         let is_new = |name: &&&ChannelName| self.channels.get(name).is_none();
-        let new = wanted.iter().filter(is_new).count();
-        new == 0 || self.channels.len() + new <= rules.max_channels
+        match wanted.iter().filter(is_new).count() {
+            0 => 0,
+            new => (self.channels.len() + new).saturating_sub(rules.max_channels),
+        }
     }
 
     /// Numbers one event and puts it where it belongs.
@@ -356,11 +357,11 @@ impl Record {
     fn delete(&mut self, head: u64, now: u64) -> VecDeque<Arc<Event>> {
         let gone = std::mem::take(&mut self.events);
         self.bytes = 0;
-        // Also over what was never kept: it may still be on its way to those who are live.
-        self.channel.delete(head);
         if let Some(last) = gone.iter().rfind(|event| !event.expired(now)) {
             self.channel.lose(last.id.seq, LossReason::Deleted);
         }
+        // Also over what was never kept: it may still be on its way to those who are live.
+        self.channel.delete(head);
         gone
     }
 

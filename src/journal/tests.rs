@@ -86,6 +86,7 @@ macro_rules! journal_cases {
                 a_dropped_channel_is_told_to_who_was_excused_before_it_lost_anything
                 a_dropped_channel_that_lost_nothing_costs_nothing
                 a_channel_too_many_is_refused_while_all_hold_something
+                a_batch_that_is_refused_lets_go_of_no_channel
                 a_batch_counts_its_own_channels_against_the_bound
                 nothing_is_refused_where_the_channel_is_there_already
             }
@@ -97,6 +98,7 @@ macro_rules! journal_cases {
                 what_comes_after_is_kept_and_read
                 forgetting_twice_is_told_as_one_loss
                 an_event_that_was_not_owed_any_more_is_not_told_as_deleted
+                what_is_deleted_while_the_tail_is_read_is_given_or_told
             }
             run! { time_to_live:
                 an_event_that_outlived_itself_is_not_owed_and_no_loss

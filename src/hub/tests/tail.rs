@@ -87,6 +87,21 @@ fn what_was_deleted_is_read_by_nobody_though_it_was_for_those_who_were_there() {
 }
 
 #[test]
+fn one_loss_is_told_once_though_what_was_never_kept_was_deleted_on_another_page() {
+    let hub = hub(1, 100);
+    let there = hub.begin_at("a", Start::Now).selection;
+    hub.publish(fleeting("a")).unwrap();
+    hub.say("a");
+    hub.publish(fleeting("a")).unwrap();
+    assert!(hub.forget(&"a".parse().unwrap()).unwrap());
+    let limit = Limit { rows: 1, ..PAGE };
+    let pages = [0, 1, 2].map(|place| hub.read(&there, place, limit).unwrap());
+    assert_eq!([1, 2, 3], pages.each_ref().map(|page| page.cursor));
+    let told = pages.map(|page| page.loss.map(|loss| loss.channels));
+    assert_eq!(told, [None, Some(vec![("a".parse().unwrap(), 2)]), None]);
+}
+
+#[test]
 fn deletion_counts_more_than_retention() {
     let hub = hub_with(1, 100, |config| {
         config.channels = vec![Retention {

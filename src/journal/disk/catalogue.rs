@@ -258,11 +258,12 @@ impl Record {
         }
     }
 
-    /// Raises the marks that everyone sees to those that were committed.
+    /// Raises the marks that everyone sees to those that were committed: first what was lost, then what is deleted, as
+    /// [`Channel::delete`] asks for.
     fn show(&self) {
-        self.channel.delete(self.deleted_through);
         self.channel.lose(self.lost_to_delete, LossReason::Deleted);
         self.channel.lose(self.lost_through, LossReason::Retention);
+        self.channel.delete(self.deleted_through);
     }
 }
 

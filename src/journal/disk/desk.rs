@@ -40,7 +40,7 @@ pub(super) struct Desk {
     /// Whether the life has ended.
     pub(super) ended: bool,
     /// `None` while another one takes its place, or could not.
-    store: Option<Store>,
+    pub(super) store: Option<Store>,
     /// Which file it was when it was opened.
     identity: Identity,
     rules: Rules,

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::catalogue::{Catalogue, Gone, Record};
 use super::error::Fault;
 use super::keys;
-use super::rows::{self, EventRow, Life};
+use super::rows::{self, ChannelRow, EventRow, Life};
 use super::shared::Shared;
 use crate::event::{Epoch, Event, Id};
 use crate::hub::channel::ChannelName;
@@ -182,8 +182,8 @@ impl<'a> Group<'a> {
         for record in self.change.dropped.values() {
             record.row_without_name().put(self.connection)?;
         }
-        for record in self.change.touched.values() {
-            record.row().put(self.connection)?;
+        for row in self.changed_rows() {
+            row.put(self.connection)?;
         }
         if let Some(folded) = self.change.folded {
             rows::put_folded(self.connection, folded)?;
@@ -239,9 +239,18 @@ impl<'a> Group<'a> {
             .collect()
     }
 
+    /// The rows that are not stored yet as they are now. Many a record was only looked at.
+    fn changed_rows(&self) -> Vec<ChannelRow> {
+        let catalogue = self.shared.catalogue();
+        let stored = |id| catalogue.record(id).map(Record::row);
+        let rows = self.change.touched.values().map(Record::row);
+        rows.filter(|row| stored(row.id).as_ref() != Some(row))
+            .collect()
+    }
+
     fn keep(&mut self, draft: Draft) -> Result<Receipt, Fault> {
         let event = Arc::new(self.number(draft));
-        if event.expires != Some(event.time) {
+        if !event.is_fleeting() {
             self.store(&event)?;
         }
         let receipt = Receipt {
@@ -314,20 +323,19 @@ impl<'a> Group<'a> {
         self.change.folded.unwrap_or_else(committed)
     }
 
-    /// Makes sure that the channels of a batch may exist, letting go of records that hold nothing.
+    /// Makes sure that the channels of a batch may exist, letting go of records that hold nothing; of none where that
+    /// would not make enough room, since a refused batch changes nothing.
     fn make_room_for_channels(&mut self, drafts: &[Draft]) -> bool {
         let catalogue = self.shared.catalogue();
         if self.change.count(&catalogue) + drafts.len() <= self.rules.max_channels {
             return true;
         }
         let wanted: HashSet<&ChannelName> = drafts.iter().map(|draft| &draft.channel).collect();
-        if self.change.has_room_for(&wanted, &catalogue, self.rules) {
-            return true;
+        match self.change.excess_with(&wanted, &catalogue, self.rules) {
+            0 => true,
+            _ if self.change.none_empty || !catalogue.channels.some_empty() => false,
+            excess => self.change.fold_empty_records(&wanted, &catalogue, excess),
         }
-        if catalogue.channels.some_empty() && !self.change.none_empty {
-            self.change.fold_empty_records(&wanted, &catalogue);
-        }
-        self.change.has_room_for(&wanted, &catalogue, self.rules)
     }
 }
 
@@ -377,38 +385,51 @@ impl Change {
             || (catalogue.channels.get(name).is_some() && !self.dropped.contains_key(name))
     }
 
-    fn has_room_for(
+    /// How many records there would be too many with those of `wanted`.
+    fn excess_with(
         &self,
         wanted: &HashSet<&ChannelName>,
         catalogue: &Catalogue,
         rules: &Rules,
-    ) -> bool {
-        let new = wanted
-            .iter()
-            .filter(|name| !self.has(name, catalogue))
-            .count();
-        new == 0 || self.count(catalogue) + new <= rules.max_channels
+    ) -> usize {
+        let is_new = |name: &&&ChannelName| !self.has(name, catalogue);
+        match wanted.iter().filter(is_new).count() {
+            0 => 0,
+            new => (self.count(catalogue) + new).saturating_sub(rules.max_channels),
+        }
     }
 
-    /// Lets go of the records that hold nothing, except those of `wanted` and those that this transaction changes.
-    fn fold_empty_records(&mut self, wanted: &HashSet<&ChannelName>, catalogue: &Catalogue) {
-        let mut lost = 0;
-        self.none_empty = true;
-        for record in catalogue.channels.records() {
+    /// Lets go of the records that hold nothing, except those of `wanted` and those that this transaction changes,
+    /// if they are `least` or more; says whether they are.
+    fn fold_empty_records(
+        &mut self,
+        wanted: &HashSet<&ChannelName>,
+        catalogue: &Catalogue,
+        least: usize,
+    ) -> bool {
+        let empty = catalogue.channels.records().filter(|record| {
+            record.is_empty() && !self.dropped.contains_key(record.channel.name())
+        });
+        let (spared, gone): (Vec<_>, Vec<_>) = empty.partition(|record| {
             let name = record.channel.name();
-            if !record.is_empty() || self.dropped.contains_key(name) {
-                continue;
-            }
-            if wanted.contains(name) || self.touched.contains_key(name) {
-                self.none_empty = false;
-                continue;
-            }
-            lost = record.lost_through.max(lost);
-            self.dropped.insert(name.clone(), record.clone());
+            wanted.contains(name) || self.touched.contains_key(name)
+        });
+        let enough = gone.len() >= least;
+        self.none_empty = spared.is_empty() && (enough || gone.is_empty());
+        if enough {
+            self.fold(&gone, catalogue);
         }
-        if lost > 0 {
+        enough
+    }
+
+    fn fold(&mut self, gone: &[&Record], catalogue: &Catalogue) {
+        let lost = gone.iter().map(|record| record.lost_through).max();
+        if let Some(lost) = lost.filter(|lost| *lost > 0) {
             let folded = self.folded.unwrap_or_else(|| catalogue.channels.folded());
             self.folded = Some(raised(folded, lost));
         }
+        let gone = gone.iter().map(|record| (*record).clone());
+        self.dropped
+            .extend(gone.map(|record| (record.channel.name().clone(), record)));
     }
 }

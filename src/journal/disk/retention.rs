@@ -18,7 +18,8 @@ const MANY: u64 = 1_024;
 const STEP: u64 = 64;
 /// How many events go in one transaction because their time to live is over.
 const EXPIRED: u64 = 1_000;
-/// How many rows are looked at in one transaction; what is left goes in those that follow.
+/// How many rows are looked at in one transaction, counting one for each channel at least; what is left goes in those
+/// that follow.
 const MOST: u64 = 16_384;
 
 /// The columns of [`Kept`]; a macro, so that statements that run with each publish are put together beforehand.
@@ -56,6 +57,10 @@ impl Group<'_> {
         self.change.standing.overdue = false;
         self.expire_keys()?;
         for name in self.due() {
+            // Those that are left stay due as they are; only what was looked at is noted.
+            if self.is_tired() {
+                break;
+            }
             self.trim_channel(&name)?;
         }
         let outlived = self.outlived()?;
@@ -88,7 +93,8 @@ impl Group<'_> {
                 return self.put_off(name);
             }
             let oldest = oldest_of_channel(self.connection, id, after, excess.clamp(FEW, MANY))?;
-            self.looked = self.looked.saturating_add(oldest.len() as u64);
+            // A channel without any row costs a seek too.
+            self.looked = self.looked.saturating_add(oldest.len().max(1) as u64);
             if oldest.is_empty() && events > 0 {
                 return Err(Fault::Damage(format!(
                     "{events} events of channel '{name}' are not there"

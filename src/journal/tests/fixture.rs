@@ -1,6 +1,7 @@
 //! A journal with a sink that remembers, and the few verbs in which the cases are told.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -82,11 +83,9 @@ pub struct Scratch {
 impl Scratch {
     pub fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let number = COUNT.fetch_add(1, Ordering::SeqCst);
-        let name = format!("fourcast-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).unwrap();
-        Scratch { path }
+        Scratch {
+            path: new_directory(&std::env::temp_dir(), &COUNT),
+        }
     }
 
     /// The defaults, with the journal in here.
@@ -262,6 +261,22 @@ pub fn told(events: &[Arc<Event>]) -> Vec<String> {
     events.iter().map(told).collect()
 }
 
+/// Makes a directory in `parent`, with the next number that is free: a run that was killed leaves its own, and another
+/// process may have its id.
+fn new_directory(parent: &Path, count: &AtomicUsize) -> PathBuf {
+    loop {
+        let number = count.fetch_add(1, Ordering::SeqCst);
+        let path = parent.join(format!("fourcast-{}-{number}", std::process::id()));
+        match std::fs::create_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => {
+                made.unwrap();
+                return path;
+            }
+        }
+    }
+}
+
 /// A rule for the channels of one selector.
 pub fn rule(pattern: &str) -> Retention {
     Retention {
@@ -285,4 +300,12 @@ pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "never came: {what}");
         thread::yield_now();
     }
+}
+
+#[test]
+fn a_directory_that_a_killed_run_left_is_given_to_no_case() {
+    let scratch = Scratch::new();
+    let of_killed_run = new_directory(&scratch.path, &AtomicUsize::new(0));
+    let of_this_run = new_directory(&scratch.path, &AtomicUsize::new(0));
+    assert_ne!(of_this_run, of_killed_run);
 }

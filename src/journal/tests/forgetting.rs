@@ -1,9 +1,12 @@
 //! What DELETE takes.
 
+use std::thread;
 use std::time::Duration;
 
-use super::fixture::{Fixture, Open, draft, eventually, keep, name, seqs};
+use super::fixture::{AMPLE, Fixture, Open, draft, eventually, keep, name, seqs};
+use crate::config::Sync;
 use crate::hub::channel::LossReason;
+use crate::hub::tail::{Page, Tail};
 use crate::journal::{Loss, Start};
 
 fn deleted(channel: &str, mark: u64) -> Option<Loss> {
@@ -89,4 +92,27 @@ pub fn an_event_that_was_not_owed_any_more_is_not_told_as_deleted(open: Open) {
     });
     assert!(fixture.forget("a"));
     assert_eq!(fixture.read(&fixture.after("a", 0)).loss, None);
+}
+
+/// The tail is read without the journal's lock, so in the midst of a deletion too.
+pub fn what_is_deleted_while_the_tail_is_read_is_given_or_told(open: Open) {
+    let fixture = Fixture::with(open, |config| config.journal.sync = Sync::Never);
+    let selection = fixture.after("a", 0).selection;
+    let tail = Tail::new(0, 10, usize::MAX);
+    for place in 0..1_000 {
+        let seq = fixture.publish("a");
+        tail.push(&fixture.heard.since(place));
+        let is_told = || {
+            let mut page = Page::after(seq - 1);
+            assert!(tail.extend(&mut page, &selection, AMPLE, 0));
+            let is_given = page.entries.len() == 1;
+            let told = if is_given { None } else { deleted("a", seq) };
+            assert_eq!(page.loss, told);
+            !is_given
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| assert!(fixture.forget("a")));
+            eventually("it is told", is_told);
+        });
+    }
 }

@@ -320,6 +320,26 @@ pub fn a_channel_too_many_is_refused_while_all_hold_something(open: Open) {
     assert_eq!(fixture.publish("c"), 3, "an empty one makes room");
 }
 
+pub fn a_batch_that_is_refused_lets_go_of_no_channel(open: Open) {
+    let fixture = Fixture::with(open, |config| config.limits.channels = 2);
+    fixture.publish_all(&["a", "b"]);
+    assert!(fixture.forget("a") && fixture.forget("b"));
+    let batch = ["c", "d", "e"].map(|channel| draft(channel, "x"));
+    let refused = fixture.append(batch.to_vec()).unwrap_err();
+    assert_eq!(refused, AppendError::TooManyChannels);
+    for list in ["x/*", "nowhere"] {
+        assert_eq!(fixture.read(&fixture.after(list, 0)).loss, None, "{list}");
+    }
+    for (channel, seq) in [("a", 1), ("b", 2)] {
+        let loss = fixture.read(&fixture.after(channel, 0)).loss.unwrap();
+        assert_eq!(
+            (loss.channels, loss.folded),
+            (vec![(name(channel), seq)], 0)
+        );
+        assert_eq!(fixture.publish(channel), seq + 2);
+    }
+}
+
 pub fn a_batch_counts_its_own_channels_against_the_bound(open: Open) {
     let fixture = Fixture::with(open, |config| config.limits.channels = 1);
     fixture.publish("a");
