@@ -150,7 +150,7 @@ fn rescue(source: &Connection, known: Known, new: &Path) -> Result<Salvaged, Fau
     }
     let losers = store.transact(Durability::Written, |target| {
         copy_keys(source, target)?;
-        rescue.finish(target, walk.damaged_through)
+        rescue.finish(source, target, walk.damaged_through)
     })?;
     store::empty_log(store.connection())?;
     Ok(Salvaged {
@@ -299,10 +299,10 @@ impl Rescue {
             return Ok(());
         }
         if event.previous > tally.last_seq {
-            tally.lost_through = event.previous;
+            tally.lose(event.previous);
         }
         if !has_life {
-            tally.lost_through = event.seq;
+            tally.lose(event.seq);
             return Ok(());
         }
         event.insert(target)?;
@@ -315,10 +315,23 @@ impl Rescue {
     }
 
     /// Stores what is known now; how many channels lost something.
-    fn finish(&mut self, target: &Connection, damaged_through: u64) -> Result<usize, Fault> {
+    fn finish(
+        &mut self,
+        source: &Connection,
+        target: &Connection,
+        damaged_through: u64,
+    ) -> Result<usize, Fault> {
+        let anywhere = match damaged_through {
+            0 => self.head,
+            damaged => damaged,
+        };
         let mut losers = 0;
         for tally in self.tallies.values_mut() {
-            tally.notice_losses(damaged_through, self.head);
+            if tally.lacks_events() {
+                let newest = newest_missing(source, target, &tally.row, self.head)?;
+                tally.lose(newest.unwrap_or(anywhere));
+            }
+            tally.lose_newest();
             losers += usize::from(tally.lost_through > 0);
             tally.settle(target)?.put(target)?;
         }
@@ -353,16 +366,19 @@ impl Rescue {
 }
 
 impl Tally {
-    /// What is missing though no event that is there says so: the newest, or such as were owed for a time only.
-    fn notice_losses(&mut self, damaged_through: u64, head: u64) {
+    fn lose(&mut self, through: u64) {
+        self.lost_through = self.lost_through.max(through);
+    }
+
+    /// Whether some are missing; those that were owed for a time only are named by no other.
+    fn lacks_events(&self) -> bool {
+        self.events < self.row.events
+    }
+
+    /// Notices that the newest that was owed without an end is missing, which no other names yet.
+    fn lose_newest(&mut self) {
         if self.row.last_seq > self.last_seq {
-            self.lost_through = self.lost_through.max(self.row.last_seq);
-        } else if self.events < self.row.events && self.lost_through == 0 {
-            self.lost_through = if damaged_through > 0 {
-                damaged_through
-            } else {
-                head
-            };
+            self.lose(self.row.last_seq);
         }
     }
 
@@ -385,6 +401,31 @@ impl Tally {
             ..self.row.clone()
         })
     }
+}
+
+/// The newest event of a channel that was not brought over. The index has it where its row cannot be read; `None` if the
+/// index does not have as many as there were, up to `head`: it carries no checksum.
+fn newest_missing(
+    source: &Connection,
+    target: &Connection,
+    channel: &ChannelRow,
+    head: u64,
+) -> Result<Option<u64>, Fault> {
+    let (id, gone, head) = (channel.id, signed(channel.gone_through), signed(head));
+    let sql = format!(
+        "SELECT seq FROM events WHERE channel = {id} AND seq > {gone} AND seq <= {head} ORDER BY seq DESC"
+    );
+    let (seqs, _) = readable(source, &sql, |row| unsigned(row, 0));
+    if u64::try_from(seqs.len()).ok() != Some(channel.events) {
+        return Ok(None);
+    }
+    let mut statement = target.prepare_cached("SELECT 1 FROM events WHERE seq = ?1")?;
+    for seq in seqs {
+        if !statement.exists([signed(seq)])? {
+            return Ok(Some(seq));
+        }
+    }
+    Ok(None)
 }
 
 /// Brings the idempotency keys over. What cannot be read is forgotten, as if its time were over.

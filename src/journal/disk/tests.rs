@@ -6,6 +6,7 @@ mod failing;
 mod lives;
 pub(super) mod plans;
 mod restarting;
+mod salvaging;
 mod sweeping;
 
 use std::fs;
