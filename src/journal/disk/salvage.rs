@@ -185,10 +185,10 @@ impl Walk<'_> {
     /// Reads rows from the place on; how many there were, sound or not.
     fn read(&mut self, most: usize, events: &mut Vec<EventRow<'static>>) -> Result<usize, Fault> {
         let sql =
-            format!("SELECT {EVENT_COLUMNS} FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2");
+            format!("SELECT {EVENT_COLUMNS} FROM events WHERE seq >= ?1 ORDER BY seq LIMIT ?2");
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let mut statement = self.source.prepare_cached(&sql)?;
-        let mut rows = statement.query(params![signed(self.place), most])?;
+        let mut rows = statement.query(params![first_beyond(self.place), most])?;
         let mut count = 0;
         while let Some(row) = rows.next()? {
             let seq = unsigned(row, 0)?;
@@ -207,17 +207,9 @@ impl Walk<'_> {
 
     /// The place behind what cannot be read: found by strides that grow, then by halving the last one.
     fn beyond_damage(&mut self) -> Option<u64> {
-        let mut stride = 1u64;
-        let readable = loop {
-            let place = self.place.saturating_add(stride);
-            if place >= self.end {
-                self.damaged_through = self.end;
-                return None;
-            }
-            if self.can_read_beyond(place) {
-                break place;
-            }
-            stride = stride.saturating_mul(2);
+        let Some(readable) = self.stride_over_damage() else {
+            self.damaged_through = self.end;
+            return None;
         };
         let (mut low, mut high) = (self.place, readable);
         while low + 1 < high {
@@ -231,11 +223,26 @@ impl Walk<'_> {
         Some(high)
     }
 
+    /// Some place behind what cannot be read. The last stride reaches the end, however large the damage was.
+    fn stride_over_damage(&self) -> Option<u64> {
+        let last = self.end.saturating_sub(1);
+        let (mut place, mut stride) = (self.place, 1u64);
+        while place < last {
+            place = self.place.saturating_add(stride).min(last);
+            if self.can_read_beyond(place) {
+                return Some(place);
+            }
+            stride = stride.saturating_mul(2);
+        }
+        None
+    }
+
     fn can_read_beyond(&self, place: u64) -> bool {
-        let sql = format!("SELECT {EVENT_COLUMNS} FROM events WHERE seq > ?1 ORDER BY seq LIMIT 1");
+        let sql =
+            format!("SELECT {EVENT_COLUMNS} FROM events WHERE seq >= ?1 ORDER BY seq LIMIT 1");
         let read = || -> Result<bool, Fault> {
             let mut statement = self.source.prepare_cached(&sql)?;
-            let mut rows = statement.query([signed(place)])?;
+            let mut rows = statement.query([first_beyond(place)])?;
             match rows.next()? {
                 Some(row) => Ok(unsigned(row, 0)? > place),
                 None => Ok(true),
@@ -243,6 +250,11 @@ impl Walk<'_> {
         };
         read().unwrap_or(false)
     }
+}
+
+/// Where a look beyond a place begins: one that began at the place itself would need its page, which may be damaged.
+fn first_beyond(place: u64) -> i64 {
+    signed(place.saturating_add(1))
 }
 
 /// What is brought over.

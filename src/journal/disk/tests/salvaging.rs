@@ -1,11 +1,13 @@
 //! What is brought over from a damaged journal, and what of it is told as lost.
 
-use super::fixture;
+use std::fs;
+
+use super::{fixture, fixture_with};
 use crate::config::Config;
 use crate::journal::Draft;
 use crate::journal::disk::directory::Directory;
 use crate::journal::disk::salvage;
-use crate::journal::tests::fixture::{Fixture, draft};
+use crate::journal::tests::fixture::{Fixture, draft, keep};
 
 /// An event of 'a' that has a time of its own, which does not end before the case does.
 fn mortal() -> Draft {
@@ -35,6 +37,42 @@ fn with_mortals() -> Fixture {
     fixture.publish_all(&["b", "a", "b", "a"]);
     fixture.publish_draft(mortal());
     fixture
+}
+
+/// Makes the oldest three quarters of the pages that hold events unreadable; how many events the others hold.
+fn blot_out_the_oldest(config: &Config) -> usize {
+    let file = config.journal.path.join("journal.db");
+    let leaves = leaves(&rusqlite::Connection::open(&file).unwrap());
+    let (oldest, others) = leaves.split_at(leaves.len() / 4 * 3);
+    let mut bytes = fs::read(&file).unwrap();
+    let size = usize::from(u16::from_be_bytes([bytes[16], bytes[17]]));
+    for (page, _) in oldest {
+        let end = *page as usize * size;
+        bytes[end - size..end].fill(0xff);
+    }
+    fs::write(&file, bytes).unwrap();
+    others.iter().map(|(_, events)| *events as usize).sum()
+}
+
+/// The pages that hold events, in their order, each with how many it holds.
+fn leaves(connection: &rusqlite::Connection) -> Vec<(u32, u32)> {
+    let sql = "SELECT pageno, ncell FROM dbstat WHERE name = 'events' AND pagetype = 'leaf' ORDER BY path";
+    let mut statement = connection.prepare(sql).unwrap();
+    let leaves = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?)));
+    leaves.unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn events_behind_damage_are_kept_though_they_are_fewer_than_what_is_damaged() {
+    let mut fixture = fixture_with(|config| config.channels = vec![keep("a", 8_000)]);
+    let drafts = (0..8_000).map(|_| draft("a", "x")).collect();
+    fixture.append(drafts).unwrap();
+    let mut sound = 0;
+    salvage_after(&mut fixture, |config| sound = blot_out_the_oldest(config));
+    let page = fixture.read(&fixture.after("a", 0));
+    assert!(page.loss.is_some());
+    assert_eq!(page.events.len(), sound);
+    assert_eq!(page.events.last().map(|event| event.id.seq), Some(8_000));
 }
 
 #[test]
