@@ -456,8 +456,9 @@ impl Found {
             };
             let seq = row.seq;
             let read = read_through.insert(row.channel, seq);
-            let known = read.unwrap_or_else(|| begins(selection, record, place));
-            if row.previous > known.max(record.gone_through) {
+            let known = read.unwrap_or(place);
+            let is_unread = row.previous > known.max(record.gone_through);
+            if is_unread && asks_for(selection, record, row.previous) {
                 let name = record.channel.name();
                 let part = format!("an event of '{name}' between {known} and {seq} is missing");
                 return Err(Fault::Damage(part));
@@ -482,14 +483,11 @@ impl Found {
         read_through: &HashMap<i64, u64>,
     ) -> Option<String> {
         let is_missing = |record: &&Record| {
-            let name = record.channel.name();
-            let Some(begins) = selection.begins_after(name) else {
-                return false;
-            };
             let read = read_through.get(&record.id).copied();
-            let known = read.unwrap_or(begins.max(place)).max(record.gone_through);
+            let known = read.unwrap_or(place).max(record.gone_through);
             // What is newer than what was looked for is another look's matter.
-            record.last_seq > known && record.last_seq <= self.through
+            let is_unread = record.last_seq > known && record.last_seq <= self.through;
+            is_unread && asks_for(selection, record, record.last_seq)
         };
         let missing = match selection.channels() {
             Some(names) => {
@@ -504,9 +502,11 @@ impl Found {
     }
 }
 
-fn begins(selection: &Selection, record: &Record, place: u64) -> u64 {
-    let begins = selection.begins_after(record.channel.name()).unwrap_or(0);
-    begins.max(place)
+/// Whether this event of a channel is asked for. Costs as much as the reader asks for, and the catalogue is held
+/// meanwhile: whatever can be compared instead comes first.
+fn asks_for(selection: &Selection, record: &Record, seq: u64) -> bool {
+    let begins = selection.begins_after(record.channel.name());
+    begins.is_some_and(|begins| seq > begins)
 }
 
 /// The place before the newest `count` events of a channel that are owed at `now`; `None` if there are none.

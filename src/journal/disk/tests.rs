@@ -4,6 +4,7 @@
 mod at_once;
 mod failing;
 mod lives;
+mod matching;
 mod outliving;
 pub(super) mod plans;
 mod restarting;
