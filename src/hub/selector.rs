@@ -121,6 +121,12 @@ impl fmt::Display for SelectorError {
 
 impl std::error::Error for SelectorError {}
 
+#[cfg(test)]
+thread_local! {
+    /// How many names this thread has matched against all terms of a selection.
+    pub(crate) static MATCHED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// What one subscriber examines: its selectors, and from which place on each channel counts.
 #[derive(Debug, Clone)]
 pub struct Selection {
@@ -273,6 +279,8 @@ impl Selection {
 
     /// The seq beyond which events of `name` are asked for; `None` if they are not.
     pub fn begins_after(&self, name: &ChannelName) -> Option<u64> {
+        #[cfg(test)]
+        MATCHED.set(MATCHED.get() + 1);
         let terms = self.terms.iter().filter(|term| term.selector.matches(name));
         let after = terms.map(|term| term.after).min()?;
         let start = self

@@ -12,6 +12,8 @@ use crate::hub::selector::Selection;
 pub(super) struct Excerpt {
     /// Events in the order in which they are examined; one more than may be examined, if there is one.
     pub(super) candidates: Vec<Arc<Event>>,
+    /// How many of them come before the first that matches but is not among them, since it is not owed any more.
+    pub(super) outlived: Option<usize>,
     /// The seq up to which the candidates are all that there is: the newest of all, unless there is a `rest`.
     pub(super) through: u64,
     /// Whether there are others beyond that.
@@ -94,6 +96,7 @@ impl Excerpt {
         let mut picked = Picked::default();
         let mut bytes = 0;
         for (row, event) in self.candidates.iter().enumerate() {
+            picked.outlived |= self.outlived == Some(row);
             let asked = selection.matches(event);
             let wanted = asked && selection.is_owed(event, now);
             let over = bytes + event.weight() > limit.bytes && !picked.events.is_empty();
@@ -107,6 +110,7 @@ impl Excerpt {
             }
             picked.outlived |= asked && !wanted;
         }
+        picked.outlived |= picked.next.is_none() && self.outlived.is_some();
         picked
     }
 }
@@ -148,6 +152,7 @@ mod tests {
     use super::*;
     use crate::event::{Data, Epoch, EventType, Id};
     use crate::hub::channel::Channel;
+    use crate::hub::selector::Selector;
 
     const ALL: Limit = Limit {
         rows: 10,
@@ -171,6 +176,7 @@ mod tests {
         };
         Excerpt {
             candidates: vec![Arc::new(event)],
+            outlived: None,
             through: 9,
             rest: false,
             losses: Losses::default(),
@@ -188,6 +194,25 @@ mod tests {
         ] {
             let page = excerpt().page(&selection, 0, ALL, now);
             assert_eq!((page.events.len(), page.outlived), (found, outlived));
+        }
+    }
+
+    #[test]
+    fn a_page_tells_of_what_was_left_out_for_its_time_as_far_as_the_page_reaches() {
+        for (before, events, outlived) in [
+            (None, 1, false),
+            (Some(0), 1, true),
+            (Some(1), 1, true),
+            (Some(0), 0, true),
+            (Some(1), 0, false),
+        ] {
+            let excerpt = Excerpt {
+                outlived: before,
+                ..excerpt()
+            };
+            let limit = Limit { events, ..ALL };
+            let page = excerpt.page(&Selection::new([Selector::everything()]), 0, limit, 0);
+            assert_eq!((page.events.len(), page.outlived), (events, outlived));
         }
     }
 }

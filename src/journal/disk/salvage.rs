@@ -150,7 +150,7 @@ fn rescue(source: &Connection, known: Known, new: &Path) -> Result<Salvaged, Fau
     }
     let losers = store.transact(Durability::Written, |target| {
         copy_keys(source, target)?;
-        rescue.finish(target, walk.damaged_through)
+        rescue.finish(source, target, walk.damaged_through)
     })?;
     store::empty_log(store.connection())?;
     Ok(Salvaged {
@@ -185,10 +185,10 @@ impl Walk<'_> {
     /// Reads rows from the place on; how many there were, sound or not.
     fn read(&mut self, most: usize, events: &mut Vec<EventRow<'static>>) -> Result<usize, Fault> {
         let sql =
-            format!("SELECT {EVENT_COLUMNS} FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2");
+            format!("SELECT {EVENT_COLUMNS} FROM events WHERE seq >= ?1 ORDER BY seq LIMIT ?2");
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let mut statement = self.source.prepare_cached(&sql)?;
-        let mut rows = statement.query(params![signed(self.place), most])?;
+        let mut rows = statement.query(params![first_beyond(self.place), most])?;
         let mut count = 0;
         while let Some(row) = rows.next()? {
             let seq = unsigned(row, 0)?;
@@ -207,17 +207,9 @@ impl Walk<'_> {
 
     /// The place behind what cannot be read: found by strides that grow, then by halving the last one.
     fn beyond_damage(&mut self) -> Option<u64> {
-        let mut stride = 1u64;
-        let readable = loop {
-            let place = self.place.saturating_add(stride);
-            if place >= self.end {
-                self.damaged_through = self.end;
-                return None;
-            }
-            if self.can_read_beyond(place) {
-                break place;
-            }
-            stride = stride.saturating_mul(2);
+        let Some(readable) = self.stride_over_damage() else {
+            self.damaged_through = self.end;
+            return None;
         };
         let (mut low, mut high) = (self.place, readable);
         while low + 1 < high {
@@ -231,11 +223,26 @@ impl Walk<'_> {
         Some(high)
     }
 
+    /// Some place behind what cannot be read. The last stride reaches the end, however large the damage was.
+    fn stride_over_damage(&self) -> Option<u64> {
+        let last = self.end.saturating_sub(1);
+        let (mut place, mut stride) = (self.place, 1u64);
+        while place < last {
+            place = self.place.saturating_add(stride).min(last);
+            if self.can_read_beyond(place) {
+                return Some(place);
+            }
+            stride = stride.saturating_mul(2);
+        }
+        None
+    }
+
     fn can_read_beyond(&self, place: u64) -> bool {
-        let sql = format!("SELECT {EVENT_COLUMNS} FROM events WHERE seq > ?1 ORDER BY seq LIMIT 1");
+        let sql =
+            format!("SELECT {EVENT_COLUMNS} FROM events WHERE seq >= ?1 ORDER BY seq LIMIT 1");
         let read = || -> Result<bool, Fault> {
             let mut statement = self.source.prepare_cached(&sql)?;
-            let mut rows = statement.query([signed(place)])?;
+            let mut rows = statement.query([first_beyond(place)])?;
             match rows.next()? {
                 Some(row) => Ok(unsigned(row, 0)? > place),
                 None => Ok(true),
@@ -243,6 +250,11 @@ impl Walk<'_> {
         };
         read().unwrap_or(false)
     }
+}
+
+/// Where a look beyond a place begins: one that began at the place itself would need its page, which may be damaged.
+fn first_beyond(place: u64) -> i64 {
+    signed(place.saturating_add(1))
 }
 
 /// What is brought over.
@@ -299,10 +311,10 @@ impl Rescue {
             return Ok(());
         }
         if event.previous > tally.last_seq {
-            tally.lost_through = event.previous;
+            tally.lose(event.previous);
         }
         if !has_life {
-            tally.lost_through = event.seq;
+            tally.lose(event.seq);
             return Ok(());
         }
         event.insert(target)?;
@@ -315,10 +327,23 @@ impl Rescue {
     }
 
     /// Stores what is known now; how many channels lost something.
-    fn finish(&mut self, target: &Connection, damaged_through: u64) -> Result<usize, Fault> {
+    fn finish(
+        &mut self,
+        source: &Connection,
+        target: &Connection,
+        damaged_through: u64,
+    ) -> Result<usize, Fault> {
+        let anywhere = match damaged_through {
+            0 => self.head,
+            damaged => damaged,
+        };
         let mut losers = 0;
         for tally in self.tallies.values_mut() {
-            tally.notice_losses(damaged_through, self.head);
+            if tally.lacks_events() {
+                let newest = newest_missing(source, target, &tally.row, self.head)?;
+                tally.lose(newest.unwrap_or(anywhere));
+            }
+            tally.lose_newest();
             losers += usize::from(tally.lost_through > 0);
             tally.settle(target)?.put(target)?;
         }
@@ -353,16 +378,19 @@ impl Rescue {
 }
 
 impl Tally {
-    /// What is missing though no event that is there says so: the newest, or such as were owed for a time only.
-    fn notice_losses(&mut self, damaged_through: u64, head: u64) {
+    fn lose(&mut self, through: u64) {
+        self.lost_through = self.lost_through.max(through);
+    }
+
+    /// Whether some are missing; those that were owed for a time only are named by no other.
+    fn lacks_events(&self) -> bool {
+        self.events < self.row.events
+    }
+
+    /// Notices that the newest that was owed without an end is missing, which no other names yet.
+    fn lose_newest(&mut self) {
         if self.row.last_seq > self.last_seq {
-            self.lost_through = self.lost_through.max(self.row.last_seq);
-        } else if self.events < self.row.events && self.lost_through == 0 {
-            self.lost_through = if damaged_through > 0 {
-                damaged_through
-            } else {
-                head
-            };
+            self.lose(self.row.last_seq);
         }
     }
 
@@ -385,6 +413,31 @@ impl Tally {
             ..self.row.clone()
         })
     }
+}
+
+/// The newest event of a channel that was not brought over. The index has it where its row cannot be read; `None` if the
+/// index does not have as many as there were, up to `head`: it carries no checksum.
+fn newest_missing(
+    source: &Connection,
+    target: &Connection,
+    channel: &ChannelRow,
+    head: u64,
+) -> Result<Option<u64>, Fault> {
+    let (id, gone, head) = (channel.id, signed(channel.gone_through), signed(head));
+    let sql = format!(
+        "SELECT seq FROM events WHERE channel = {id} AND seq > {gone} AND seq <= {head} ORDER BY seq DESC"
+    );
+    let (seqs, _) = readable(source, &sql, |row| unsigned(row, 0));
+    if u64::try_from(seqs.len()).ok() != Some(channel.events) {
+        return Ok(None);
+    }
+    let mut statement = target.prepare_cached("SELECT 1 FROM events WHERE seq = ?1")?;
+    for seq in seqs {
+        if !statement.exists([signed(seq)])? {
+            return Ok(Some(seq));
+        }
+    }
+    Ok(None)
 }
 
 /// Brings the idempotency keys over. What cannot be read is forgotten, as if its time were over.

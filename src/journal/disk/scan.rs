@@ -59,8 +59,10 @@ pub(super) struct Found {
     range: Range,
 }
 
+/// What the chain of a channel needs of a row, and the event if it is owed.
 struct FoundRow {
-    event: Arc<Event>,
+    event: Option<Arc<Event>>,
+    seq: u64,
     channel: i64,
     previous: u64,
 }
@@ -332,13 +334,13 @@ impl<'a> Taker<'a> {
         let channel = self.meet(row.get(1)?).filter(|met| seq > met.after);
         if let Some(channel) = channel.map(|met| met.channel.clone()) {
             let found = self.read(row, channel)?;
-            if self.search.selection.is_owed(&found.event, self.search.now) {
+            if let Some(event) = &found.event {
                 if self.is_full() {
                     self.rest = true;
                     return Ok(false);
                 }
                 self.wanted += 1;
-                self.bytes = self.bytes.saturating_add(found.event.weight());
+                self.bytes = self.bytes.saturating_add(event.weight());
             }
             self.rows.push(found);
         }
@@ -358,8 +360,11 @@ impl<'a> Taker<'a> {
             let part = format!("event {} is of a life that is not listed", row.seq);
             return Err(Fault::Damage(part));
         };
+        let event = row.event(channel, epoch)?;
+        let is_owed = self.search.selection.is_owed(&event, self.search.now);
         Ok(FoundRow {
-            event: Arc::new(row.event(channel, epoch)?),
+            event: is_owed.then(|| Arc::new(event)),
+            seq: row.seq,
             channel: row.channel,
             previous: row.previous,
         })
@@ -417,11 +422,19 @@ impl Found {
         }
         let is_there = |row: &FoundRow| {
             let record = catalogue.record(row.channel);
-            record.is_some_and(|record| row.event.id.seq > record.gone_through)
+            record.is_some_and(|record| row.seq > record.gone_through)
         };
-        let rows = self.rows.into_iter().filter(is_there);
+        let mut outlived = None;
+        let mut candidates = Vec::new();
+        for row in self.rows.into_iter().filter(is_there) {
+            match row.event {
+                Some(event) => candidates.push(event),
+                None => outlived = outlived.or(Some(candidates.len())),
+            }
+        }
         Ok(Excerpt {
-            candidates: rows.map(|row| row.event).collect(),
+            candidates,
+            outlived,
             through: self.through,
             rest: self.rest,
             losses: catalogue.channels.losses(selection, place),
@@ -441,10 +454,11 @@ impl Found {
             let Some(record) = catalogue.record(row.channel) else {
                 continue;
             };
-            let seq = row.event.id.seq;
+            let seq = row.seq;
             let read = read_through.insert(row.channel, seq);
-            let known = read.unwrap_or_else(|| begins(selection, record, place));
-            if row.previous > known.max(record.gone_through) {
+            let known = read.unwrap_or(place);
+            let is_unread = row.previous > known.max(record.gone_through);
+            if is_unread && asks_for(selection, record, row.previous) {
                 let name = record.channel.name();
                 let part = format!("an event of '{name}' between {known} and {seq} is missing");
                 return Err(Fault::Damage(part));
@@ -469,14 +483,11 @@ impl Found {
         read_through: &HashMap<i64, u64>,
     ) -> Option<String> {
         let is_missing = |record: &&Record| {
-            let name = record.channel.name();
-            let Some(begins) = selection.begins_after(name) else {
-                return false;
-            };
             let read = read_through.get(&record.id).copied();
-            let known = read.unwrap_or(begins.max(place)).max(record.gone_through);
+            let known = read.unwrap_or(place).max(record.gone_through);
             // What is newer than what was looked for is another look's matter.
-            record.last_seq > known && record.last_seq <= self.through
+            let is_unread = record.last_seq > known && record.last_seq <= self.through;
+            is_unread && asks_for(selection, record, record.last_seq)
         };
         let missing = match selection.channels() {
             Some(names) => {
@@ -491,9 +502,11 @@ impl Found {
     }
 }
 
-fn begins(selection: &Selection, record: &Record, place: u64) -> u64 {
-    let begins = selection.begins_after(record.channel.name()).unwrap_or(0);
-    begins.max(place)
+/// Whether this event of a channel is asked for. Costs as much as the reader asks for, and the catalogue is held
+/// meanwhile: whatever can be compared instead comes first.
+fn asks_for(selection: &Selection, record: &Record, seq: u64) -> bool {
+    let begins = selection.begins_after(record.channel.name());
+    begins.is_some_and(|begins| seq > begins)
 }
 
 /// The place before the newest `count` events of a channel that are owed at `now`; `None` if there are none.

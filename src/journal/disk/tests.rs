@@ -4,8 +4,11 @@
 mod at_once;
 mod failing;
 mod lives;
+mod matching;
+mod outliving;
 pub(super) mod plans;
 mod restarting;
+mod salvaging;
 mod sweeping;
 
 use std::fs;

@@ -46,6 +46,7 @@ impl State {
     ) -> Excerpt {
         Excerpt {
             candidates,
+            outlived: None,
             through: self.head,
             rest: false,
             losses: self.channels.losses(selection, place),
