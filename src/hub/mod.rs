@@ -133,8 +133,7 @@ impl Hub {
         page = self.read_shared(selection, place, limit, now);
         // Nothing of it for this one is no answer to whoever waits for something.
         if !self.tail.extend(&mut page, selection, limit, now) && page.is_empty() {
-            page = self.read_journal(selection, page.cursor, limit)?;
-            self.tail.extend(&mut page, selection, limit, now);
+            page = self.read_journal(selection, page.cursor, limit, now)?;
         }
         Ok(page)
     }
@@ -150,18 +149,24 @@ impl Hub {
         page
     }
 
-    /// The part of it that is in the journal alone. What the tail has it has whole, also what no journal keeps, which
-    /// is owed to whoever was listening when it came.
+    /// What is in the journal alone, and behind it what the tail has. That has it whole, also what no journal keeps,
+    /// which is owed to whoever was listening when it came.
     fn read_journal(
         &self,
         selection: &Selection,
         place: u64,
         limit: Limit,
+        now: u64,
     ) -> Result<Page, StoreError> {
-        let end = self.tail.begin();
         let mut page = self.journal.read(selection, place, limit)?;
-        page.end_at(end);
-        Ok(self.pages.take(selection, place, page))
+        // After it, and at one moment: what was lost beyond the end of this page is told, and not once more by the next.
+        let (begin, entries) = self.tail.entries(limit.rows.saturating_add(1));
+        page.end_at(begin);
+        let page = self.pages.take(selection, place, page);
+        Ok(match page.cursor == begin {
+            true => page.go_on(&entries, selection, limit, now),
+            false => page,
+        })
     }
 
     /// The newest events before `place`.

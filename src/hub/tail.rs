@@ -105,6 +105,20 @@ impl Page {
         }
     }
 
+    /// The same with what a subscriber is owed of `entries`, which come next.
+    pub fn go_on(
+        self,
+        entries: &[Arc<Entry>],
+        selection: &Selection,
+        limit: Limit,
+        now: u64,
+    ) -> Self {
+        let through = entries.last().map_or(self.cursor, |last| last.seq());
+        let mut reader = Reader::new(selection, self, limit, now);
+        reader.examine(entries, through);
+        reader.page
+    }
+
     /// Whether there is nothing in it to be told.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.loss.is_none()
@@ -184,17 +198,16 @@ impl Tail {
         let Some(entries): Option<Vec<_>> = entries else {
             return false;
         };
-        let mut reader = Reader::new(selection, std::mem::take(page), limit, now);
-        reader.examine(&entries, entries.last().map_or(place, |last| last.seq()));
-        *page = reader.page;
+        *page = std::mem::take(page).go_on(&entries, selection, limit, now);
         true
     }
 
-    /// The seq that it begins after: everything that came later is in it.
-    pub fn begin(&self) -> u64 {
+    /// All that it has, at most `rows`, and the seq that this begins after.
+    pub fn entries(&self, rows: usize) -> (u64, Vec<Arc<Entry>>) {
         let ring = self.reading();
         let first = ring.entries.front().map(|first| first.seq() - 1);
-        first.unwrap_or_else(|| self.head())
+        let begin = first.unwrap_or_else(|| self.head());
+        (begin, ring.entries.iter().take(rows).cloned().collect())
     }
 
     fn reading(&self) -> RwLockReadGuard<'_, Ring> {
