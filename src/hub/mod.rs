@@ -133,7 +133,7 @@ impl Hub {
         page = self.read_shared(selection, place, limit, now);
         // Nothing of it for this one is no answer to whoever waits for something.
         if !self.tail.extend(&mut page, selection, limit, now) && page.is_empty() {
-            page = self.read_journal(selection, page.cursor, limit, now)?;
+            page = self.read_journal(selection, page.cursor, limit)?;
         }
         Ok(page)
     }
@@ -156,7 +156,6 @@ impl Hub {
         selection: &Selection,
         place: u64,
         limit: Limit,
-        now: u64,
     ) -> Result<Page, StoreError> {
         let mut page = self.journal.read(selection, place, limit)?;
         // After it, and at one moment: what was lost beyond the end of this page is told, and not once more by the next.
@@ -164,7 +163,7 @@ impl Hub {
         page.end_at(begin);
         let page = self.pages.take(selection, place, page);
         Ok(match page.cursor == begin {
-            true => page.go_on(&entries, selection, limit, now),
+            true => page.go_on(&entries, selection, limit, unix_millis()),
             false => page,
         })
     }

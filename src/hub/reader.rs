@@ -60,12 +60,13 @@ impl<'a> Reader<'a> {
         if !self.selection.matches(event) || !self.selection.is_owed(event, self.now) {
             return true;
         }
-        let deleted = entry.is_deleted();
-        if deleted && event.is_fleeting() {
-            // DELETE took nothing that was kept. A mark over it is that of later events, which tell it themselves.
+        // What was never kept is never lost: a mark over it is that of later events, which tell it themselves.
+        let is_kept = !event.is_fleeting();
+        let is_deleted = entry.is_deleted();
+        if is_deleted && !is_kept {
             return true;
         }
-        if deleted || (entry.is_lost() && !event.expired(self.now)) {
+        if is_deleted || (is_kept && entry.is_lost() && !event.expired(self.now)) {
             self.lose(event.channel.name(), entry);
             return true;
         }

@@ -72,6 +72,25 @@ fn an_event_without_time_to_live_is_for_those_who_were_still_reading_what_was_be
 }
 
 #[test]
+fn an_event_without_time_to_live_is_given_though_later_ones_were_lost_before_it_was_read() {
+    let hub = hub_with(1, 100, |config| {
+        config.channels = vec![Retention {
+            max_events: 1,
+            ..Retention::default()
+        }];
+    });
+    let there = hub.begin_at("a", Start::Now).selection;
+    hub.publish(fleeting("a")).unwrap();
+    hub.say_times(2, "a");
+    // By a clock that was looked at before any of them came.
+    let mut page = Page::after(0);
+    assert!(hub.tail.extend(&mut page, &there, PAGE, 0));
+    assert_eq!(seqs(&page), [1, 3]);
+    let loss = page.loss.unwrap();
+    assert_eq!(loss.channels, [("a".parse().unwrap(), 2)]);
+}
+
+#[test]
 fn what_was_deleted_is_read_by_nobody_though_it_was_for_those_who_were_there() {
     let hub = hub(1, 100);
     let there = hub.begin_at("a", Start::Now).selection;
