@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 
-use super::control::{Control, EndOnDrop};
-use super::mark::Marks;
-use super::process::Processes;
-use super::publishers::{Publishers, Work};
 use super::reckoning::{Connected, Outcome, Run, all_events};
 use super::report::Report;
 use super::subscribers::{self, Assignment, Polling};
 use super::target::{Place, Target};
 use super::watch::Watch;
 use super::{Args, Failure};
+use crate::cli::load::control::{Control, EndOnDrop};
+use crate::cli::load::mark::Marks;
+use crate::cli::load::process::Processes;
+use crate::cli::load::publishers::{Publishers, Work};
 use crate::cli::progress::Progress;
 use crate::client::Transport;
 use crate::client::bare::Begun;

@@ -8,12 +8,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Failure;
-use super::control::Control;
-use super::delays::Delays;
-use super::ledger::{Entry, Ledger, Tally};
-use super::mark::Marks;
-use super::readiness::Readiness;
-use super::subscriber::{Buffers, Heard, Subscriber};
+use crate::cli::load::control::Control;
+use crate::cli::load::delays::Delays;
+use crate::cli::load::ledger::{Entry, Ledger, Tally};
+use crate::cli::load::mark::Marks;
+use crate::cli::load::readiness::Readiness;
+use crate::cli::load::subscriber::{Buffers, Heard, Subscriber};
 use crate::client::bare::Begun;
 use crate::client::{Error, Transport};
 

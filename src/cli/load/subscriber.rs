@@ -20,9 +20,9 @@ const ENVELOPE: usize = 100;
 const MAX_REST: usize = 64 * 1024;
 
 /// One connection, and the place in what comes on it.
-pub(super) struct Subscriber {
+pub(in crate::cli) struct Subscriber {
     /// The connection; reads and writes on it do not block.
-    pub(super) socket: Arc<TcpStream>,
+    pub(in crate::cli) socket: Arc<TcpStream>,
     conversation: Conversation,
     /// What was received and not understood yet.
     received: Vec<u8>,
@@ -47,16 +47,16 @@ struct Polls {
 }
 
 /// The buffers of a thread, shared by all its subscribers, one after the other.
-pub(super) struct Buffers {
+pub(in crate::cli) struct Buffers {
     received: Vec<u8>,
     /// What was sent to the subscriber, without the framing of its way.
-    pub(super) text: Vec<u8>,
+    pub(in crate::cli) text: Vec<u8>,
     reply: Vec<u8>,
 }
 
 /// What reading has brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(in crate::cli) enum Heard {
     /// Text, perhaps none.
     Text,
     /// Text, and with it the end of an answer to a poll.
@@ -73,7 +73,7 @@ impl Buffers {
     const READ: usize = 64 * 1024;
 
     /// Empty ones.
-    pub(super) fn new() -> Self {
+    pub(in crate::cli) fn new() -> Self {
         Buffers {
             received: Vec::with_capacity(Self::READ),
             text: Vec::with_capacity(Self::READ),
@@ -84,7 +84,7 @@ impl Buffers {
 
 impl Subscriber {
     /// Goes on with what has begun.
-    pub(super) fn new(begun: Begun) -> io::Result<Self> {
+    pub(in crate::cli) fn new(begun: Begun) -> io::Result<Self> {
         begun.socket.set_nonblocking(true)?;
         Ok(Subscriber {
             socket: Arc::new(begun.socket),
@@ -108,7 +108,7 @@ impl Subscriber {
     ///
     /// # Errors
     /// Why there will be nothing more on this connection; what came before the end is in the text.
-    pub(super) fn hear(&mut self, buffers: &mut Buffers) -> Result<Heard, Error> {
+    pub(in crate::cli) fn hear(&mut self, buffers: &mut Buffers) -> Result<Heard, Error> {
         let Buffers {
             received,
             text,
@@ -133,7 +133,7 @@ impl Subscriber {
     }
 
     /// Keeps the end of a text for the next one.
-    pub(super) fn keep(&mut self, text: &[u8]) {
+    pub(in crate::cli) fn keep(&mut self, text: &[u8]) {
         self.text = exact(text);
     }
 
@@ -141,7 +141,7 @@ impl Subscriber {
     ///
     /// # Errors
     /// When the connection is lost.
-    pub(super) fn ask(&mut self, request: &[u8]) -> Result<(), Error> {
+    pub(in crate::cli) fn ask(&mut self, request: &[u8]) -> Result<(), Error> {
         let Conversation::Polls(polls) = &self.conversation else {
             return Ok(());
         };
