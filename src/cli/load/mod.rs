@@ -15,3 +15,4 @@ pub(super) mod readiness;
 pub(super) mod room;
 pub(super) mod signals;
 pub(super) mod subscriber;
+pub(super) mod thread_times;
