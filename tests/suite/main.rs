@@ -20,6 +20,7 @@ mod durable;
 
 mod bench;
 mod client;
+mod compare;
 mod hardening;
 mod journal_commands;
 mod regression;
