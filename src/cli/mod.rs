@@ -63,7 +63,7 @@ enum Command {
     Check(check::Args),
     /// Measure a server, running or started for it: deliveries, delays, CPU time, memory
     Bench(bench::Args),
-    /// Compare the ways under the same events: requests, bytes, CPU time, delay; as a table, JSON or a chart
+    /// Compare the ways under the same events: requests, bytes, CPU time, delay
     Compare(compare::Args),
     /// Back up, inspect, verify, export or restore the journal on disk
     Journal(journal::Args),

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use super::figures::{Comparison, Row};
 use super::scale::Scale;
-use super::units::{bytes, count, known_time, ratio, time};
+use super::units::{bytes, count, known_time, rate, ratio, time};
 
 /// Colours and fonts.
 const STYLE: &str = include_str!("chart.css");
@@ -160,10 +160,7 @@ fn head(svg: &mut String, comparison: &Comparison, height: f64) {
     for rows in comparison.scenarios() {
         let Some(row) = rows.first() else { continue };
         mark(svg, row, x, 78.0);
-        let name = format!(
-            "{}: {} events a second",
-            row.scenario, row.events_per_second
-        );
+        let name = format!("{}: {}", row.scenario, rate(row.events_per_second));
         text(svg, "", x + 12.0, 78.0 + BASE, &name);
         x += WIDTH / 2.0 - 18.0;
     }

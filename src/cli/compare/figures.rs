@@ -166,10 +166,9 @@ impl Row {
         self.empty_answers as f64 / each_of(later)
     }
 
-    /// What stands around the text, and between the texts of streams, once they are open: bytes by deliveries.
-    pub(super) fn framing_per_delivery(&self) -> f64 {
-        let once_open = self.bytes_from_server - self.opening_bytes_from_server;
-        once_open.saturating_sub(self.content_bytes_from_server) as f64 / each_of(self.deliveries)
+    /// What of an open way's bytes is text, by deliveries: on a WebSocket, the event's JSON and nothing else.
+    pub(super) fn content_per_delivery(&self) -> f64 {
+        self.content_bytes_from_server as f64 / each_of(self.deliveries)
     }
 
     /// What an opening took, in bytes for each client.

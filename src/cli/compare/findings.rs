@@ -1,7 +1,7 @@
 //! What the figures answer, in sentences. Each says what this run has shown, and nothing else.
 
 use super::figures::{Comparison, Row};
-use super::units::{bytes, percent, ratio, time};
+use super::units::{bytes, percent, rate, ratio, time};
 
 /// The sentences for a comparison whose rows are all there.
 pub(super) fn of(comparison: &Comparison) -> Vec<String> {
@@ -52,11 +52,8 @@ impl<'a> Scenario<'a> {
         };
         let (often, seldom) = (self.polls().next()?, self.polls().last()?);
         let seldom = (often != seldom).then(|| format!("; {}", told(seldom)));
-        let (rate, seldom) = (self.rate, seldom.unwrap_or_default());
-        Some(format!(
-            "At {rate} events a second, {}{seldom}.",
-            told(often)
-        ))
+        let (rate, seldom) = (rate(self.rate), seldom.unwrap_or_default());
+        Some(format!("At {rate}, {}{seldom}.", told(often)))
     }
 
     /// What holding a poll saves in requests, and what it costs beside a stream.
@@ -73,8 +70,8 @@ impl<'a> Scenario<'a> {
         let cpu = times_the_cpu(held, self.by("sse")?);
         let cpu = cpu.map(|times| format!("; it took {times} the server CPU of SSE"));
         Some(format!(
-            "At {} events a second, long polling took {} requests for each event, {beside}{}.",
-            self.rate,
+            "At {}, long polling took {} requests for each event, {beside}{}.",
+            rate(self.rate),
             ratio(requests),
             cpu.unwrap_or_default()
         ))
@@ -83,7 +80,10 @@ impl<'a> Scenario<'a> {
     /// What a WebSocket puts around an event, and what the others take more.
     fn websocket(&self, payload: usize) -> Option<String> {
         let socket = self.by("websocket")?;
-        let own = socket.once_open.bytes_per_delivery;
+        let (own, json) = (
+            socket.once_open.bytes_per_delivery,
+            socket.content_per_delivery(),
+        );
         let others = ["ndjson", "sse", "long-poll"]
             .iter()
             .filter_map(|transport| {
@@ -93,12 +93,13 @@ impl<'a> Scenario<'a> {
             });
         let others: Vec<_> = others.collect();
         Some(format!(
-            "At {} events a second, an open WebSocket took {} bytes for each event: {} of payload, {} of frame header, \
-             the rest the event's JSON; {}.",
-            self.rate,
+            "At {}, an open WebSocket took {} bytes for each event: {} of payload, {} of JSON around it \
+             and {} of frames; {}.",
+            rate(self.rate),
             bytes(own),
             bytes(payload as f64),
-            bytes(socket.framing_per_delivery()),
+            bytes(json - payload as f64),
+            bytes(own - json),
             listed(&others)
         ))
     }
@@ -130,12 +131,12 @@ impl<'a> Scenario<'a> {
         let cpu = cpu.map_or_else(String::new, |times| format!(", {times} its server CPU"));
         Some(format!(
             "For clients that only listen, as these did, SSE took {} bytes {} than WebSocket for each event{cpu}, \
-             and a delay of {} against {} (p50, {} events a second).",
+             and a delay of {} against {} (p50, {}).",
             bytes(more.abs()),
             if more < 0.0 { "fewer" } else { "more" },
             time(sse.delay_us.p50),
             time(socket.delay_us.p50),
-            self.rate
+            rate(self.rate)
         ))
     }
 
@@ -146,8 +147,8 @@ impl<'a> Scenario<'a> {
         let beaten: Vec<_> = beaten.map(asking).collect();
         (!beaten.is_empty()).then(|| {
             format!(
-                "At {} events a second, SSE was better in bytes, in server CPU and in delay (p50) at once than {}.",
-                self.rate,
+                "At {}, SSE was better in bytes, in server CPU and in delay (p50) at once than {}.",
+                rate(self.rate),
                 listed(&beaten)
             )
         })
@@ -206,7 +207,8 @@ mod tests {
              it took 3.00 times the server CPU of SSE.",
             "At 20 events a second, long polling took 1.00 requests for each event, no fewer than any polling here: \
              it saves none; it took 4.00 times the server CPU of SSE.",
-            "an open WebSocket took 158 bytes for each event: 64 of payload, 4 of frame header, the rest the event's JSON",
+            "an open WebSocket took 158 bytes for each event: 64 of payload, 90 of JSON around it and 4 of frames; \
+             SSE 186 and long polling 645.",
             "SSE took 28 bytes more than WebSocket for each event, 1.00 times its server CPU",
             "At 20 events a second, SSE was better in bytes, in server CPU and in delay (p50) at once than polling every 100 ms \
              and long polling.",

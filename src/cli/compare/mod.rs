@@ -33,7 +33,7 @@ const EXAMPLES: &str = "\
 Examples:
   fourcast compare                                    every way, with sparse and with frequent events
   fourcast compare --svg ways.svg                     and a chart of it
-  fourcast compare --sparse 0.1 --for 1m              an event every 10 s; the polls' ends count for less
+  fourcast compare --sparse 0.1 --for 1m              an event every 10 s
   fourcast compare --frequent 100 --clients 1000
   fourcast compare --json | jq -r '.rows[] | [.scenario, .way, .once_open.bytes_per_delivery] | @tsv'
 
@@ -46,6 +46,9 @@ line and heartbeat, but not what TCP and IP put around them. 'once open' leaves 
 client had its place: the handshake and welcome of a stream, the first answer to a poll. 'empty' are answers
 without an event, 304 here, but for that first one. CPU is what the server's process computed from then on,
 publishing included. Delay runs from before the publisher's send to after the client's read.
+
+A line ends with the last delivery, so each client that polls makes up to one request more than its share: for
+intervals that are not far shorter than --for, make it longer.
 
 What polls send: GET with Host, User-Agent, Accept: application/json and If-None-Match with the last cursor;
 long polls also Prefer: wait=30. Browsers send more, cookies among it, with every request.
@@ -151,7 +154,8 @@ impl Args {
             Scenario::new(name, rate, self.time).ok_or_else(|| {
                 let time = humantime::format_duration(self.time);
                 Failure::Usage(format!(
-                    "with {rate} events a second there is none in {time}: a longer --for, or a higher --{name}"
+                    "with {} there is none in {time}: a longer --for, or a higher --{name}",
+                    units::rate(rate)
                 ))
             })
         };

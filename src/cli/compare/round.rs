@@ -1,5 +1,6 @@
 //! One round: a server of its own, all clients on one way, the events of one scenario, and what came of it.
 
+use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::audience::{Audience, Harvest};
 use super::figures::Row;
 use super::plan::{Plan, Scenario};
+use super::units::rate;
 use super::watch::Watch;
 use super::way::Way;
 use crate::cli::Failure;
@@ -156,9 +158,9 @@ impl Round<'_> {
     }
 }
 
-impl std::fmt::Display for Round<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}, {} events a second", self.way, self.scenario.rate)
+impl fmt::Display for Round<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.way, rate(self.scenario.rate))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::figures::{Comparison, Row};
-use super::units::{bytes, count, known_time, time};
+use super::units::{bytes, count, events, known_time, rate, time};
 
 /// The widest line, in characters.
 const WIDTH: usize = 120;
@@ -88,10 +88,10 @@ fn write_scenario(f: &mut fmt::Formatter<'_>, rows: &[Row], widths: &Widths) -> 
     };
     writeln!(
         f,
-        "\n{}: {} events, {} a second",
+        "\n{}: {}, {}",
         first.scenario,
-        count(first.events),
-        first.events_per_second
+        rate(first.events_per_second),
+        events(first.events)
     )?;
     widths.write(f, "way", COLUMNS.map(|(title, _)| title))?;
     for row in rows {
@@ -142,7 +142,7 @@ mod tests {
         for line in [
             "way               delivered requests   empty   to server from server bytes each once open CPU each      p50      p99",
             "poll every 100 ms       400    8,200   7,700   1,178,000   1,800,000      7,445     7,255   800 µs  50.1 ms  99.9 ms",
-            "SSE                  16,000      100       0      11,300   3,000,000        188      186  9.50 µs   310 µs   900 µs",
+            "SSE                  16,000      100       0      11,300   3,000,000        188       186  9.50 µs   310 µs   900 µs",
         ] {
             assert!(text.lines().any(|told| told == line), "{line}\n{text}");
         }

@@ -8,6 +8,22 @@ pub(super) fn count(count: u64) -> String {
     groups.join(",")
 }
 
+/// So many events.
+pub(super) fn events(number: u64) -> String {
+    match number {
+        1 => "1 event".to_owned(),
+        many => format!("{} events", count(many)),
+    }
+}
+
+/// So many events a second.
+pub(super) fn rate(rate: f64) -> String {
+    match rate {
+        1.0 => "1 event a second".to_owned(),
+        rate => format!("{rate} events a second"),
+    }
+}
+
 /// A quantity of bytes, or of whatever is mostly a whole number.
 pub(super) fn bytes(bytes: f64) -> String {
     count(bytes.max(0.0).round() as u64)
@@ -62,6 +78,16 @@ mod tests {
     fn counts_have_their_thousands_apart() {
         let counts = [0, 999, 1000, 1_234_567].map(count);
         assert_eq!(counts, ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn one_event_is_not_many() {
+        assert_eq!(
+            (events(1), events(1600)),
+            ("1 event".into(), "1,600 events".into())
+        );
+        assert_eq!(rate(1.0), "1 event a second");
+        assert_eq!(rate(0.5), "0.5 events a second");
     }
 
     #[test]
