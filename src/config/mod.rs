@@ -1,6 +1,7 @@
 //! The configuration as values that cannot be wrong. Every default stands here once; `config.toml` at
 //! the top level shows them all and a test holds it against these.
 
+mod current;
 mod error;
 mod file;
 mod load;
@@ -16,6 +17,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use current::Current;
 pub use error::{ConfigError, Place, Problem};
 pub use load::Loaded;
 

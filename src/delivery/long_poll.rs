@@ -190,7 +190,7 @@ impl Waiting {
     /// Waits until an answer that was begun is written. One of which nothing moves within the write deadline
     /// is given up.
     fn wait_for_rest(&self) {
-        let patience = self.context.config.timeouts.write;
+        let patience = self.context.config().timeouts.write;
         let mut slot = self.slot();
         loop {
             let before = match &*slot {
@@ -341,7 +341,7 @@ impl Ward for Waiting {
     }
 
     fn patience(&self) -> Option<Duration> {
-        let allowed = self.context.config.timeouts.write;
+        let allowed = self.context.config().timeouts.write;
         let left = match &*self.slot() {
             Slot::Owed(owed) => allowed.saturating_sub(owed.stalled.elapsed()),
             _ => return Some(allowed),

@@ -91,7 +91,7 @@ impl Outbox {
         let Some(mut state) = self.lock().filter(|state| !state.is_ending()) else {
             return;
         };
-        if state.debts().control.len() >= self.context.config.limits.control_messages {
+        if state.debts().control.len() >= self.context.config().limits.control_messages {
             return self.dismiss_with(
                 state,
                 Kind::TooSlow,
@@ -177,8 +177,8 @@ impl Outbox {
 
     /// Waits until there is room for more work: a client that asks faster than it reads is not read.
     fn wait_for_room(&self) -> Option<MutexGuard<'_, State>> {
-        let bound = self.context.config.limits.control_messages;
-        let patience = self.context.config.timeouts.write;
+        let bound = self.context.config().limits.control_messages;
+        let patience = self.context.config().timeouts.write;
         let full = |state: &mut State| state.work_waiting() >= bound && !state.is_ending();
         let state = self.lock()?;
         let (state, waited) = self.room.wait_timeout_while(state, patience, full).ok()?;
@@ -365,7 +365,7 @@ impl Outbox {
     /// the connection was ended.
     pub fn patience(&self) -> Option<Duration> {
         let mut state = self.lock()?;
-        let timeouts = &self.context.config.timeouts;
+        let timeouts = &self.context.config().timeouts;
         let ending = state.owed().and_then(|debts| debts.ending.as_ref());
         let is_ending = ending.is_some();
         let (since, allowed) = match (ending, state.stalled) {

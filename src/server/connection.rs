@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::ceilings;
 use super::stream::{ReadError, Stream};
+use crate::config::Config;
 use crate::delivery::framing::Framing;
 use crate::delivery::long_poll::Outcome;
 use crate::delivery::{Context, Listening, Query, long_poll, poll, stream as streaming, websocket};
@@ -31,6 +32,8 @@ const DRAINED: usize = 16 * 1024 * 1024;
 /// One connection and what it has sent so far.
 pub(super) struct Connection {
     context: Arc<Context>,
+    /// What counts for the request under way.
+    config: Arc<Config>,
     stream: Arc<Stream>,
     berth: Arc<Berth>,
     /// Bytes that came and belong to no request yet.
@@ -64,6 +67,7 @@ impl Connection {
     pub(super) fn new(context: Arc<Context>, stream: Arc<Stream>) -> Self {
         let berth = Arc::new(context.shutdown.berth(stream.clone()));
         Connection {
+            config: context.config(),
             context,
             stream,
             berth,
@@ -87,7 +91,7 @@ impl Connection {
                 After::Drain => {
                     self.stream.shutdown_write();
                     self.stream
-                        .drain(self.context.config.timeouts.close, DRAINED);
+                        .drain(self.config.timeouts.close, DRAINED);
                     break;
                 }
                 After::Listen(listening) => return Some(listening),
@@ -104,14 +108,15 @@ impl Connection {
             Ok(None) => return After::Close,
             Err(refusal) => return self.refuse(None, refusal),
         };
+        self.config = self.context.config();
         let mut request = Request {
-            visitor: Visitor::of(&head, &self.context.config),
+            visitor: Visitor::of(&head, &self.config),
             body_read: head.body == BodyFraming::None,
             head,
         };
-        let (config, local) = (&self.context.config, self.stream.local());
+        let (config, local) = (&self.config, self.stream.local());
         let outcome = origin::check(&request.head, &request.visitor, config, local)
-            .and_then(|()| plan(&self.context, &request.head, &request.visitor))
+            .and_then(|()| plan(&self.context, config, &request.head, &request.visitor))
             .and_then(|plan| self.follow(plan, &mut request));
         let after = match outcome {
             Ok(after) => after,
@@ -180,7 +185,7 @@ impl Connection {
     /// How somebody else writes the answer to a long poll.
     fn encoder(&self, request: &Request) -> long_poll::Encode {
         let (visitor, version) = (request.visitor.clone(), request.head.version);
-        let idle = self.context.config.timeouts.idle;
+        let idle = self.config.timeouts.idle;
         Box::new(move |response, keep| {
             let answering = Answering {
                 keep_alive: keep.then_some(idle),
@@ -229,10 +234,10 @@ impl Connection {
         publication: Publication,
         request: &mut Request,
     ) -> Result<Response, Refusal> {
-        let limits = &self.context.config.limits;
+        let limits = &self.config.limits;
         let most = u64::try_from(publication.most_bytes(limits)).unwrap_or(u64::MAX);
         let body = self.read_body(request, most)?;
-        publication.commit(&self.context.hub, &self.context.config.limits, body)
+        publication.commit(&self.context.hub, &self.config.limits, body)
     }
 }
 
@@ -240,7 +245,7 @@ impl Connection {
 impl Connection {
     /// The next head; `None` when there is none to come.
     fn read_head(&mut self) -> Result<Option<Head>, Refusal> {
-        let ceilings = ceilings(&self.context.config.limits);
+        let ceilings = ceilings(&self.config.limits);
         let mut deadline = None;
         loop {
             if !self.buffer.is_empty() {
@@ -249,7 +254,7 @@ impl Connection {
                     return Ok(Some(head));
                 }
                 // One deadline from the first byte, so that a byte now and then (Slowloris) wins nothing.
-                deadline.get_or_insert_with(|| Instant::now() + self.context.config.timeouts.head);
+                deadline.get_or_insert_with(|| Instant::now() + self.config.timeouts.head);
             }
             match self.read_more(READ_BYTES, deadline) {
                 Ok(()) => {}
@@ -273,7 +278,7 @@ impl Connection {
     }
 
     fn read_idle(&mut self, most: usize) -> Result<usize, ReadError> {
-        let timeouts = &self.context.config.timeouts;
+        let timeouts = &self.config.timeouts;
         let idle = if self.seasoned {
             timeouts.idle
         } else {
@@ -301,9 +306,9 @@ impl Connection {
             // A client that does not wait for it is not refused because it did not arrive.
             let _ = self
                 .stream
-                .write_all(CONTINUE, self.context.config.timeouts.write);
+                .write_all(CONTINUE, self.config.timeouts.write);
         }
-        let patience = self.context.config.timeouts.body;
+        let patience = self.config.timeouts.body;
         let mut deadline = None;
         let mut body = Vec::new();
         loop {
@@ -387,7 +392,7 @@ impl Connection {
     }
 
     fn write(&self, request: &Request, response: Response, keep: bool) -> bool {
-        let idle = self.context.config.timeouts.idle;
+        let idle = self.config.timeouts.idle;
         let answering = Answering {
             version: request.head.version,
             keep_alive: keep.then_some(idle),
@@ -408,7 +413,7 @@ impl Connection {
         self.stream
             .write_all(
                 &response.encode(answering),
-                self.context.config.timeouts.write,
+                self.config.timeouts.write,
             )
             .is_ok()
     }

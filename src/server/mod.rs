@@ -25,7 +25,7 @@ use self::doorman::Doormen;
 use self::listener::Listener;
 use self::permit::Permits;
 use self::stream::Stream;
-use crate::config::{Config, Limits};
+use crate::config::{Config, Current, Limits};
 use crate::delivery::Context;
 use crate::delivery::catch_up::CatchUp;
 use crate::http::head::Ceilings;
@@ -117,7 +117,7 @@ impl Server {
             hub,
             catch_up: CatchUp::start(threads.get(), config.limits.connections)?,
             shutdown: Shutdown::default(),
-            config,
+            told: Current::new(config),
         });
         let doormen = Arc::new(Doormen::start(&context)?);
         let listener = Listener::start(&context, &permits, &doormen, socket)?;
@@ -154,7 +154,7 @@ impl Server {
         if self.context.shutdown.begun().is_some() {
             return;
         }
-        let deadline = Instant::now() + self.context.config.timeouts.drain;
+        let deadline = Instant::now() + self.context.config().timeouts.drain;
         log::info!("stopping: goodbye is said to every client");
         self.listener.stop();
         // What was acknowledged reaches everyone who is live before they are told goodbye.

@@ -129,7 +129,7 @@ impl Subscribe {
     }
 
     fn check_room(&self, place: &Place<'_>) -> Result<(), Refusal> {
-        let bound = place.context.config.limits.subscriptions;
+        let bound = place.context.config().limits.subscriptions;
         let new = self
             .selectors
             .iter()
