@@ -65,6 +65,7 @@ pub mod refusal;
 mod seldom;
 pub mod server;
 pub mod shutdown;
+pub mod web;
 #[doc = include_str!("wire.md")]
 pub mod wire {}
 

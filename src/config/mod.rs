@@ -45,6 +45,8 @@ pub struct Config {
     pub websocket: WebSocket,
     /// How live events are spread.
     pub fanout: Fanout,
+    /// What a browser finds at `/`.
+    pub page: Page,
     /// What is kept, by channel: the first entry whose pattern matches counts; none: [`Retention::default`].
     pub channels: Vec<Retention>,
     /// What is logged.
@@ -170,6 +172,13 @@ pub struct Fanout {
     pub replay_bytes: usize,
 }
 
+/// What a browser finds at `/`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Page {
+    /// Whether the live page is there; `None`: if only this machine reaches the data port.
+    pub enabled: Option<bool>,
+}
+
 /// What is kept of the channels that a pattern matches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Retention {
@@ -206,9 +215,18 @@ impl Default for Config {
             heartbeat: Heartbeat::default(),
             websocket: WebSocket::default(),
             fanout: Fanout::default(),
+            page: Page::default(),
             channels: Vec::new(),
             log: Log::default(),
         }
+    }
+}
+
+impl Config {
+    /// Whether the live page is there.
+    pub fn has_page(&self) -> bool {
+        let is_ours_alone = self.listen.ip().to_canonical().is_loopback();
+        self.page.enabled.unwrap_or(is_ours_alone)
     }
 }
 

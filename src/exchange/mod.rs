@@ -22,11 +22,14 @@ use crate::hub::channel::ChannelName;
 use crate::hub::selector::Selector;
 use crate::journal::StoreError;
 use crate::refusal::{Kind, Refusal};
+use crate::web::{Asset, Audience};
 
 /// Where a request leads.
 pub enum Plan {
     /// To this answer.
     Answer(Response),
+    /// To an answer that is the same for whoever asks, and says itself who may keep it.
+    Asset(Response),
     /// To the hub, with its body.
     Publish(Publication),
     /// To the end of a channel's events.
@@ -72,6 +75,9 @@ pub fn plan(
         (Route::Socket, Method::Get | Method::Head) => {
             let (_, query) = negotiate(head, &parameters, Vec::new(), &config.timeouts)?;
             upgrade(config, head, query)
+        }
+        (Route::Asset(asset), Method::Get | Method::Head) => {
+            load(config, head, asset).map(Plan::Asset)
         }
         (Route::Healthy, Method::Get | Method::Head) => Ok(Plan::Answer(healthy())),
         (Route::Ready, Method::Get | Method::Head) => ready(context).map(Plan::Answer),
@@ -128,6 +134,16 @@ pub fn stream_head(media_type: &'static str) -> Response {
     Response::new(200)
         .with_stream(media_type)
         .with("X-Accel-Buffering", "no")
+}
+
+/// A file for browsers, if it is there for its sender.
+fn load(config: &Config, head: &Head, asset: &Asset) -> Result<Response, Refusal> {
+    if asset.audience == Audience::Page && !config.has_page() {
+        let detail =
+            "the live page is switched off here; page.enabled = true in the config switches it on";
+        return Err(Refusal::new(Kind::NotFound, detail));
+    }
+    Ok(asset.response(head))
 }
 
 /// The word that the process answers.

@@ -90,8 +90,7 @@ impl Connection {
                 After::Close => break,
                 After::Drain => {
                     self.stream.shutdown_write();
-                    self.stream
-                        .drain(self.config.timeouts.close, DRAINED);
+                    self.stream.drain(self.config.timeouts.close, DRAINED);
                     break;
                 }
                 After::Listen(listening) => return Some(listening),
@@ -133,6 +132,7 @@ impl Connection {
         }
         Ok(match plan {
             Plan::Answer(response) => self.answer(request, response),
+            Plan::Asset(response) => self.answer_bare(request, response),
             Plan::Publish(publication) => {
                 let response = self.publish(publication, request)?;
                 self.answer(request, response)
@@ -304,9 +304,7 @@ impl Connection {
         let mut decoder = Decoder::new(request.head.body, most)?;
         if request.head.expects_continue() && self.buffer.is_empty() {
             // A client that does not wait for it is not refused because it did not arrive.
-            let _ = self
-                .stream
-                .write_all(CONTINUE, self.config.timeouts.write);
+            let _ = self.stream.write_all(CONTINUE, self.config.timeouts.write);
         }
         let patience = self.config.timeouts.body;
         let mut deadline = None;
@@ -346,8 +344,12 @@ impl Connection {
 /// Writing.
 impl Connection {
     fn answer(&mut self, request: &Request, response: Response) -> After {
+        self.answer_bare(request, request.visitor.decorate(response))
+    }
+
+    fn answer_bare(&mut self, request: &Request, response: Response) -> After {
         let keep = request.head.keeps_alive() && self.context.shutdown.begun().is_none();
-        let written = self.write(request, request.visitor.decorate(response), keep);
+        let written = self.write(request, response, keep);
         match written && keep {
             true => After::Keep,
             false => After::Drain,
@@ -411,10 +413,7 @@ impl Connection {
 
     fn send(&self, response: Response, answering: &Answering) -> bool {
         self.stream
-            .write_all(
-                &response.encode(answering),
-                self.config.timeouts.write,
-            )
+            .write_all(&response.encode(answering), self.config.timeouts.write)
             .is_ok()
     }
 }

@@ -23,3 +23,4 @@ mod client;
 mod hardening;
 mod journal_commands;
 mod regression;
+mod web;

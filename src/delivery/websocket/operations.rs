@@ -90,7 +90,10 @@ impl Operations {
     }
 
     fn subscribe(&self, operation: &Operation<'_>) -> Result<(), Refusal> {
-        let selectors = selectors(operation, self.outbox.context().config().limits.subscriptions)?;
+        let selectors = selectors(
+            operation,
+            self.outbox.context().config().limits.subscriptions,
+        )?;
         let start = operation.after.as_deref().map(start).transpose()?.flatten();
         let reference = operation.reference().map(str::to_owned);
         self.outbox.run(Box::new(Subscribe {
@@ -103,7 +106,10 @@ impl Operations {
     }
 
     fn unsubscribe(&self, operation: &Operation<'_>) -> Result<(), Refusal> {
-        let selectors = selectors(operation, self.outbox.context().config().limits.subscriptions)?;
+        let selectors = selectors(
+            operation,
+            self.outbox.context().config().limits.subscriptions,
+        )?;
         let reference = operation.reference().map(str::to_owned);
         self.outbox.run(Box::new(Unsubscribe {
             selectors,
