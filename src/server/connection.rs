@@ -18,7 +18,7 @@ use crate::http::head::{BodyFraming, Head, HeadParser};
 use crate::http::response::{Answering, CONTINUE, Response};
 use crate::http::{Method, Version};
 use crate::refusal::{Kind, Refusal};
-use crate::shutdown::Berth;
+use crate::roster::Berth;
 
 /// Bytes of heads that are read at once.
 const READ_BYTES: usize = 4 * 1024;
@@ -65,7 +65,7 @@ struct Request {
 
 impl Connection {
     pub(super) fn new(context: Arc<Context>, stream: Arc<Stream>) -> Self {
-        let berth = Arc::new(context.shutdown.berth(stream.clone()));
+        let berth = Arc::new(context.roster.berth(stream.clone()));
         Connection {
             config: context.config(),
             context,

@@ -12,7 +12,9 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
 
 use super::permit::Permit;
-use crate::shutdown::{Leave, Leaving};
+use crate::refusal::Refusal;
+use crate::roster::{Guest, Link, Presence, Traffic};
+use crate::shutdown::Leaving;
 
 /// A socket and the permit that it holds; both go together, when the last of those who share it lets
 /// go. Until then it is ended by shutdown only, so that nobody writes to a number that was given away.
@@ -24,15 +26,6 @@ pub struct Stream {
     received: AtomicU64,
     sent: AtomicU64,
     _permit: Option<Permit>,
-}
-
-/// Bytes that went over a socket, those of HTTP's and WebSocket's own framing among them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// From the peer.
-    pub received: u64,
-    /// To the peer; handed to the system, which may have some of it still.
-    pub sent: u64,
 }
 
 /// How a read ended without bytes.
@@ -250,9 +243,31 @@ impl Stream {
     }
 }
 
+impl Link for Stream {
+    fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.traffic()
+    }
+
+    fn cut(&self) {
+        self.shutdown();
+    }
+}
+
 /// An idle connection is simply cut.
-impl Leave for Stream {
+impl Guest for Stream {
+    fn presence(&self) -> Presence {
+        Presence::between_requests()
+    }
+
     fn leave(&self, _: Leaving) {
+        self.shutdown();
+    }
+
+    fn dismiss(&self, _: &Refusal) {
         self.shutdown();
     }
 }
