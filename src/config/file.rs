@@ -7,7 +7,8 @@ use super::error::{ConfigError, Place, Problem};
 use super::names;
 use super::reader::{Reader, Section};
 use super::units::{
-    self, GIB, KIB, MIB, address, auto_or_count, count, duration, path, selector, size, token,
+    self, GIB, KIB, MIB, address, auto_or_count, auto_or_switch, count, duration, path, selector,
+    size, token,
 };
 use super::written::{self, Written};
 use super::{
@@ -68,6 +69,9 @@ fn everything(top: &mut Section<'_>, config: &mut Config) {
         websocket(section, &mut config.websocket);
     });
     top.section("fanout", |section| fanout(section, &mut config.fanout));
+    top.section("page", |section| {
+        section.set("enabled", &mut config.page.enabled, auto_or_switch);
+    });
     top.set_entries("channels", &mut config.channels, retention);
     top.section("log", |section| {
         section.set("level", &mut config.log.level, units::log_filter);

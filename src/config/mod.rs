@@ -1,6 +1,7 @@
 //! The configuration as values that cannot be wrong. Every default stands here once; `config.toml` at
 //! the top level shows them all and a test holds it against these.
 
+mod current;
 mod error;
 mod file;
 mod load;
@@ -16,6 +17,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use current::Current;
 pub use error::{ConfigError, Place, Problem};
 pub use load::Loaded;
 
@@ -43,6 +45,8 @@ pub struct Config {
     pub websocket: WebSocket,
     /// How live events are spread.
     pub fanout: Fanout,
+    /// What a browser finds at `/`.
+    pub page: Page,
     /// What is kept, by channel: the first entry whose pattern matches counts; none: [`Retention::default`].
     pub channels: Vec<Retention>,
     /// What is logged.
@@ -168,6 +172,13 @@ pub struct Fanout {
     pub replay_bytes: usize,
 }
 
+/// What a browser finds at `/`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Page {
+    /// Whether the live page is there; `None`: if only this machine reaches the data port.
+    pub enabled: Option<bool>,
+}
+
 /// What is kept of the channels that a pattern matches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Retention {
@@ -204,9 +215,18 @@ impl Default for Config {
             heartbeat: Heartbeat::default(),
             websocket: WebSocket::default(),
             fanout: Fanout::default(),
+            page: Page::default(),
             channels: Vec::new(),
             log: Log::default(),
         }
+    }
+}
+
+impl Config {
+    /// Whether the live page is there.
+    pub fn has_page(&self) -> bool {
+        let is_ours_alone = self.listen.ip().to_canonical().is_loopback();
+        self.page.enabled.unwrap_or(is_ours_alone)
     }
 }
 

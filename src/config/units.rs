@@ -52,6 +52,15 @@ pub(super) fn auto_or_count(
     }
 }
 
+/// `"auto"`, which is `None`, or `true` or `false`.
+pub(super) fn auto_or_switch(written: &Written) -> Result<Option<bool>, String> {
+    match (written.text(), written.switch()) {
+        (Some("auto"), _) => Ok(None),
+        (_, Some(switch)) => Ok(Some(switch)),
+        _ => Err(written.but_expected("true, false or \"auto\"")),
+    }
+}
+
 /// A number of bytes within `range`, written with its unit: `"64 KiB"`.
 pub(super) fn size(range: RangeInclusive<u64>) -> impl Fn(&Written) -> Result<usize, String> {
     move |written| {

@@ -24,6 +24,7 @@ pub(super) struct Written {
 pub(super) enum Value {
     Text(String),
     Number(i128),
+    Switch(bool),
     List(Vec<Written>),
     Table(Table),
     /// From the environment, where everything is text and the key says what it should be.
@@ -62,6 +63,15 @@ impl Written {
         }
     }
 
+    /// Whether it is `true` or `false`, if it is either.
+    pub(super) fn switch(&self) -> Option<bool> {
+        match &self.value {
+            Value::Switch(switch) => Some(*switch),
+            Value::Bare(text) => text.trim().parse().ok(),
+            _ => None,
+        }
+    }
+
     /// Whether this is a number to which somebody forgot to add its unit.
     pub(super) fn is_bare_number(&self) -> bool {
         let reads_as_number = |text: &str| text.replace('_', "").parse::<f64>().is_ok();
@@ -70,7 +80,7 @@ impl Written {
             Value::Text(text) | Value::Bare(text) | Value::Odd(text) => {
                 reads_as_number(text.trim())
             }
-            Value::List(_) | Value::Table(_) => false,
+            Value::Switch(_) | Value::List(_) | Value::Table(_) => false,
         }
     }
 
@@ -91,6 +101,7 @@ impl Written {
         let found = match &self.value {
             Value::Text(text) | Value::Bare(text) => quoted(text),
             Value::Number(number) => number.to_string(),
+            Value::Switch(switch) => switch.to_string(),
             Value::Odd(text) => text.clone(),
             Value::List(_) => "a list".to_owned(),
             Value::Table(_) => "a table".to_owned(),
@@ -224,7 +235,7 @@ fn convert(value: Spanned<DeValue<'_>>, place: &dyn Fn(usize) -> Place) -> Writt
         }
         DeValue::Table(table) => Value::Table(convert_table(table, place)),
         DeValue::Float(number) => Value::Odd(number.to_string()),
-        DeValue::Boolean(truth) => Value::Odd(truth.to_string()),
+        DeValue::Boolean(switch) => Value::Switch(switch),
         DeValue::Datetime(time) => Value::Odd(time.to_string()),
     };
     Written {

@@ -11,35 +11,44 @@ pub mod sse;
 pub mod stream;
 pub mod websocket;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::catch_up::CatchUp;
 use self::control::Gap;
-use crate::config::Config;
+use crate::config::{Config, Current};
 use crate::event::Cursor;
 use crate::hub::selector::{Selection, Selector};
 use crate::hub::tail::Page;
 use crate::hub::{Hub, random};
 use crate::journal::{Start, StoreError};
+use crate::roster::Roster;
 use crate::shutdown::Shutdown;
 
 /// What every connection of a server shares.
 pub struct Context {
-    /// What the server was told at its start.
-    pub config: Config,
+    /// What the server was told.
+    pub told: Current,
     /// Where events come from.
     pub hub: Hub,
     /// Who serves subscribers that are behind.
     pub catch_up: CatchUp,
+    /// Who is connected.
+    pub roster: Roster,
     /// How it all ends.
     pub shutdown: Shutdown,
 }
 
 impl Context {
+    /// What counts now. Whoever needs several values that belong together takes them from one of these.
+    pub fn config(&self) -> Arc<Config> {
+        self.told.get()
+    }
+
     /// When a client is told to come back: anything from half to one and a half of `timeouts.retry`, so
     /// that those who were cut off together do not come back together.
     pub fn retry_after(&self) -> Duration {
-        let middle = self.config.timeouts.retry;
+        let middle = self.config().timeouts.retry;
         let spread = u128::from(random()) % (middle.as_millis() + 1);
         middle / 2 + Duration::from_millis(u64::try_from(spread).unwrap_or(0))
     }

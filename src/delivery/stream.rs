@@ -11,8 +11,8 @@ use super::outbox::Outbox;
 use super::{Context, Listening, Opening, Query};
 use crate::event::Cursor;
 use crate::journal::Start;
+use crate::roster::Berth;
 use crate::server::stream::{ReadError, Stream};
-use crate::shutdown::Berth;
 
 /// Bytes of what the client says that are read, and dropped, at once.
 const SCRATCH: usize = 256;
@@ -92,7 +92,7 @@ fn welcome(outbox: &Outbox, framing: &'static dyn Framing, cursor: Cursor) {
     let context = outbox.context();
     let welcome = Control::Welcome {
         cursor,
-        heartbeat: context.config.heartbeat.interval,
+        heartbeat: context.config().heartbeat.interval,
         retry: context.retry_after(),
     };
     if let Some(frame) = framing.control(&welcome) {
@@ -118,7 +118,7 @@ fn replay(outbox: &Arc<Outbox>) {
 
 /// Waits for the client to hang up, saying now and then that the server is there.
 fn listen(outbox: &Outbox) {
-    let config = &outbox.context().config;
+    let config = &outbox.context().config();
     let mut scratch = [0; SCRATCH];
     let mut beat = Instant::now() + config.heartbeat.interval;
     let mut end = None;

@@ -11,6 +11,7 @@ use self::negotiate::{Parameters, Way, negotiate};
 use self::origin::Visitor;
 use self::publish::Publication;
 use self::route::Route;
+use crate::config::Config;
 use crate::delivery::framing::Framing;
 use crate::delivery::websocket::handshake;
 use crate::delivery::{Context, Query, ndjson, sse};
@@ -21,11 +22,14 @@ use crate::hub::channel::ChannelName;
 use crate::hub::selector::Selector;
 use crate::journal::StoreError;
 use crate::refusal::{Kind, Refusal};
+use crate::web::{Asset, Audience};
 
 /// Where a request leads.
 pub enum Plan {
     /// To this answer.
     Answer(Response),
+    /// To an answer that is the same for whoever asks, and says itself who may keep it.
+    Asset(Response),
     /// To the hub, with its body.
     Publish(Publication),
     /// To the end of a channel's events.
@@ -44,17 +48,22 @@ pub enum Plan {
 ///
 /// # Errors
 /// The refusal that is its answer.
-pub fn plan(context: &Context, head: &Head, visitor: &Visitor) -> Result<Plan, Refusal> {
+pub fn plan(
+    context: &Context,
+    config: &Config,
+    head: &Head,
+    visitor: &Visitor,
+) -> Result<Plan, Refusal> {
     if head.method == Method::Connect {
         let refusal = Refusal::new(Kind::MethodNotAllowed, "this server is no proxy");
         return Err(refusal.with_field("Allow", Route::Server.methods()));
     }
-    let route = Route::find(head.path(), context.config.limits.subscriptions)?;
+    let route = Route::find(head.path(), config.limits.subscriptions)?;
     let parameters = Parameters::parse(head.query());
     match (route, head.method) {
         (route, Method::Options) => Ok(Plan::Answer(visitor.preflight(route.methods()))),
         (Route::Channels(selectors), Method::Get | Method::Head) => {
-            subscribe(context, head, &parameters, selectors)
+            subscribe(config, head, &parameters, selectors)
         }
         (route @ Route::Channels(_), Method::Post | Method::Put) => {
             Publication::plan(head, &parameters, Some(route.one_channel()?)).map(Plan::Publish)
@@ -64,8 +73,11 @@ pub fn plan(context: &Context, head: &Head, visitor: &Visitor) -> Result<Plan, R
             Publication::plan(head, &parameters, None).map(Plan::Publish)
         }
         (Route::Socket, Method::Get | Method::Head) => {
-            let (_, query) = negotiate(head, &parameters, Vec::new(), &context.config.timeouts)?;
-            upgrade(context, head, query)
+            let (_, query) = negotiate(head, &parameters, Vec::new(), &config.timeouts)?;
+            upgrade(config, head, query)
+        }
+        (Route::Asset(asset), Method::Get | Method::Head) => {
+            load(config, head, asset).map(Plan::Asset)
         }
         (Route::Healthy, Method::Get | Method::Head) => Ok(Plan::Answer(healthy())),
         (Route::Ready, Method::Get | Method::Head) => ready(context).map(Plan::Answer),
@@ -81,17 +93,17 @@ pub fn plan(context: &Context, head: &Head, visitor: &Visitor) -> Result<Plan, R
 
 /// A GET of channels, by the way that it asks for.
 fn subscribe(
-    context: &Context,
+    config: &Config,
     head: &Head,
     parameters: &Parameters<'_>,
     selectors: Vec<Selector>,
 ) -> Result<Plan, Refusal> {
-    let (way, query) = negotiate(head, parameters, selectors, &context.config.timeouts)?;
+    let (way, query) = negotiate(head, parameters, selectors, &config.timeouts)?;
     let chunked = head.version == Version::Http11;
     Ok(match way {
         Way::Poll => Plan::Poll(query),
         Way::LongPoll(wait) => Plan::LongPoll(query, wait),
-        Way::WebSocket => return upgrade(context, head, query),
+        Way::WebSocket => return upgrade(config, head, query),
         Way::Sse => {
             let framing: &'static dyn Framing = match (query.raw, chunked) {
                 (false, true) => &sse::JSON,
@@ -112,8 +124,8 @@ fn subscribe(
     })
 }
 
-fn upgrade(context: &Context, head: &Head, query: Query) -> Result<Plan, Refusal> {
-    let response = handshake::accept(head, &context.config.websocket.subprotocols)?;
+fn upgrade(config: &Config, head: &Head, query: Query) -> Result<Plan, Refusal> {
+    let response = handshake::accept(head, &config.websocket.subprotocols)?;
     Ok(Plan::WebSocket(query, response))
 }
 
@@ -122,6 +134,16 @@ pub fn stream_head(media_type: &'static str) -> Response {
     Response::new(200)
         .with_stream(media_type)
         .with("X-Accel-Buffering", "no")
+}
+
+/// A file for browsers, if it is there for its sender.
+fn load(config: &Config, head: &Head, asset: &Asset) -> Result<Response, Refusal> {
+    if asset.audience == Audience::Page && !config.has_page() {
+        let detail =
+            "the live page is switched off here; page.enabled = true in the config switches it on";
+        return Err(Refusal::new(Kind::NotFound, detail));
+    }
+    Ok(asset.response(head))
 }
 
 /// The word that the process answers.

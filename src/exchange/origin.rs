@@ -9,6 +9,7 @@ use crate::http::head::Head;
 use crate::http::response::Response;
 use crate::refusal::{Kind, Refusal};
 use crate::seldom::Seldom;
+use crate::web::{Asset, Audience};
 
 static HOSTS: Seldom = Seldom::new();
 static ORIGINS: Seldom = Seldom::new();
@@ -30,7 +31,9 @@ pub fn check(
     local: SocketAddr,
 ) -> Result<(), Refusal> {
     check_host(head, config, local.ip())?;
-    match visitor.origin.is_none() && head.fields.get("Origin").is_some() {
+    let is_open =
+        Asset::find(head.path()).is_some_and(|asset| asset.audience == Audience::Everyone);
+    match visitor.origin.is_none() && head.fields.get("Origin").is_some() && !is_open {
         true => Err(refused_origin(head)),
         false => Ok(()),
     }

@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 use crate::hub::channel::ChannelName;
 use crate::hub::selector::{Selector, SelectorError};
 use crate::refusal::{Kind, Refusal};
+use crate::web::Asset;
 
 /// What a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub enum Route {
     Healthy,
     /// `/-/ready`: whether it takes new work.
     Ready,
+    /// A file for browsers.
+    Asset(&'static Asset),
     /// `*`: the server as a whole, for OPTIONS.
     Server,
 }
@@ -32,10 +35,10 @@ impl Route {
     /// # Errors
     /// 404 for what is ours but not there, 400 for what cannot be a channel.
     pub fn find(path: &str, most: usize) -> Result<Self, Refusal> {
+        if let Some(asset) = Asset::find(path) {
+            return Ok(Route::Asset(asset));
+        }
         match path {
-            "/" => Err(not_found(
-                "nothing is served at '/'; name a channel, such as /chat",
-            )),
             "*" => Ok(Route::Server),
             "/-/socket" => Ok(Route::Socket),
             "/-/publish" => Ok(Route::Publish),
@@ -54,7 +57,7 @@ impl Route {
             Route::Channels(_) | Route::Server => "GET, HEAD, POST, PUT, DELETE, OPTIONS",
             Route::Socket => "GET, HEAD, OPTIONS",
             Route::Publish => "POST, PUT, OPTIONS",
-            Route::Healthy | Route::Ready => "GET, HEAD, OPTIONS",
+            Route::Asset(_) | Route::Healthy | Route::Ready => "GET, HEAD, OPTIONS",
         }
     }
 
@@ -163,7 +166,7 @@ mod tests {
     #[test]
     fn our_own_paths_are_no_channels() {
         assert_eq!(Route::find("/-/socket", 1), Ok(Route::Socket));
-        for path in ["/", "/-", "/-/", "/-/nothing"] {
+        for path in ["/-", "/-/", "/-/nothing"] {
             assert_eq!(refused(path), Kind::NotFound, "{path}");
         }
         assert_eq!(refused("/%2D/socket"), Kind::BadChannel);

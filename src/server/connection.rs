@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::ceilings;
 use super::stream::{ReadError, Stream};
+use crate::config::Config;
 use crate::delivery::framing::Framing;
 use crate::delivery::long_poll::Outcome;
 use crate::delivery::{Context, Listening, Query, long_poll, poll, stream as streaming, websocket};
@@ -17,7 +18,7 @@ use crate::http::head::{BodyFraming, Head, HeadParser};
 use crate::http::response::{Answering, CONTINUE, Response};
 use crate::http::{Method, Version};
 use crate::refusal::{Kind, Refusal};
-use crate::shutdown::Berth;
+use crate::roster::Berth;
 
 /// Bytes of heads that are read at once.
 const READ_BYTES: usize = 4 * 1024;
@@ -31,6 +32,8 @@ const DRAINED: usize = 16 * 1024 * 1024;
 /// One connection and what it has sent so far.
 pub(super) struct Connection {
     context: Arc<Context>,
+    /// What counts for the request under way.
+    config: Arc<Config>,
     stream: Arc<Stream>,
     berth: Arc<Berth>,
     /// Bytes that came and belong to no request yet.
@@ -62,8 +65,9 @@ struct Request {
 
 impl Connection {
     pub(super) fn new(context: Arc<Context>, stream: Arc<Stream>) -> Self {
-        let berth = Arc::new(context.shutdown.berth(stream.clone()));
+        let berth = Arc::new(context.roster.berth(stream.clone()));
         Connection {
+            config: context.config(),
             context,
             stream,
             berth,
@@ -86,8 +90,7 @@ impl Connection {
                 After::Close => break,
                 After::Drain => {
                     self.stream.shutdown_write();
-                    self.stream
-                        .drain(self.context.config.timeouts.close, DRAINED);
+                    self.stream.drain(self.config.timeouts.close, DRAINED);
                     break;
                 }
                 After::Listen(listening) => return Some(listening),
@@ -104,14 +107,16 @@ impl Connection {
             Ok(None) => return After::Close,
             Err(refusal) => return self.refuse(None, refusal),
         };
+        self.context.hub.metrics().requests.count();
+        self.config = self.context.config();
         let mut request = Request {
-            visitor: Visitor::of(&head, &self.context.config),
+            visitor: Visitor::of(&head, &self.config),
             body_read: head.body == BodyFraming::None,
             head,
         };
-        let (config, local) = (&self.context.config, self.stream.local());
+        let (config, local) = (&self.config, self.stream.local());
         let outcome = origin::check(&request.head, &request.visitor, config, local)
-            .and_then(|()| plan(&self.context, &request.head, &request.visitor))
+            .and_then(|()| plan(&self.context, config, &request.head, &request.visitor))
             .and_then(|plan| self.follow(plan, &mut request));
         let after = match outcome {
             Ok(after) => after,
@@ -128,6 +133,7 @@ impl Connection {
         }
         Ok(match plan {
             Plan::Answer(response) => self.answer(request, response),
+            Plan::Asset(response) => self.answer_bare(request, response),
             Plan::Publish(publication) => {
                 let response = self.publish(publication, request)?;
                 self.answer(request, response)
@@ -180,7 +186,7 @@ impl Connection {
     /// How somebody else writes the answer to a long poll.
     fn encoder(&self, request: &Request) -> long_poll::Encode {
         let (visitor, version) = (request.visitor.clone(), request.head.version);
-        let idle = self.context.config.timeouts.idle;
+        let idle = self.config.timeouts.idle;
         Box::new(move |response, keep| {
             let answering = Answering {
                 keep_alive: keep.then_some(idle),
@@ -229,10 +235,10 @@ impl Connection {
         publication: Publication,
         request: &mut Request,
     ) -> Result<Response, Refusal> {
-        let limits = &self.context.config.limits;
+        let limits = &self.config.limits;
         let most = u64::try_from(publication.most_bytes(limits)).unwrap_or(u64::MAX);
         let body = self.read_body(request, most)?;
-        publication.commit(&self.context.hub, &self.context.config.limits, body)
+        publication.commit(&self.context.hub, &self.config.limits, body)
     }
 }
 
@@ -240,7 +246,7 @@ impl Connection {
 impl Connection {
     /// The next head; `None` when there is none to come.
     fn read_head(&mut self) -> Result<Option<Head>, Refusal> {
-        let ceilings = ceilings(&self.context.config.limits);
+        let ceilings = ceilings(&self.config.limits);
         let mut deadline = None;
         loop {
             if !self.buffer.is_empty() {
@@ -249,7 +255,7 @@ impl Connection {
                     return Ok(Some(head));
                 }
                 // One deadline from the first byte, so that a byte now and then (Slowloris) wins nothing.
-                deadline.get_or_insert_with(|| Instant::now() + self.context.config.timeouts.head);
+                deadline.get_or_insert_with(|| Instant::now() + self.config.timeouts.head);
             }
             match self.read_more(READ_BYTES, deadline) {
                 Ok(()) => {}
@@ -273,7 +279,7 @@ impl Connection {
     }
 
     fn read_idle(&mut self, most: usize) -> Result<usize, ReadError> {
-        let timeouts = &self.context.config.timeouts;
+        let timeouts = &self.config.timeouts;
         let idle = if self.seasoned {
             timeouts.idle
         } else {
@@ -299,11 +305,9 @@ impl Connection {
         let mut decoder = Decoder::new(request.head.body, most)?;
         if request.head.expects_continue() && self.buffer.is_empty() {
             // A client that does not wait for it is not refused because it did not arrive.
-            let _ = self
-                .stream
-                .write_all(CONTINUE, self.context.config.timeouts.write);
+            let _ = self.stream.write_all(CONTINUE, self.config.timeouts.write);
         }
-        let patience = self.context.config.timeouts.body;
+        let patience = self.config.timeouts.body;
         let mut deadline = None;
         let mut body = Vec::new();
         loop {
@@ -341,8 +345,12 @@ impl Connection {
 /// Writing.
 impl Connection {
     fn answer(&mut self, request: &Request, response: Response) -> After {
+        self.answer_bare(request, request.visitor.decorate(response))
+    }
+
+    fn answer_bare(&mut self, request: &Request, response: Response) -> After {
         let keep = request.head.keeps_alive() && self.context.shutdown.begun().is_none();
-        let written = self.write(request, request.visitor.decorate(response), keep);
+        let written = self.write(request, response, keep);
         match written && keep {
             true => After::Keep,
             false => After::Drain,
@@ -352,6 +360,7 @@ impl Connection {
     /// Answers with a refusal. The connection goes on when the request was whole and understood.
     fn refuse(&mut self, request: Option<&mut Request>, refusal: Refusal) -> After {
         log::debug!("{}: refused: {refusal}", self.stream.peer());
+        self.context.hub.metrics().refusals(refusal.kind).count();
         let response = Response::refusal(&refusal, Some(self.context.retry_after()));
         let Some(request) = request else {
             let answering = answering(Version::Http11, false);
@@ -387,7 +396,7 @@ impl Connection {
     }
 
     fn write(&self, request: &Request, response: Response, keep: bool) -> bool {
-        let idle = self.context.config.timeouts.idle;
+        let idle = self.config.timeouts.idle;
         let answering = Answering {
             version: request.head.version,
             keep_alive: keep.then_some(idle),
@@ -406,10 +415,7 @@ impl Connection {
 
     fn send(&self, response: Response, answering: &Answering) -> bool {
         self.stream
-            .write_all(
-                &response.encode(answering),
-                self.context.config.timeouts.write,
-            )
+            .write_all(&response.encode(answering), self.config.timeouts.write)
             .is_ok()
     }
 }

@@ -103,7 +103,7 @@ fn serve(context: &Context, queue: &Receiver<TcpStream>) {
             && let Ok(stream) = Stream::new(socket, None)
         {
             let stream = Arc::new(stream);
-            let berth = context.shutdown.berth(stream.clone());
+            let berth = context.roster.berth(stream.clone());
             berth.hold(stream.clone());
             refuse(context, &stream);
         }
@@ -131,12 +131,12 @@ fn write_refusal(context: &Context, head: &Head, local: SocketAddr, out: &mut Ve
         head_only: head.method == Method::Head,
         date: SystemTime::now(),
     };
-    let visitor = Visitor::of(head, &context.config);
+    let visitor = Visitor::of(head, &context.config());
     let full = Refusal::new(
         Kind::Overloaded,
         "every connection is taken; come back later",
     );
-    let response = match origin::check(head, &visitor, &context.config, local) {
+    let response = match origin::check(head, &visitor, &context.config(), local) {
         Err(refusal) => Response::refusal(&refusal, None),
         Ok(()) if head.path() == "/-/healthy" => healthy(),
         Ok(()) if asks_for_sse(head) => {
@@ -172,7 +172,7 @@ fn turn_away_event_source(
         code,
         retry: Some(context.retry_after()),
     };
-    let response = Visitor::of(head, &context.config).decorate(stream_head("text/event-stream"));
+    let response = Visitor::of(head, &context.config()).decorate(stream_head("text/event-stream"));
     out.extend(response.encode(answering));
     if !answering.head_only {
         out.extend(framing.farewell(&bye, ""));
@@ -180,7 +180,7 @@ fn turn_away_event_source(
 }
 
 fn read_head(context: &Context, stream: &Stream) -> Option<Head> {
-    let ceilings = ceilings(&context.config.limits);
+    let ceilings = ceilings(&context.config().limits);
     let deadline = Instant::now() + PATIENCE;
     let mut parser = HeadParser::default();
     let mut buffer = Vec::new();

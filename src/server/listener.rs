@@ -148,12 +148,14 @@ impl Door {
             return;
         }
         let Some(permit) = self.permits.try_take() else {
+            self.context.hub.metrics().turned_away.count();
             return self.doormen.refuse(socket);
         };
         // Fails when the peer has gone already.
         let Ok(stream) = Stream::new(socket, Some(permit)) else {
             return;
         };
+        self.context.hub.metrics().accepted.count();
         let connection = Connection::new(self.context.clone(), Arc::new(stream));
         if let Err(error) = self.crew.serve(connection) {
             log::error!("a connection is dropped, there is no thread to be had: {error}");

@@ -25,7 +25,7 @@ use self::doorman::Doormen;
 use self::listener::Listener;
 use self::permit::Permits;
 use self::stream::Stream;
-use crate::config::{Config, Limits};
+use crate::config::{Config, Current, Limits};
 use crate::delivery::Context;
 use crate::delivery::catch_up::CatchUp;
 use crate::http::head::Ceilings;
@@ -33,6 +33,7 @@ use crate::hub::{Hub, cores, random};
 use crate::journal::disk::OpenError;
 use crate::journal::{Draft, Opening, Receipt};
 use crate::refusal::{Kind, Refusal};
+use crate::roster::Roster;
 use crate::shutdown::{Leaving, Shutdown};
 
 /// How long threads may take to end after their connections were cut.
@@ -113,11 +114,13 @@ impl Server {
             .or(config.fanout.shards)
             .unwrap_or_else(cores);
         let permits = Permits::new(config.limits.connections);
+        let shutdown = Shutdown::default();
         let context = Arc::new(Context {
             hub,
             catch_up: CatchUp::start(threads.get(), config.limits.connections)?,
-            shutdown: Shutdown::default(),
-            config,
+            roster: Roster::new(shutdown.clone()),
+            shutdown,
+            told: Current::new(config),
         });
         let doormen = Arc::new(Doormen::start(&context)?);
         let listener = Listener::start(&context, &permits, &doormen, socket)?;
@@ -154,17 +157,18 @@ impl Server {
         if self.context.shutdown.begun().is_some() {
             return;
         }
-        let deadline = Instant::now() + self.context.config.timeouts.drain;
+        let deadline = Instant::now() + self.context.config().timeouts.drain;
         log::info!("stopping: goodbye is said to every client");
         self.listener.stop();
         // What was acknowledged reaches everyone who is live before they are told goodbye.
         self.context.hub.close(deadline);
         self.context.shutdown.begin(leaving);
+        self.context.roster.say_goodbye(leaving);
         self.doormen.stop();
         let left = self.permits.wait_for_all(deadline);
         if left > 0 {
             log::warn!("{left} connections did not end in time and are cut");
-            self.context.shutdown.cut();
+            self.context.roster.cut();
             self.permits.wait_for_all(Instant::now() + CUT_OFF);
         }
         self.context.catch_up.stop();

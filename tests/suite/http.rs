@@ -432,6 +432,4 @@ fn a_server_tells_that_it_lives_and_that_it_is_ready() {
         let answer = server.get(target, &[]);
         assert_eq!((answer.status(), answer.text()), (200, body));
     }
-    let front = server.get("/", &[]);
-    assert_eq!((front.status(), front.refusal()), (404, "not_found".into()));
 }

@@ -24,3 +24,4 @@ mod compare;
 mod hardening;
 mod journal_commands;
 mod regression;
+mod web;

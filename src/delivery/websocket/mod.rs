@@ -26,8 +26,8 @@ use crate::hub::channel::ChannelName;
 use crate::hub::selector::Selector;
 use crate::journal::Draft;
 use crate::refusal::Kind;
+use crate::roster::Berth;
 use crate::server::stream::{ReadError, Stream};
-use crate::shutdown::Berth;
 
 /// Bytes read from a connection that says little.
 const READ_LEAST: usize = 512;
@@ -101,7 +101,7 @@ impl Reader {
         query: &Query,
         early: Vec<u8>,
     ) -> Self {
-        let most = Some(outbox.context().config.limits.event_bytes);
+        let most = Some(outbox.context().config().limits.event_bytes);
         let config = WebSocketConfig::default()
             .read_buffer_size(PARSER_BYTES)
             .write_buffer_size(0)
@@ -132,7 +132,7 @@ impl Reader {
         };
         drop(early);
         let mut buffer = vec![0; READ_LEAST];
-        let interval = self.outbox.context().config.heartbeat.interval;
+        let interval = self.outbox.context().config().heartbeat.interval;
         let mut beat = Instant::now() + interval;
         let mut pinged: Option<Instant> = None;
         while next == Next::Read {
@@ -165,7 +165,7 @@ impl Reader {
             }
         }
         if next == Next::Drain {
-            let config = &self.outbox.context().config;
+            let config = &self.outbox.context().config();
             self.outbox
                 .stream()
                 .drain(config.timeouts.close, config.limits.event_bytes);
@@ -173,7 +173,7 @@ impl Reader {
     }
 
     fn deadline(&self, beat: Instant, pinged: Option<Instant>) -> Instant {
-        let patience = self.outbox.context().config.heartbeat.patience;
+        let patience = self.outbox.context().config().heartbeat.patience;
         pinged.map_or(beat, |at| (at + patience).min(beat))
     }
 
@@ -189,7 +189,7 @@ impl Reader {
     }
 
     fn has_given_up(&self, pinged: Option<Instant>) -> bool {
-        let patience = self.outbox.context().config.heartbeat.patience;
+        let patience = self.outbox.context().config().heartbeat.patience;
         pinged.is_some_and(|at| at.elapsed() >= patience)
     }
 

@@ -65,6 +65,8 @@ impl Operations {
             "{}: an operation is refused: {refusal}",
             self.outbox.stream().peer()
         );
+        let metrics = self.outbox.context().hub.metrics();
+        metrics.refusals(refusal.kind).count();
         self.outbox
             .say(wire::text_frame(&error_json(reference, refusal)), 0);
     }
@@ -90,7 +92,10 @@ impl Operations {
     }
 
     fn subscribe(&self, operation: &Operation<'_>) -> Result<(), Refusal> {
-        let selectors = selectors(operation, self.outbox.context().config.limits.subscriptions)?;
+        let selectors = selectors(
+            operation,
+            self.outbox.context().config().limits.subscriptions,
+        )?;
         let start = operation.after.as_deref().map(start).transpose()?.flatten();
         let reference = operation.reference().map(str::to_owned);
         self.outbox.run(Box::new(Subscribe {
@@ -103,7 +108,10 @@ impl Operations {
     }
 
     fn unsubscribe(&self, operation: &Operation<'_>) -> Result<(), Refusal> {
-        let selectors = selectors(operation, self.outbox.context().config.limits.subscriptions)?;
+        let selectors = selectors(
+            operation,
+            self.outbox.context().config().limits.subscriptions,
+        )?;
         let reference = operation.reference().map(str::to_owned);
         self.outbox.run(Box::new(Unsubscribe {
             selectors,
