@@ -281,6 +281,7 @@ fn the_table_has_a_line_for_each_way_and_load_and_fits_the_terminal() {
     assert!(widest.is_some_and(|widest| widest <= 120), "{table}");
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn who_stops_it_gets_no_half_table_and_no_server_is_left() {
     let (mut run, server) = begin();
@@ -294,6 +295,7 @@ fn who_stops_it_gets_no_half_table_and_no_server_is_left() {
     assert!(!Path::new(&format!("/proc/{server}")).exists());
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_client_whose_connection_breaks_is_named_with_its_way() {
     let (mut run, server) = begin();
@@ -325,6 +327,7 @@ fn a_line_that_cannot_be_is_refused_before_anything_is_measured() {
 }
 
 /// A run that goes on for long, and its server, once all clients of the first way are connected to it.
+#[cfg(target_os = "linux")]
 fn begin() -> (Child, i32) {
     let run = compare(&["--clients", "3", "--for", "10m", "--sparse", "0.1"])
         .stdout(Stdio::piped())
@@ -337,6 +340,7 @@ fn begin() -> (Child, i32) {
     (run, server)
 }
 
+#[cfg(target_os = "linux")]
 fn child_of(parent: u32) -> Option<i32> {
     let is_child = |process: &i32| {
         let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
@@ -348,6 +352,7 @@ fn child_of(parent: u32) -> Option<i32> {
     numbers.into_iter().find(is_child)
 }
 
+#[cfg(target_os = "linux")]
 fn sockets_of(process: u32) -> usize {
     let Ok(files) = fs::read_dir(format!("/proc/{process}/fd")) else {
         return 0;

@@ -121,16 +121,21 @@ fn point(figure: f64) -> (f64, f64) {
 /// A round figure without the digits that say nothing.
 fn short(figure: f64) -> String {
     match figure < 1000.0 {
-        true => figure.to_string(),
+        true => plain(figure),
         false => bytes(figure),
     }
 }
 
+/// A figure without what adding up steps has left behind its last digit.
+fn plain(figure: f64) -> String {
+    ((figure * 1e9).round() / 1e9).to_string()
+}
+
 fn short_time(microseconds: f64) -> String {
     match microseconds {
-        us if us < 1e3 => format!("{us} µs"),
-        us if us < 1e6 => format!("{} ms", us / 1e3),
-        us => format!("{} s", us / 1e6),
+        us if us < 1e3 => format!("{} µs", plain(us)),
+        us if us < 1e6 => format!("{} ms", plain(us / 1e3)),
+        us => format!("{} s", plain(us / 1e6)),
     }
 }
 
@@ -301,6 +306,17 @@ mod tests {
         let svg = draw(&comparison);
         assert!(svg.contains(">unknown</text>"));
         assert_eq!(marks(&svg), before - 1);
+    }
+
+    #[test]
+    fn figures_on_a_scale_have_no_digits_that_say_nothing() {
+        let step = 0.1;
+        assert_eq!(
+            (short(3.0 * step), short(10_000.0)),
+            ("0.3".into(), "10,000".into())
+        );
+        let times = [0.0, 3.0 * step, 500.0, 1e4, 2e6].map(short_time);
+        assert_eq!(times, ["0 µs", "0.3 µs", "500 µs", "10 ms", "2 s"]);
     }
 
     #[test]

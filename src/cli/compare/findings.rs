@@ -201,8 +201,8 @@ mod tests {
     fn the_figures_are_put_into_words() {
         let found = of(&comparison()).join("\n");
         for sentence in [
-            "At 0.5 events a second, polling every 100 ms took 20.2 requests for each event, 95 % of the answers were empty, \
-             and half of the events came 50.1 ms late or later; polling every 1 s took 2.50",
+            "At 0.5 events a second, polling every 100 ms took 20.2 requests for each event, 95 % of the answers \
+             were empty, and half of the events came 50.1 ms late or later; polling every 1 s took 2.50",
             "At 0.5 events a second, long polling took 1.00 requests for each event, fewer than any polling here; \
              it took 3.00 times the server CPU of SSE.",
             "At 20 events a second, long polling took 1.00 requests for each event, no fewer than any polling here: \
@@ -210,8 +210,8 @@ mod tests {
             "an open WebSocket took 158 bytes for each event: 64 of payload, 90 of JSON around it and 4 of frames; \
              SSE 186 and long polling 645.",
             "SSE took 28 bytes more than WebSocket for each event, 1.00 times its server CPU",
-            "At 20 events a second, SSE was better in bytes, in server CPU and in delay (p50) at once than polling every 100 ms \
-             and long polling.",
+            "At 20 events a second, SSE was better in bytes, in server CPU and in delay (p50) at once than \
+             polling every 100 ms and long polling.",
         ] {
             assert!(found.contains(sentence), "{sentence}\n{found}");
         }

@@ -104,7 +104,8 @@ pub struct Args {
 /// Compares, and prints what was found. Blocks for the time asked for, for each way and rate.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let plan = args.plan()?;
-    make_room(plan.clients)?;
+    // The publisher has one, too.
+    make_room(plan.clients.saturating_add(1))?;
     let comparison = play(&plan)?;
     say(&match args.json {
         true => comparison

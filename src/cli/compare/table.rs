@@ -25,7 +25,8 @@ impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} clients on each way, payloads of {} bytes, {} s a line. 'each' is for each event delivered to a client,\n\
+            "{} clients on each way, payloads of {} bytes, {} s a line. \
+             'each' is for each event delivered to a client,\n\
              'once open' is bytes each without what it took to open.",
             count(self.clients as u64),
             count(self.payload_bytes as u64),
