@@ -7,6 +7,7 @@ pub mod budget;
 mod connection;
 mod crew;
 mod doorman;
+pub mod inbound;
 mod listener;
 pub mod permit;
 pub mod stream;
