@@ -1,14 +1,15 @@
 //! 1: a socket becomes a thread.
 //!
-//! The `listener` accepts and takes a permit; a thread of the `crew` serves it; `connection` is that thread's
-//! loop. Whoever finds no permit left is refused by the `doorman`.
+//! The [`listener`] accepts; the `door` gives a permit and a thread of the `crew`; `connection` is that thread's
+//! loop, to which [`inbound`] brings requests. Whoever finds no permit left is refused by the `doorman`.
 
 pub mod budget;
 mod connection;
 mod crew;
+mod door;
 mod doorman;
 pub mod inbound;
-mod listener;
+pub mod listener;
 pub mod permit;
 pub mod stream;
 #[cfg(test)]
@@ -22,6 +23,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::budget::Budget;
+use self::crew::Crew;
+use self::door::Door;
 use self::doorman::Doormen;
 use self::listener::Listener;
 use self::permit::Permits;
@@ -100,8 +103,8 @@ impl Server {
             log::warn!("{sentence}");
         }
         config.limits.connections = grant.granted;
-        let socket =
-            listener::bind(&config).map_err(|error| StartError::Listen(config.listen, error))?;
+        let socket = listener::bind(config.listen, config.limits.send_buffer)
+            .map_err(|error| StartError::Listen(config.listen, error))?;
         let journal = Opening::open(&config, random()).map_err(StartError::Journal)?;
         let hub = Hub::start(&config, journal).map_err(StartError::Resources)?;
         Self::serve(hub, config, socket).map_err(StartError::Resources)
@@ -121,7 +124,13 @@ impl Server {
             told: Current::new(config),
         });
         let doormen = Arc::new(Doormen::start(&context)?);
-        let listener = Listener::start(&context, &permits, &doormen, socket)?;
+        let door = Door {
+            context: context.clone(),
+            permits: permits.clone(),
+            doormen: doormen.clone(),
+            crew: Crew::default(),
+        };
+        let listener = Listener::start("listener", socket, door)?;
         Ok(Server {
             context,
             listener,

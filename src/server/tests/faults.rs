@@ -50,7 +50,7 @@ impl Faulted {
         let hub = Hub::with_journal(&config, 0, |sink| {
             Ok(FaultyJournal::open(&config, sink, &faults))
         });
-        let socket = listener::bind(&config).unwrap();
+        let socket = listener::bind(config.listen, config.limits.send_buffer).unwrap();
         Faulted {
             server: Server::serve(hub.unwrap(), config, socket).unwrap(),
             faults,
