@@ -15,8 +15,9 @@ use crate::hub::selector::Selection;
 use crate::hub::tail::Entry;
 use crate::journal::StoreError;
 use crate::refusal::Refusal;
+use crate::roster::{Berth, Guest, Presence, Way};
 use crate::server::stream::{ReadError, Sent, Stream};
-use crate::shutdown::{Berth, Leave, Leaving};
+use crate::shutdown::Leaving;
 
 /// How often a thread that cannot read looks whether its client is still there.
 const LOOK_FOR_CLIENT: Duration = Duration::from_secs(1);
@@ -265,6 +266,27 @@ impl Waiting {
         }
     }
 
+    /// Answers whoever still waits, and ends the connection.
+    fn end_with(&self, response: impl FnOnce() -> Response) {
+        let mut slot = self.slot();
+        match *slot {
+            Slot::Waiting => {
+                *slot = self.send(Owed {
+                    bytes: (self.request.encode)(response(), false),
+                    sent: 0,
+                    stalled: Instant::now(),
+                });
+                self.stream.shutdown();
+                if matches!(*slot, Slot::Answered { .. }) {
+                    *slot = Slot::Answered { goes_on: false };
+                }
+            }
+            Slot::Answered { .. } => self.stream.shutdown(),
+            _ => {}
+        }
+        self.answered.notify_one();
+    }
+
     fn goes_on(&self) -> bool {
         self.request.keeps_alive && self.context.shutdown.begun().is_none()
     }
@@ -360,21 +382,23 @@ impl Ward for Waiting {
     }
 }
 
-/// A stopping server answers at once: whatever was published has been given to those who wait. An answered
+/// Goodbye is the answer: whatever was published has been given to those who wait. An answered
 /// connection is idle, so it is cut.
-impl Leave for Waiting {
-    fn leave(&self, _: Leaving) {
-        let mut slot = self.slot();
-        match *slot {
-            Slot::Waiting => {
-                *slot = self.write(self.answer_with(Vec::new()));
-                if matches!(*slot, Slot::Owed(_)) {
-                    self.stream.shutdown();
-                }
-            }
-            Slot::Answered { .. } => self.stream.shutdown(),
-            _ => {}
+impl Guest for Waiting {
+    fn presence(&self) -> Presence {
+        Presence {
+            way: Way::LongPoll,
+            selectors: self.request.query.selectors.clone(),
+            cursor: Some(self.context.hub.cursor(self.place)),
+            is_behind: false,
         }
-        self.answered.notify_one();
+    }
+
+    fn leave(&self, _: Leaving) {
+        self.end_with(|| self.answer_with(Vec::new()));
+    }
+
+    fn dismiss(&self, refusal: &Refusal) {
+        self.end_with(|| self.refuse(refusal));
     }
 }

@@ -20,8 +20,9 @@ use crate::hub::selector::Selection;
 use crate::hub::tail::Form;
 use crate::journal::GapReason;
 use crate::refusal::{Kind, Refusal, Retry};
+use crate::roster::{Guest, Presence};
 use crate::server::stream::Stream;
-use crate::shutdown::{Leave, Leaving};
+use crate::shutdown::Leaving;
 
 /// The sending half of a streaming connection, shared by its own thread and its feeder.
 pub struct Outbox {
@@ -469,13 +470,33 @@ impl Outbox {
     }
 }
 
-/// A stopping server says goodbye in the way of this stream.
-impl Leave for Outbox {
+/// Goodbye is said in the way of this stream.
+impl Guest for Outbox {
+    fn presence(&self) -> Presence {
+        let state = self.lock();
+        let selection = state.as_ref().map(|state| state.selection.clone());
+        let cursor = state
+            .as_ref()
+            .map(|state| self.context.hub.cursor(state.place));
+        let is_behind = state.is_some_and(|state| state.feeder == Feeder::Delivery);
+        Presence {
+            way: self.framing.form().way,
+            selectors: selection
+                .map_or_else(Vec::new, |asked| asked.selectors().cloned().collect()),
+            cursor,
+            is_behind,
+        }
+    }
+
     fn leave(&self, leaving: Leaving) {
         let reason = match leaving {
             Leaving::Away => "the server goes away",
             Leaving::Restart => "the server restarts",
         };
         self.dismiss(leaving.kind(), reason);
+    }
+
+    fn dismiss(&self, refusal: &Refusal) {
+        self.refuse(refusal);
     }
 }

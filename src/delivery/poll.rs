@@ -9,10 +9,12 @@ use crate::http::response::Response;
 use crate::hub::selector::Selection;
 use crate::hub::tail::{Entry, Form, Page};
 use crate::journal::{Limit, Start, StoreError};
+use crate::roster::Way;
 
 /// An event as JSON, as it stands in the list of an answer.
 pub static JSON: Form = Form {
     slot: 0,
+    way: Way::Http,
     render: |event, out| event.write_json(out),
 };
 

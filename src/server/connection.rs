@@ -18,7 +18,7 @@ use crate::http::head::{BodyFraming, Head};
 use crate::http::response::{Answering, Response};
 use crate::http::{Method, Version};
 use crate::refusal::{Kind, Refusal};
-use crate::shutdown::Berth;
+use crate::roster::Berth;
 
 /// The most of an unwanted body that is read so that the connection can go on.
 const SKIPPED_BODY: u64 = 64 * 1024;
@@ -59,7 +59,7 @@ struct Request {
 
 impl Connection {
     pub(super) fn new(context: Arc<Context>, stream: Arc<Stream>) -> Self {
-        let berth = Arc::new(context.shutdown.berth(stream.clone()));
+        let berth = Arc::new(context.roster.berth(stream.clone()));
         Connection {
             config: context.config(),
             context,

@@ -104,7 +104,7 @@ fn serve(context: &Context, queue: &Receiver<TcpStream>) {
             && let Ok(stream) = Stream::new(socket, None)
         {
             let stream = Arc::new(stream);
-            let berth = context.shutdown.berth(stream.clone());
+            let berth = context.roster.berth(stream.clone());
             berth.hold(stream.clone());
             refuse(context, &stream);
         }

@@ -37,6 +37,7 @@ use crate::hub::{Hub, cores, random};
 use crate::journal::disk::OpenError;
 use crate::journal::{Draft, Opening, Receipt};
 use crate::refusal::{Kind, Refusal};
+use crate::roster::Roster;
 use crate::shutdown::{Leaving, Shutdown};
 
 /// How long threads may take to end after their connections were cut.
@@ -117,10 +118,12 @@ impl Server {
             .or(config.fanout.shards)
             .unwrap_or_else(cores);
         let permits = Permits::new(config.limits.connections);
+        let shutdown = Shutdown::default();
         let context = Arc::new(Context {
             hub,
             catch_up: CatchUp::start(threads.get(), config.limits.connections)?,
-            shutdown: Shutdown::default(),
+            roster: Roster::new(shutdown.clone()),
+            shutdown,
             told: Current::new(config),
         });
         let doormen = Arc::new(Doormen::start(&context)?);
@@ -170,11 +173,12 @@ impl Server {
         // What was acknowledged reaches everyone who is live before they are told goodbye.
         self.context.hub.close(deadline);
         self.context.shutdown.begin(leaving);
+        self.context.roster.say_goodbye(leaving);
         self.doormen.stop();
         let left = self.permits.wait_for_all(deadline);
         if left > 0 {
             log::warn!("{left} connections did not end in time and are cut");
-            self.context.shutdown.cut();
+            self.context.roster.cut();
             self.permits.wait_for_all(Instant::now() + CUT_OFF);
         }
         self.context.catch_up.stop();
