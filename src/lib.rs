@@ -41,7 +41,8 @@
 //! use fourcast::{Config, Data, Draft, Leaving, Server};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     // Events are kept on disk, in ./fourcast-data, unless journal.kind says otherwise.
+//!     // Events are kept on disk, in ./fourcast-data, unless journal.kind says otherwise; the operator's port
+//!     // is 127.0.0.1:8081, unless admin.listen does.
 //!     let server = Server::start(Config::default())?;
 //!     println!("listening on {}", server.address());
 //!     server.publish(Draft::new("chat".parse()?, Data::json(r#"{"text":"hello"}"#)?))?;
@@ -52,6 +53,7 @@
 //!
 //! [`client`] is the other end, and [`wire`] is what goes between them.
 
+pub mod admin;
 pub mod cli;
 pub mod client;
 pub mod config;

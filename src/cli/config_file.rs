@@ -1,5 +1,6 @@
 //! The option that names the configuration, for every command that reads one, and what is said of what it had.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use super::Failure;
@@ -49,6 +50,27 @@ pub(super) fn describe_journal(journal: &Journal) -> String {
         (JournalKind::Disk, Sync::Never) => {
             format!("{path}, on disk when the system writes it")
         }
+    }
+}
+
+/// Where the operator's port is, and who may use it.
+pub(super) fn describe_admin(address: Option<SocketAddr>, has_key: bool) -> String {
+    let Some(address) = address else {
+        return "off, as admin.listen says".to_owned();
+    };
+    let reach = reach(address.ip());
+    match has_key {
+        true => format!("{address}, {reach}, with the key"),
+        false => format!("{address}, {reach}"),
+    }
+}
+
+/// Who reaches an address of this machine.
+pub(super) fn reach(ip: IpAddr) -> &'static str {
+    match ip.to_canonical() {
+        ip if ip.is_loopback() => "only this machine reaches it",
+        ip if ip.is_unspecified() => "whoever reaches any address of this machine reaches it",
+        _ => "other machines may reach it",
     }
 }
 

@@ -151,7 +151,11 @@ pub fn healthy() -> Response {
     plain("ok\n")
 }
 
-fn ready(context: &Context) -> Result<Response, Refusal> {
+/// The word that it takes events.
+///
+/// # Errors
+/// While it stops, and while its journal cannot be written.
+pub fn ready(context: &Context) -> Result<Response, Refusal> {
     match context.shutdown.begun() {
         Some(leaving) => Err(Refusal::new(leaving.kind(), "the server is stopping")),
         None if !context.hub.is_writable() => Err(StoreError::Unavailable.into()),
