@@ -29,7 +29,7 @@
 //! - The history is the queue: nothing piles up for one client, and what is lost is told as a gap.
 //! - No lock is held across a call that may block, and every wait has a deadline.
 //!
-//! [`event`], [`refusal`], [`roster`] and [`shutdown`] are leaves that all others use; [`config`] turns a file into values
+//! [`event`], [`metrics`], [`refusal`], [`roster`] and [`shutdown`] are leaves that all others use; [`config`] turns a file into values
 //! that cannot be wrong. The pure files ([`http`], `hub::channel`, `hub::selector`, `hub::draft`,
 //! `exchange::route`, `delivery::websocket::wire`, [`event`], [`config`]) touch no socket, thread or lock.
 //!
@@ -63,6 +63,7 @@ pub mod exchange;
 pub mod http;
 pub mod hub;
 pub mod journal;
+pub mod metrics;
 pub mod refusal;
 pub mod roster;
 mod seldom;

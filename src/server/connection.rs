@@ -100,6 +100,7 @@ impl Connection {
             Ok(None) => return After::Close,
             Err(refusal) => return self.refuse(None, refusal),
         };
+        self.context.hub.metrics().requests.count();
         self.config = self.context.config();
         let mut request = Request {
             visitor: Visitor::of(&head, &self.config),
@@ -306,6 +307,7 @@ impl Connection {
     /// Answers with a refusal. The connection goes on when the request was whole and understood.
     fn refuse(&mut self, request: Option<&mut Request>, refusal: Refusal) -> After {
         log::debug!("{}: refused: {refusal}", self.stream.peer());
+        self.context.hub.metrics().refusals(refusal.kind).count();
         let response = Response::refusal(&refusal, Some(self.context.retry_after()));
         let Some(request) = request else {
             let answering = answering(Version::Http11, false);

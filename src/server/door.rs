@@ -22,6 +22,7 @@ pub(super) struct Door {
 impl Entrance for Door {
     fn admit(&self, socket: TcpStream) -> io::Result<()> {
         let Some(permit) = self.permits.try_take() else {
+            self.context.hub.metrics().turned_away.count();
             self.doormen.refuse(socket);
             return Ok(());
         };
@@ -29,6 +30,7 @@ impl Entrance for Door {
         let Ok(stream) = Stream::new(socket, Some(permit)) else {
             return Ok(());
         };
+        self.context.hub.metrics().accepted.count();
         let connection = Connection::new(self.context.clone(), Arc::new(stream));
         self.crew.serve(connection).inspect_err(|error| {
             log::error!("a connection is dropped, there is no thread to be had: {error}");
