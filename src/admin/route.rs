@@ -11,7 +11,7 @@ use Method::Get;
 
 /// Every endpoint. `{}` at the end of a path stands for one segment, which is [`Asked::item`]. A GET answers
 /// HEAD as well.
-pub const ENDPOINTS: &[Endpoint] = &[
+pub static ENDPOINTS: &[Endpoint] = &[
     Endpoint::new(Get, "/", Open, index::answer, "this list"),
     Endpoint::new(
         Get,
