@@ -39,7 +39,7 @@ struct Present {
     since: Instant,
 }
 
-/// One tiny_http. The order of the fields counts: it connects to its socket to end.
+/// One tiny_http. The order of the fields counts: it ends with the last knock on its socket.
 struct Backend {
     server: tiny_http::Server,
     socket: PrivateSocket,
