@@ -72,7 +72,10 @@ impl Engine {
         })?;
         exchange(stream, request, deadline).map_err(|error| {
             FAILED.say(|more| log::error!("the operator's port has no answer: {error}{more}"));
-            Refusal::new(Kind::Internal, "the operator's port did not answer in time")
+            Refusal::new(
+                Kind::Internal,
+                "the operator's port has no answer at the moment",
+            )
         })
     }
 
