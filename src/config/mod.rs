@@ -23,6 +23,8 @@ use std::time::Duration;
 pub use change::{Change, Reloaded};
 pub use current::Current;
 pub use error::{ConfigError, Place, Problem};
+#[cfg(test)]
+pub(crate) use file::keys;
 pub use load::Loaded;
 pub use secret::Secret;
 
