@@ -5,6 +5,7 @@ mod check;
 mod config_file;
 mod failure;
 mod journal;
+mod logger;
 mod print;
 mod progress;
 mod publish;
