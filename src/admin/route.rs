@@ -1,17 +1,17 @@
 //! What is served at the operator's port: one endpoint a line, and how its line is found.
 
-use super::{health, index, running_config};
+use super::{health, index, reload, running_config};
 use crate::delivery::Context;
 use crate::http::Method;
 use crate::http::response::Response;
 use crate::refusal::{Kind, Refusal};
 
 use Access::{Keyed, Open};
-use Method::Get;
+use Method::{Get, Post};
 
 /// Every endpoint. `{}` at the end of a path stands for one segment, which is [`Asked::item`]. A GET answers
 /// HEAD as well.
-pub const ENDPOINTS: &[Endpoint] = &[
+pub static ENDPOINTS: &[Endpoint] = &[
     Endpoint::new(Get, "/", Open, index::answer, "this list"),
     Endpoint::new(
         Get,
@@ -33,6 +33,13 @@ pub const ENDPOINTS: &[Endpoint] = &[
         Keyed,
         running_config::answer,
         "the configuration that counts",
+    ),
+    Endpoint::new(
+        Post,
+        "/-/reload",
+        Keyed,
+        reload::answer,
+        "reads the configuration again; says what changed and what waits for a restart",
     ),
 ];
 
