@@ -25,4 +25,5 @@ mod client;
 mod hardening;
 mod journal_commands;
 mod regression;
+mod reload;
 mod web;
