@@ -29,7 +29,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Starts to answer on `socket`, with all the threads that it will ever need for that.
+    /// Starts to answer on `socket`.
     ///
     /// # Errors
     /// When there are no threads to be had, or no directory for the private socket.
@@ -44,7 +44,7 @@ impl Admin {
         self.gate.address()
     }
 
-    /// Ends it; who is being answered has half a second. Returns when its threads have ended.
+    /// Ends it; whoever is being answered has half a second. Returns when those threads have ended.
     pub fn stop(&self) {
         self.gate.stop();
         self.engine.stop();

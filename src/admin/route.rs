@@ -11,36 +11,13 @@ use Method::{Get, Post};
 
 /// Every endpoint. `{}` at the end of a path stands for one segment, which is [`Asked::item`]. A GET answers
 /// HEAD as well.
+#[rustfmt::skip] // A table: one endpoint a line.
 pub static ENDPOINTS: &[Endpoint] = &[
     Endpoint::new(Get, "/", Open, index::answer, "this list"),
-    Endpoint::new(
-        Get,
-        "/-/healthy",
-        Open,
-        health::healthy,
-        "200 while the process answers",
-    ),
-    Endpoint::new(
-        Get,
-        "/-/ready",
-        Open,
-        health::ready,
-        "200 while it takes events, else 503",
-    ),
-    Endpoint::new(
-        Get,
-        "/-/config",
-        Keyed,
-        running_config::answer,
-        "the configuration that counts",
-    ),
-    Endpoint::new(
-        Post,
-        "/-/reload",
-        Keyed,
-        reload::answer,
-        "reads the configuration again; says what changed and what waits for a restart",
-    ),
+    Endpoint::new(Get, "/-/healthy", Open, health::healthy, "200 while the process answers"),
+    Endpoint::new(Get, "/-/ready", Open, health::ready, "200 while it takes events, else 503"),
+    Endpoint::new(Get, "/-/config", Keyed, running_config::answer, "the configuration that counts"),
+    Endpoint::new(Post, "/-/reload", Keyed, reload::answer, "reads it again, and says what changed"),
 ];
 
 /// One line of the table.
