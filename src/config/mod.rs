@@ -30,7 +30,7 @@ pub use secret::Secret;
 
 use crate::hub::selector::Selector;
 
-/// Everything that a server is told at its start.
+/// Everything that a server is told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The address of the data port; port 0 lets the system choose.

@@ -2,6 +2,7 @@
 //!
 //! The [`listener`] accepts; the `door` gives a permit and a thread of the `crew`; `connection` is that thread's
 //! loop, to which [`inbound`] brings requests. Whoever finds no permit left is refused by the `doorman`.
+//! `reload` takes another configuration in.
 
 pub mod budget;
 mod connection;

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::fixture::{AMPLE, Fixture, Open, draft, eventually, keep, name, rule, seqs};
-use crate::config::{Config, Current, Retention};
+use crate::config::{Config, Current, Retention, Sync};
 use crate::journal::{AppendError, Start};
 
 /// Channels `a` and `b` with five events each, of which the newest five are kept: a1 b2 a3 b4 …
@@ -144,6 +144,38 @@ pub fn a_shorter_memory_of_keys_counts_for_those_that_were_used(open: Open) {
     fixture.obey(|config| config.journal.idempotency = Duration::from_millis(1));
     eventually("the key is free again", || {
         fixture.append_with_key("s", "k", "2").is_ok()
+    });
+}
+
+pub fn what_is_too_much_for_one_transaction_goes_in_those_that_follow(open: Open) {
+    const BATCHES: u64 = 20;
+    const BATCH: usize = 1_000;
+    let mut fixture = Fixture::with(open, |config| {
+        config.journal.sync = Sync::Never;
+        config.channels = vec![keep("**", 1_000_000)];
+    });
+    for _ in 0..BATCHES {
+        fixture.append(vec![draft("a", "x"); BATCH]).unwrap();
+    }
+    fixture.obey(|config| config.channels = vec![keep("**", 2)]);
+    let head = fixture.journal.head();
+    left(&fixture, "a", &[head - 1, head]);
+    let loss = fixture.read(&fixture.after("a", 0)).loss;
+    assert_eq!(loss.unwrap().channels, [(name("a"), head - 2)]);
+}
+
+pub fn keys_that_are_too_many_for_one_transaction_go_in_those_that_follow(open: Open) {
+    const KEYS: usize = 1_200;
+    let mut fixture = Fixture::with(open, |config| config.journal.sync = Sync::Never);
+    for key in 0..KEYS {
+        fixture.append_with_key("s", &key.to_string(), "x").unwrap();
+    }
+    fixture.obey(|config| config.limits.idempotency_keys = 2);
+    let one_of_the_newest = (KEYS - 10).to_string();
+    eventually("it is forgotten", || {
+        fixture.journal.retain();
+        let appended = fixture.append_with_key("s", &one_of_the_newest, "x");
+        !appended.unwrap().repeated
     });
 }
 
