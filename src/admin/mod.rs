@@ -10,6 +10,7 @@ mod guard;
 mod health;
 mod index;
 mod private_socket;
+mod reload;
 pub mod route;
 mod running_config;
 

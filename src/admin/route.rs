@@ -1,13 +1,13 @@
 //! What is served at the operator's port: one endpoint a line, and how its line is found.
 
-use super::{health, index, running_config};
+use super::{health, index, reload, running_config};
 use crate::delivery::Context;
 use crate::http::Method;
 use crate::http::response::Response;
 use crate::refusal::{Kind, Refusal};
 
 use Access::{Keyed, Open};
-use Method::Get;
+use Method::{Get, Post};
 
 /// Every endpoint. `{}` at the end of a path stands for one segment, which is [`Asked::item`]. A GET answers
 /// HEAD as well.
@@ -17,6 +17,7 @@ pub static ENDPOINTS: &[Endpoint] = &[
     Endpoint::new(Get, "/-/healthy", Open, health::healthy, "200 while the process answers"),
     Endpoint::new(Get, "/-/ready", Open, health::ready, "200 while it takes events, else 503"),
     Endpoint::new(Get, "/-/config", Keyed, running_config::answer, "the configuration that counts"),
+    Endpoint::new(Post, "/-/reload", Keyed, reload::answer, "reads it again, and says what changed"),
 ];
 
 /// One line of the table.

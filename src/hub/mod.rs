@@ -28,7 +28,7 @@ use self::pages::Pages;
 use self::publish::Delivery;
 use self::selector::{Selection, Selector};
 use self::tail::{Entry, Page, Tail};
-use crate::config::Config;
+use crate::config::{Config, Current};
 use crate::event::{Cursor, Id};
 use crate::journal::{
     Beginning, Holding, Journal, Limit, Opening, Sink, Start, Statistics, StoreError, unix_millis,
@@ -188,6 +188,11 @@ impl Hub {
     ) -> Result<Page, StoreError> {
         let page = self.journal.read_before(selection, place, limit);
         page.map(Page::from)
+    }
+
+    /// Has what `told` says of journals count from now on. Returns when it does.
+    pub fn obey(&self, told: &Arc<Current>) {
+        self.journal.obey(told);
     }
 
     /// Whether the journal could keep what it was given last.
