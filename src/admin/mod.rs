@@ -4,12 +4,21 @@
 //! passes it, rewritten, over a `private_socket` to the `engine`. That is tiny_http, which has none of these
 //! bounds itself and would not survive the open network. There `route` finds the endpoint, one file each.
 
+mod audience;
+mod channels;
+mod connections;
+mod dismissal;
 mod engine;
+mod exposition;
+mod figures;
 mod gate;
 mod guard;
 mod health;
 mod index;
+mod listing;
 mod private_socket;
+mod process;
+mod rate;
 pub mod route;
 mod running_config;
 

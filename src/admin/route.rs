@@ -1,17 +1,17 @@
 //! What is served at the operator's port: one endpoint a line, and how its line is found.
 
-use super::{health, index, running_config};
+use super::{channels, connections, dismissal, figures, health, index, running_config};
 use crate::delivery::Context;
 use crate::http::Method;
 use crate::http::response::Response;
 use crate::refusal::{Kind, Refusal};
 
 use Access::{Keyed, Open};
-use Method::Get;
+use Method::{Delete, Get};
 
 /// Every endpoint. `{}` at the end of a path stands for one segment, which is [`Asked::item`]. A GET answers
 /// HEAD as well.
-pub const ENDPOINTS: &[Endpoint] = &[
+pub static ENDPOINTS: &[Endpoint] = &[
     Endpoint::new(Get, "/", Open, index::answer, "this list"),
     Endpoint::new(
         Get,
@@ -33,6 +33,34 @@ pub const ENDPOINTS: &[Endpoint] = &[
         Keyed,
         running_config::answer,
         "the configuration that counts",
+    ),
+    Endpoint::new(
+        Get,
+        "/-/channels",
+        Keyed,
+        channels::answer,
+        "what is kept of each channel, and who listens",
+    ),
+    Endpoint::new(
+        Get,
+        "/-/connections",
+        Keyed,
+        connections::answer,
+        "who is connected, and how far each is",
+    ),
+    Endpoint::new(
+        Delete,
+        "/-/connections/{}",
+        Keyed,
+        dismissal::answer,
+        "ends one of them",
+    ),
+    Endpoint::new(
+        Get,
+        "/metrics",
+        Keyed,
+        figures::answer,
+        "all figures, for Prometheus",
     ),
 ];
 
@@ -212,6 +240,7 @@ mod tests {
             assert!(!is_open(path), "{path}");
         }
         assert!(is_open("/") && is_open("/-/ready"));
+        assert!(!is_open("/metrics") && !is_open("/-/connections/1"));
     }
 
     #[test]
