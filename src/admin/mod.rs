@@ -7,6 +7,7 @@
 mod audience;
 mod channels;
 mod connections;
+mod console;
 mod dismissal;
 mod engine;
 mod exposition;

@@ -1,6 +1,6 @@
 //! What is served at the operator's port: one endpoint a line, and how its line is found.
 
-use super::{channels, connections, dismissal, figures, health, index, running_config};
+use super::{channels, connections, console, dismissal, figures, health, index, running_config};
 use crate::delivery::Context;
 use crate::http::Method;
 use crate::http::response::Response;
@@ -12,7 +12,10 @@ use Method::{Delete, Get};
 /// Every endpoint. `{}` at the end of a path stands for one segment, which is [`Asked::item`]. A GET answers
 /// HEAD as well.
 pub static ENDPOINTS: &[Endpoint] = &[
-    Endpoint::new(Get, "/", Open, index::answer, "this list"),
+    Endpoint::new(Get, "/", Open, console::page, "the console, for a browser"),
+    Endpoint::new(Get, "/-/console.css", Open, console::style, "a part of it"),
+    Endpoint::new(Get, "/-/console.js", Open, console::script, "a part of it"),
+    Endpoint::new(Get, "/-/index", Open, index::answer, "this list"),
     Endpoint::new(
         Get,
         "/-/healthy",
@@ -177,7 +180,7 @@ fn find(method: Method, path: &str) -> Result<(&'static Endpoint, &str), Refusal
     });
     let methods: Vec<_> = methods.collect();
     if methods.is_empty() {
-        let detail = "nothing is served here; GET / lists what there is";
+        let detail = "nothing is served here; GET /-/index lists what there is";
         return Err(Refusal::new(Kind::NotFound, detail));
     }
     let detail = format!("{method} means nothing here");
