@@ -21,6 +21,7 @@ Examples:
   fourcast                                       on 127.0.0.1:8080, or as ./config.toml says
   fourcast serve --config /srv/fourcast.toml
   FOURCAST_LISTEN=0.0.0.0:9000 fourcast          a variable counts more than the file
+  FOURCAST_ADMIN__LISTEN=off fourcast            without the operator's port, as a second server on a machine
   RUST_LOG=debug fourcast                        logs every connection
 
 SIGTERM tells the clients that the server comes back, SIGINT (Ctrl-C) that it goes away. It ends when they
