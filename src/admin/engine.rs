@@ -39,7 +39,7 @@ struct Present {
     since: Instant,
 }
 
-/// One tiny_http. The order of the fields counts: it connects to its socket to end.
+/// One tiny_http. The order of the fields counts: it ends with the last knock on its socket.
 struct Backend {
     server: tiny_http::Server,
     socket: PrivateSocket,
@@ -72,7 +72,10 @@ impl Engine {
         })?;
         exchange(stream, request, deadline).map_err(|error| {
             FAILED.say(|more| log::error!("the operator's port has no answer: {error}{more}"));
-            Refusal::new(Kind::Internal, "the operator's port did not answer in time")
+            Refusal::new(
+                Kind::Internal,
+                "the operator's port has no answer at the moment",
+            )
         })
     }
 

@@ -75,7 +75,7 @@ impl Gate {
         let roster = Roster::new(shutdown.clone());
         let mut threads = Vec::new();
         for number in 1..=SERVED {
-            let server = Server {
+            let worker = Worker {
                 context: context.clone(),
                 engine: engine.clone(),
                 roster: roster.clone(),
@@ -85,7 +85,7 @@ impl Gate {
                 .name(format!("admin-{number}"))
                 .stack_size(STACK);
             let body =
-                move || or_abort("a thread of the operator's port panicked", || server.run());
+                move || or_abort("a thread of the operator's port panicked", || worker.run());
             threads.push(thread.spawn(body)?);
         }
         let waiting_room = WaitingRoom {
@@ -158,14 +158,14 @@ fn turn_away(stream: &Stream) {
 }
 
 /// What one thread has.
-struct Server {
+struct Worker {
     context: Arc<Context>,
     engine: Arc<Engine>,
     roster: Roster,
     waiting: Receiver<Arc<Stream>>,
 }
 
-impl Server {
+impl Worker {
     /// One connection after another, until nobody is let in any more.
     fn run(&self) {
         for stream in &self.waiting {

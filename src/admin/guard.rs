@@ -1,6 +1,7 @@
 //! Who may ask at the operator's port: nobody by another name (DNS rebinding), no page but its own (cross-site
 //! request forgery), and where there is a key, nobody without it.
 
+use super::route;
 use crate::config::{Config, Secret};
 use crate::exchange::origin;
 use crate::http::Method;
@@ -9,8 +10,6 @@ use crate::http::response::Response;
 use crate::refusal::{Kind, Refusal};
 use crate::seldom::Seldom;
 use crate::server::stream::Stream;
-
-use super::route;
 
 static PAGES: Seldom = Seldom::new();
 static KEYS: Seldom = Seldom::new();

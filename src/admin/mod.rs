@@ -3,6 +3,8 @@
 //! The `gate` reads each request as the data port would, whole and within bounds, has the `guard` look at who asks, and
 //! passes it, rewritten, over a `private_socket` to the `engine`. That is tiny_http, which has none of these
 //! bounds itself and would not survive the open network. There `route` finds the endpoint, one file each.
+//!
+//! What they tell they read from the hub and the roster, in pages and copies: nobody there waits for an operator.
 
 mod audience;
 mod channels;
@@ -38,7 +40,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Starts to answer on `socket`, with all the threads that it will ever need for that.
+    /// Starts to answer on `socket`.
     ///
     /// # Errors
     /// When there are no threads to be had, or no directory for the private socket.
@@ -53,7 +55,7 @@ impl Admin {
         self.gate.address()
     }
 
-    /// Ends it; who is being answered has half a second. Returns when its threads have ended.
+    /// Ends it; whoever is being answered has half a second. Returns when those threads have ended.
     pub fn stop(&self) {
         self.gate.stop();
         self.engine.stop();

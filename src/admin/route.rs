@@ -11,60 +11,19 @@ use Method::{Delete, Get};
 
 /// Every endpoint. `{}` at the end of a path stands for one segment, which is [`Asked::item`]. A GET answers
 /// HEAD as well.
+#[rustfmt::skip] // A table: one endpoint a line.
 pub static ENDPOINTS: &[Endpoint] = &[
     Endpoint::new(Get, "/", Open, console::page, "the console, for a browser"),
     Endpoint::new(Get, "/-/console.css", Open, console::style, "a part of it"),
     Endpoint::new(Get, "/-/console.js", Open, console::script, "a part of it"),
     Endpoint::new(Get, "/-/index", Open, index::answer, "this list"),
-    Endpoint::new(
-        Get,
-        "/-/healthy",
-        Open,
-        health::healthy,
-        "200 while the process answers",
-    ),
-    Endpoint::new(
-        Get,
-        "/-/ready",
-        Open,
-        health::ready,
-        "200 while it takes events, else 503",
-    ),
-    Endpoint::new(
-        Get,
-        "/-/config",
-        Keyed,
-        running_config::answer,
-        "the configuration that counts",
-    ),
-    Endpoint::new(
-        Get,
-        "/-/channels",
-        Keyed,
-        channels::answer,
-        "what is kept of each channel, and who listens",
-    ),
-    Endpoint::new(
-        Get,
-        "/-/connections",
-        Keyed,
-        connections::answer,
-        "who is connected, and how far each is",
-    ),
-    Endpoint::new(
-        Delete,
-        "/-/connections/{}",
-        Keyed,
-        dismissal::answer,
-        "ends one of them",
-    ),
-    Endpoint::new(
-        Get,
-        "/metrics",
-        Keyed,
-        figures::answer,
-        "all figures, for Prometheus",
-    ),
+    Endpoint::new(Get, "/-/healthy", Open, health::healthy, "200 while the process answers"),
+    Endpoint::new(Get, "/-/ready", Open, health::ready, "200 while it takes events, else 503"),
+    Endpoint::new(Get, "/metrics", Keyed, figures::answer, "all figures, for Prometheus"),
+    Endpoint::new(Get, "/-/channels", Keyed, channels::answer, "what is kept of each channel, and who listens"),
+    Endpoint::new(Get, "/-/connections", Keyed, connections::answer, "who is connected, and how far each is"),
+    Endpoint::new(Delete, "/-/connections/{}", Keyed, dismissal::answer, "ends one of them"),
+    Endpoint::new(Get, "/-/config", Keyed, running_config::answer, "the configuration that counts"),
 ];
 
 /// One line of the table.

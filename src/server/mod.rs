@@ -217,6 +217,7 @@ impl Server {
         }
         let deadline = Instant::now() + self.context.config().timeouts.drain;
         log::info!("stopping: goodbye is said to every client");
+        self.context.shutdown.announce(leaving);
         self.listener.stop();
         // What was acknowledged reaches everyone who is live before they are told goodbye.
         self.context.hub.close(deadline);

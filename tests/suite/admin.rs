@@ -72,9 +72,9 @@ fn it_says_that_the_server_is_well() {
 }
 
 #[test]
-fn what_the_port_has_is_listed_at_its_root() {
+fn what_the_port_has_is_listed() {
     let server = server(|_| {});
-    let list = get(&server, "/");
+    let list = get(&server, "/-/index");
     assert_eq!(list.status(), 200);
     for path in ["/-/healthy", "/-/ready", "/-/config"] {
         assert!(list.text().contains(path), "{}", list.text());

@@ -28,7 +28,7 @@ async function ask(target, method = "GET") {
 // The ready check says no with a 503, which is an answer too.
 async function askReady() {
   try {
-    await ask("/-/ready");
+    await (await ask("/-/ready")).text();
     return null;
   } catch (error) {
     if (error instanceof Refused) return error.message;
@@ -120,7 +120,7 @@ const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 
 function number(value) {
   if (value === null || Number.isNaN(value)) return "–";
-  if (value >= 1e7) return `${(value / 1e6).toPrecision(3)} M`;
+  if (value >= 1e7) return `${(value / 1e6).toPrecision(3)}\u00a0M`;
   if (value >= 100 || Number.isInteger(value)) return whole.format(value);
   return value.toFixed(value >= 10 ? 1 : 2);
 }
@@ -130,17 +130,17 @@ function bytes(value) {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let unit = 0;
   while (value >= 1024 && unit < units.length - 1) [value, unit] = [value / 1024, unit + 1];
-  return `${value >= 100 || unit === 0 ? value.toFixed(0) : value.toPrecision(3)} ${units[unit]}`;
+  return `${value >= 100 || unit === 0 ? value.toFixed(0) : value.toPrecision(3)}\u00a0${units[unit]}`;
 }
 
 function duration(seconds) {
   if (seconds === null) return "–";
-  if (seconds < 1e-3) return `${(seconds * 1e6).toFixed(0)} µs`;
-  if (seconds < 1) return `${(seconds * 1e3).toPrecision(2).replace(/e.*/, "")} ms`.replace(/^(\d)\.0 /, "$1 ");
-  if (seconds < 120) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
-  if (seconds < 7200) return `${Math.floor(seconds / 60)} min`;
-  if (seconds < 172800) return `${Math.floor(seconds / 3600)} h`;
-  return `${Math.floor(seconds / 86400)} d`;
+  if (seconds < 1e-3) return `${(seconds * 1e6).toFixed(0)}\u00a0µs`;
+  if (seconds < 1) return `${(seconds * 1e3).toFixed(seconds < 0.01 ? 1 : 0)}\u00a0ms`;
+  if (seconds < 120) return `${seconds.toFixed(seconds < 10 ? 1 : 0)}\u00a0s`;
+  if (seconds < 7200) return `${Math.floor(seconds / 60)}\u00a0min`;
+  if (seconds < 172800) return `${Math.floor(seconds / 3600)}\u00a0h`;
+  return `${Math.floor(seconds / 86400)}\u00a0d`;
 }
 
 // ---- Figures ------------------------------------------------------------------------------------------------
@@ -247,10 +247,11 @@ function makeTile(tile) {
 // Values over time as strokes; a pause breaks the line.
 function strokes(values, now, most) {
   const lines = [];
+  const span = Math.min(Math.max(now - values[0].time, 60000), WINDOW);
   let last = null;
   for (const { time, value } of values) {
     if (value === null) continue;
-    const point = [300 - ((now - time) / WINDOW) * 300, 29 - (most > 0 ? value / most : 0) * 28];
+    const point = [300 - ((now - time) / span) * 300, 29 - (most > 0 ? value / most : 0) * 28];
     if (last === null || time - last > 5 * EVERY) lines.push([]);
     lines.at(-1).push(point.map(part => part.toFixed(1)));
     last = time;
@@ -258,8 +259,9 @@ function strokes(values, now, most) {
   return lines;
 }
 
-const path = lines => lines.map(line => `M${line.map(point => point.join()).join("L")}`).join("");
-const filled = lines => lines.map(line => `M${line[0][0]},30L${line.map(point => point.join()).join("L")}L${line.at(-1)[0]},30Z`).join("");
+const joined = line => line.map(point => point.join()).join("L");
+const path = lines => lines.map(line => `M${joined(line)}`).join("");
+const filled = lines => lines.map(line => `M${line[0][0]},30L${joined(line)}L${line.at(-1)[0]},30Z`).join("");
 
 // What a look comes to does not change any more.
 function valuesOf(tile, name) {
@@ -372,7 +374,7 @@ class List {
   async refresh() {
     const asked = new URLSearchParams(new FormData(this.form));
     for (const [name, value] of [...asked]) if (!value.trim()) asked.delete(name);
-    asked.set("limit", "50");
+    asked.set("limit", "25");
     if (this.after !== "") asked.set("after", this.after);
     const ticket = (this.ticket = {});
     const page = await ask(`/-/${this.name}?${asked}`).then(answer => answer.json()).catch(error => error);
