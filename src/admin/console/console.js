@@ -150,7 +150,7 @@ const plain = name => look => look.get(name);
 const delay = share => look => quantile("fourcast_delivery_delay_seconds", before(look, 10000), look, share);
 const appending = look => quantile("fourcast_journal_append_seconds", before(look, 10000), look, 0.99);
 
-// title; curve: what is drawn over time; figure, more: what is said; bad: whether somebody should look.
+// title; curve, second: what is drawn over time; figure, more: what is said; bad: whether somebody should look.
 const TILES = [
   {
     title: "Connections", curve: total("fourcast_connections"), format: number,
@@ -169,7 +169,7 @@ const TILES = [
     more: look => `${bytes(rate(look, plain("fourcast_sent_bytes_total")))} a second`,
   },
   {
-    title: "Delay until it is written", curve: delay(0.99), second: delay(0.5), format: duration,
+    title: "Delay until it is written", wide: true, curve: delay(0.99), second: delay(0.5), format: duration,
     figure: look => `${duration(delay(0.5)(look))} · ${duration(delay(0.99)(look))}`,
     more: () => "p50 (dashed) · p99, of the last 10 s",
   },
@@ -233,7 +233,7 @@ function makeSvg(name, attributes, parent) {
 }
 
 function makeTile(tile) {
-  const box = make("article", null, at("tiles"), "tile");
+  const box = make("article", null, at("tiles"), tile.wide ? "tile wide" : "tile");
   make("h3", tile.title, box);
   const parts = { box, figure: make("p", "–", box, "figure"), more: make("p", "", box, "more") };
   parts.peak = make("p", "", box, "peak");
