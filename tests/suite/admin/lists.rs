@@ -77,8 +77,7 @@ fn a_channel_is_told_with_what_it_keeps_and_who_listens() {
     );
     assert_eq!(channel["last"].as_str(), last.as_deref());
     assert!(channel["bytes"].as_u64() > Some(6), "{channel}");
-    let rate = channel["rate"].as_f64().expect("a rate");
-    assert!(rate > 0.0 && rate <= 2.0, "{channel}");
+    assert!(channel["rate"].as_f64() > Some(0.0), "{channel}");
 
     let answer = get(&server, "/-/channels");
     let told = members(answer.text());
