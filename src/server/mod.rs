@@ -35,6 +35,7 @@ use crate::journal::{Draft, Opening, Receipt};
 use crate::refusal::{Kind, Refusal};
 use crate::roster::Roster;
 use crate::shutdown::{Leaving, Shutdown};
+use crate::web::lanes::Lanes;
 
 /// How long threads may take to end after their connections were cut.
 const CUT_OFF: Duration = Duration::from_secs(2);
@@ -120,6 +121,7 @@ impl Server {
             catch_up: CatchUp::start(threads.get(), config.limits.connections)?,
             roster: Roster::new(shutdown.clone()),
             shutdown,
+            lanes: Lanes::default(),
             told: Current::new(config),
         });
         let doormen = Arc::new(Doormen::start(&context)?);
