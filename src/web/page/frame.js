@@ -16,14 +16,14 @@ const FALL = 6;
 /** Moments of publishing nearer than this have no line across the picture. */
 const SPARSE = 10;
 
-/** How the arrow of each kind is drawn. */
+/** How the arrow of each kind is drawn, in this order. */
 const STYLES = {
+  told: { colour: "quiet", width: 1.25, head: "open" },
   ask: { colour: "ink", width: 1.25, head: "open" },
   empty: { colour: "quiet", width: 1.25, dash: [4, 3], head: "open", end: "ring" },
   events: { colour: "event", width: 2, head: "full", end: "dot" },
   opened: { colour: "ink", width: 1.25, head: "full" },
   event: { colour: "event", width: 2, head: "full", end: "dot" },
-  told: { colour: "quiet", width: 1.25, head: "open" },
   beat: { colour: "quiet", width: 1.5, dash: [1, 4], end: "diamond" },
   say: { colour: "ink", width: 2, head: "full" },
 };
@@ -61,8 +61,8 @@ export class Frame {
     return items.slice(first + 1);
   }
 
-  /** The two lines and their names, dashed where there is no connection to be had; and nothing above them. */
-  lifelines(spans) {
+  /** The names of the lines, and nothing else above. */
+  names() {
     const context = this.#context;
     context.fillStyle = palette.quiet;
     context.textAlign = "center";
@@ -71,14 +71,9 @@ export class Frame {
     context.beginPath();
     context.rect(0, TOP - 6, this.width, this.#bottom + BOTTOM);
     context.clip();
-    for (const x of [this.#left, this.#right]) this.#line("quiet", 1.25, x, 0, x, this.#bottom + BOTTOM);
-    for (const span of this.#visibleSpans(spans, "off")) this.#off(span);
   }
 
-  #visibleSpans(spans, kind) {
-    return spans.filter((span) => span.kind === kind && this.#y(span.until ?? this.#now) > 0);
-  }
-
+  /** No connection: the lines are dashed, and the reason stands where it began. */
   #off({ from, until, why }) {
     const [top, bottom] = [this.#y(from), until === undefined ? this.#bottom + BOTTOM : this.#y(until)];
     for (const x of [this.#left, this.#right]) {
@@ -105,16 +100,22 @@ export class Frame {
     }
   }
 
-  /** What lasts: connections that are open, questions that are held, events that wait. */
+  /** The two lines, and what lasts: connections that are open or missing, questions that are held, events that wait. */
   spans(spans) {
-    for (const span of this.#visibleSpans(spans, "answer")) this.#open(span, [this.#right]);
-    for (const span of this.#visibleSpans(spans, "both")) this.#open(span, [this.#left, this.#right]);
-    for (const span of this.#visibleSpans(spans, "held")) this.#held(span);
-    for (const { from, until } of this.#visibleSpans(spans, "late")) {
-      const [top, bottom] = [this.#y(from), this.#y(until)];
-      const x = this.#right + 12;
-      if (bottom - top > 3) this.#line("wait", 3, x, top + 1, x, bottom - 1);
-    }
+    const visible = spans.filter(({ until }) => this.#y(until ?? this.#now) > 0);
+    const each = (kind, draw) => visible.filter((span) => span.kind === kind).forEach(draw);
+    for (const x of [this.#left, this.#right]) this.#line("quiet", 1.25, x, 0, x, this.#bottom + BOTTOM);
+    each("off", (span) => this.#off(span));
+    each("answer", (span) => this.#open(span, [this.#right]));
+    each("both", (span) => this.#open(span, [this.#left, this.#right]));
+    each("held", (span) => this.#held(span));
+    each("late", (span) => this.#late(span));
+  }
+
+  #late({ from, until }) {
+    const [top, bottom] = [this.#y(from), this.#y(until)];
+    const x = this.#right + 12;
+    if (bottom - top > 3) this.#line("wait", 3, x, top + 1, x, bottom - 1);
   }
 
   /** A connection that stays: a band, and a bar at each side that may speak. */
@@ -157,15 +158,29 @@ export class Frame {
     this.#stroke("quiet", 1.25);
   }
 
-  /** The arrows, those of one style at once: there may be thousands. */
+  /** The arrows, those of one style at once, and of each no more than the picture has rows. */
   marks(marks) {
-    const visible = this.#visible(marks, ({ time }) => time).map((mark) => this.#arrow(mark));
+    const visible = this.#visible(marks, ({ time }) => time);
     for (const [kind, style] of Object.entries(STYLES)) {
-      const arrows = visible.filter(({ mark }) => mark.kind === kind);
+      const arrows = this.#distinct(visible.filter((mark) => mark.kind === kind));
       if (arrows.length > 0) this.#draw(arrows, style);
     }
     if (!this.#hasWords) return;
-    for (const arrow of visible) this.#label(arrow);
+    for (const mark of visible) if (mark.hasWords || mark.hasDelay) this.#label(this.#arrow(mark));
+  }
+
+  /** The arrows of marks, without those that would lie on the one before. */
+  #distinct(marks) {
+    const nearest = 750 / this.perSecond;
+    let before = -Infinity;
+    const seen = marks.filter(({ time }) => {
+      // By where it is in time, not on the screen, so that the same ones are left out as they move.
+      const slot = Math.floor(time / nearest);
+      const isNew = slot !== before;
+      before = slot;
+      return isNew;
+    });
+    return seen.map((mark) => this.#arrow(mark));
   }
 
   /** From where to where; an answer is never drawn above its question. */
@@ -179,6 +194,9 @@ export class Frame {
 
   #draw(arrows, { colour, width, dash = [], head, end }) {
     const context = this.#context;
+    // Where they are many, thin lines still show one by one.
+    const distance = (this.#bottom - arrows[0].to[1]) / arrows.length;
+    width *= Math.min(1, Math.max(0.3, distance / 5));
     context.beginPath();
     for (const { from, to } of arrows) {
       context.moveTo(...from);
@@ -220,12 +238,12 @@ export class Frame {
     this.#stroke(colour, 1.5);
   }
 
-  /** Beside the arrow: above its beginning on the way to the server, below it on the way back. */
+  /** At the arrow's beginning: above it, or below it if an arrow of the other direction came just before. */
   #label({ mark, from: [x, y], to }) {
-    const asks = KINDS[mark.kind].to === "server";
     if (mark.hasWords && mark.label) {
-      if (asks) this.#words(mark.label, x + 8, y - 4, "left", "ink");
-      else this.#words(mark.label, x - 4, y + 13, "right", mark.kind === "empty" ? "quiet" : "ink");
+      const isAsked = KINDS[mark.kind].to === "server";
+      const beside = mark.isFirst ? y - 4 : y + 13;
+      this.#words(mark.label, x + (isAsked ? 8 : -4), beside, isAsked ? "left" : "right", mark.kind === "empty" ? "quiet" : "ink");
     }
     if (mark.hasDelay) this.#words(`+${inSeconds(mark.delay)}`, this.#left - 10, to[1] + 4, "right", "ink");
   }

@@ -48,10 +48,15 @@ export class Lane {
   #failures = 0;
   /** When the connection was last asked for. */
   #since = 0;
+  /** Whether it has no connection, and did not ask for one again. */
+  #isGone = false;
+  /** Whether it lost its connection and did not tell yet that it got everything. */
   #isReturning = false;
   /** What is drawn between two marks: a connection that is open or missing, and a question that is held. */
   #stretch;
   #held;
+  /** When it last said something: no answer is drawn above it. */
+  #asked;
   #operations = new Operations();
   #wake = () => {};
 
@@ -74,7 +79,7 @@ export class Lane {
     this.tally = new Tally();
     this.missed = new Missed();
     this.#stretch = this.#held = undefined;
-    this.#isReturning = false;
+    this.#isGone = this.#isReturning = false;
     this.#failures = 0;
     this.#connect();
   }
@@ -96,7 +101,7 @@ export class Lane {
 
   /** Somebody else has got an event. */
   hear(id) {
-    if (this.state === "on") return;
+    if (!this.#isGone) return;
     const number = this.#world?.ledger.find(id);
     const has = number !== undefined && number < this.place;
     if (!has) this.missed.note(id);
@@ -112,7 +117,7 @@ export class Lane {
   async say(operation, label) {
     const answer = this.#operations.send(operation);
     // Nothing is drawn that was not sent.
-    if (this.#operations.isOpen) this.sequence.add("say", { label });
+    if (this.#operations.isOpen) this.#asked = this.sequence.add("say", { label }).time;
     return answer;
   }
 
@@ -165,7 +170,7 @@ export class Lane {
     this.sequence.end(this.#held);
     this.sequence.end(this.#stretch);
     this.#stretch = this.sequence.begin("off", { why });
-    this.#isReturning = true;
+    this.#isGone = this.#isReturning = true;
     this.#operations.close();
   }
 
@@ -193,17 +198,22 @@ export class Lane {
     return `/${this.channel}?${query}`;
   }
 
-  /** A question leaves; returns when, for its answer. */
+  /** A question leaves. */
   ask(label) {
+    this.#isGone = false;
     if (this.#stretch?.kind === "off") this.sequence.end(this.#stretch);
     this.tally.requests += 1;
-    const { time } = this.sequence.add("ask", { label });
+    this.#asked = this.sequence.add("ask", { label }).time;
     this.#held = this.sequence.begin("held");
-    return time;
+  }
+
+  /** A question that the server may hold has left: unless it failed lately, it is as good as connected. */
+  isHeld() {
+    if (this.#failures === 0) this.#arrive();
   }
 
   /** A question was answered as a whole. */
-  answered(asked, { cursor, gap, events }) {
+  answered({ cursor, gap, events }) {
     this.sequence.end(this.#held);
     this.#arrive();
     if (gap) this.#gap(gap);
@@ -212,15 +222,15 @@ export class Lane {
     if (kind === "empty") this.tally.empty += 1;
     const label = events.length === 0 ? (gap ? "gap" : "nothing") : events.length === 1 ? labelled(events[0]) : `${events.length} events`;
     const delay = delays.length > 0 ? Math.max(...delays) : undefined;
-    this.sequence.add(kind, { asked, count: events.length, label, delay });
+    this.sequence.add(kind, { asked: this.#asked, count: events.length, label, delay });
     this.cursor = cursor;
     this.#settle();
   }
 
   /** A question was answered with a connection that stays, on which either the server speaks or both do. */
-  opened(asked, label, kind, socket) {
+  opened(label, kind, socket) {
     this.sequence.end(this.#held);
-    this.sequence.add("opened", { asked, label });
+    this.sequence.add("opened", { asked: this.#asked, label });
     this.#stretch = this.sequence.begin(kind);
     if (socket) this.#operations.open(socket);
   }
@@ -234,7 +244,7 @@ export class Lane {
   take(message) {
     if (message.op === undefined) {
       const delay = this.#take(message);
-      this.sequence.add("event", { label: labelled(message), count: 1, delay });
+      this.sequence.add("event", { asked: this.#asked, label: labelled(message), count: 1, delay });
       return this.#settle();
     }
     this.#control(message);
@@ -243,7 +253,7 @@ export class Lane {
 
   #control(message) {
     if (message.op === "bye") throw Refusal.goodbye(message);
-    this.sequence.add("told", { label: message.op });
+    this.sequence.add("told", { asked: this.#asked, label: message.op });
     if (message.op === "welcome") this.#arrive();
     else if (message.op === "gap") this.#gap(message);
     else if (message.op === "ack" || message.op === "error") this.#operations.answered(message);

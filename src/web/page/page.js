@@ -89,8 +89,8 @@ let drawn = 0;
 
 function draw(now) {
   requestAnimationFrame(draw);
-  // Whoever wants no motion gets a new picture each second.
-  if (stillness.matches && now - drawn < 1000) return;
+  // Whoever wants no motion gets a new picture each second; for all others 30 a second leave time for the events.
+  if (now - drawn < (stillness.matches ? 1000 : 30)) return;
   drawn = now;
   const seconds = Number($("#span").value);
   for (const panel of panels) panel.draw(publisher.moments, performance.now(), seconds);

@@ -5,7 +5,7 @@ import { clear } from "./palette.js";
 import { KINDS } from "./sequence.js";
 
 /** The least delay that is worth telling, in milliseconds. */
-const LATE = 50;
+const LATE = 100;
 
 export class Picture {
   #canvas;
@@ -20,7 +20,7 @@ export class Picture {
     const frame = new Frame(clear(this.#canvas), now, seconds);
     if (!frame.hasRoom) return;
     this.#chooseWords(sequence, frame.perSecond);
-    frame.lifelines(sequence.spans);
+    frame.names();
     frame.moments(moments);
     frame.spans(sequence.spans);
     frame.marks(sequence.marks);
@@ -29,7 +29,8 @@ export class Picture {
   /** Decides once for each mark whether there is room for its words, so that they do not flicker as they move. */
   #chooseWords({ marks }, perSecond) {
     if (this.#chosen.perSecond !== perSecond || this.#chosen.marks !== marks) {
-      this.#chosen = { perSecond, marks, server: -Infinity, browser: -Infinity, delay: -Infinity };
+      const never = -Infinity;
+      this.#chosen = { perSecond, marks, seen: { server: never, browser: never }, words: { server: never, browser: never }, delay: never };
     }
     const chosen = this.#chosen;
     const room = (LEADING / perSecond) * 1000;
@@ -38,8 +39,12 @@ export class Picture {
     for (const mark of marks.slice(first)) {
       const { to } = KINDS[mark.kind];
       mark.chosen = chosen;
-      mark.hasWords = mark.time - chosen[to] >= room;
-      if (mark.hasWords) chosen[to] = mark.time;
+      mark.hasWords = mark.time - Math.max(chosen.seen[to], chosen.words[to]) >= room;
+      // Inside of the angle that a question makes with its quick answer there is no room.
+      mark.isFirst = mark.time - chosen.seen[to === "server" ? "browser" : "server"] >= room;
+      // Words below an arrow take the room of those above the next.
+      if (mark.hasWords && !mark.isFirst) chosen.words[to] = mark.time + room / 2;
+      chosen.seen[to] = mark.time;
       mark.hasDelay = mark.delay > LATE && mark.time - chosen.delay >= room;
       if (mark.hasDelay) chosen.delay = mark.time;
     }

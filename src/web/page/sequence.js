@@ -4,6 +4,9 @@
 /** The most marks and spans that are kept. */
 const MOST = 4_000;
 
+/** The shortest wait of an event that is noted, in milliseconds. */
+const LEAST = 20;
+
 /**
  * What a mark can be, and what it says as text. `to` is where its arrow points.
  * @type {Record<string, {to: "server" | "browser", text: (mark: object) => string}>}
@@ -17,7 +20,6 @@ export const KINDS = {
   told: { to: "browser", text: ({ label }) => `says: ${label}` },
   beat: { to: "browser", text: () => "sends a heartbeat" },
   say: { to: "server", text: ({ label }) => `says: ${label}` },
-  refused: { to: "browser", text: ({ label }) => `refuses: ${label}` },
 };
 
 export class Sequence {
@@ -55,7 +57,7 @@ export class Sequence {
     // Those that came with one answer wait side by side; the first of them is drawn.
     if (last && last.until > from) from = last.until;
     const now = performance.now();
-    if (now > from) keep(this.spans, { kind: "late", from, until: now });
+    if (now - from > LEAST) keep(this.spans, { kind: "late", from, until: now });
   }
 
   /** The last `most` lines of it as text, newest first. */

@@ -31,21 +31,23 @@ async function longPoll(lane, signal) {
 
 /** One question and its answer; whether there is more to be had at once. */
 async function ask(lane, signal, parameters) {
-  const asked = lane.ask(parameters.wait ? `GET, wait ${parameters.wait} s` : "GET");
-  const response = await fetch(lane.url(parameters), { signal });
+  lane.ask(parameters.wait ? `GET, wait ${parameters.wait} s` : "GET");
+  const due = fetch(lane.url(parameters), { signal });
+  if (parameters.wait) lane.isHeld();
+  const response = await due;
   if (!response.ok) throw await Refusal.of(response);
   const answer = await response.json();
   // Between the answer's arrival and here the lane may have been dropped; then it is as if it had never come.
   signal.throwIfAborted();
-  lane.answered(asked, answer);
+  lane.answered(answer);
   return answer.more;
 }
 
 async function sse(lane, signal) {
-  const asked = lane.ask("GET, text/event-stream");
+  lane.ask("GET, text/event-stream");
   const response = await fetch(lane.url({}), { signal, headers: { Accept: "text/event-stream" } });
   if (!response.ok) throw await Refusal.of(response);
-  lane.opened(asked, "200, and goes on", "answer");
+  lane.opened("200, and goes on", "answer");
   for await (const block of blocks(response.body)) {
     signal.throwIfAborted();
     if (block.data === undefined) lane.beat();
@@ -80,7 +82,7 @@ function block(text) {
 }
 
 function websocket(lane, signal) {
-  const asked = lane.ask("GET, Upgrade: websocket");
+  lane.ask("GET, Upgrade: websocket");
   const url = new URL(lane.url({}), location.href);
   url.protocol = url.protocol.replace("http", "ws");
   const socket = new WebSocket(url);
@@ -89,7 +91,7 @@ function websocket(lane, signal) {
     socket.onopen = () => {
       // A close before this would be an error in the console.
       if (signal.aborted) return leave();
-      lane.opened(asked, "101, both may speak", "both", socket);
+      lane.opened("101, both may speak", "both", socket);
     };
     socket.onmessage = ({ data }) => {
       if (signal.aborted) return;
