@@ -22,5 +22,6 @@ mod bench;
 mod client;
 mod hardening;
 mod journal_commands;
+mod lanes;
 mod regression;
 mod web;
