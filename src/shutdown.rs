@@ -24,10 +24,21 @@ impl Leaving {
 /// The token of one server's shutdown; its clones are the same.
 #[derive(Clone, Default)]
 pub struct Shutdown {
+    announced: Arc<OnceLock<Leaving>>,
     begun: Arc<OnceLock<Leaving>>,
 }
 
 impl Shutdown {
+    /// Says that the server is about to stop; nobody is told goodbye yet.
+    pub fn announce(&self, leaving: Leaving) {
+        let _ = self.announced.set(leaving);
+    }
+
+    /// Why the server stops, or is about to.
+    pub fn announced(&self) -> Option<Leaving> {
+        self.announced.get().copied()
+    }
+
     /// Why the server stops, once it does.
     pub fn begun(&self) -> Option<Leaving> {
         self.begun.get().copied()
@@ -35,6 +46,7 @@ impl Shutdown {
 
     /// Begins the end; `false` when it had begun before.
     pub fn begin(&self, leaving: Leaving) -> bool {
+        self.announce(leaving);
         self.begun.set(leaving).is_ok()
     }
 }

@@ -86,13 +86,17 @@ pub fn answer(
         return Ok(match slot {
             Slot::Waiting => {
                 let look = look.again(context, &request.query)?;
-                Outcome::Answer(look.response(&request.query))
+                Outcome::Answer(look.response(context, &request.query, Way::LongPoll))
             }
             Slot::Answered { goes_on } => Outcome::Answered { goes_on },
             Slot::Look | Slot::Owed(_) | Slot::Over => Outcome::Gone,
         });
     }
-    Ok(Outcome::Answer(look.response(&request.query)))
+    Ok(Outcome::Answer(look.response(
+        context,
+        &request.query,
+        Way::LongPoll,
+    )))
 }
 
 /// Says in an answer which wait was granted (RFC 7240, section 3).
@@ -300,7 +304,7 @@ impl Waiting {
         let query = &self.request.query;
         let selection = Selection::clone(&self.selection);
         match Look::from_place(&self.context, query, selection, self.place) {
-            Ok(look) => self.grant(look.response(query)),
+            Ok(look) => self.grant(look.response(&self.context, query, Way::LongPoll)),
             Err(error) => self.refuse(&error.into()),
         }
     }
@@ -311,6 +315,7 @@ impl Waiting {
 
     fn refuse(&self, refusal: &Refusal) -> Response {
         log::debug!("{}: refused: {refusal}", self.stream.peer());
+        self.context.hub.metrics().refusals(refusal.kind).count();
         Response::refusal(refusal, Some(self.context.retry_after()))
     }
 }

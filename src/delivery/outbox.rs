@@ -200,6 +200,9 @@ impl Outbox {
     }
 
     fn dismiss_with(&self, state: MutexGuard<'_, State>, kind: Kind, detail: &str) {
+        if !state.is_ending() {
+            self.context.hub.metrics().refusals(kind).count();
+        }
         let row = kind.row();
         let retry = (row.retry == Retry::Later).then(|| self.context.retry_after());
         let bye = Control::Bye {
@@ -297,6 +300,7 @@ impl Outbox {
 
     /// Tells a gap; ends the stream where its way has no word for it.
     pub fn tell_gap(&self, gap: Gap) {
+        self.context.hub.metrics().gaps(gap.reason).count();
         let (reason, cursor) = (gap.reason.as_str(), gap.cursor);
         log::debug!(
             "{}: told a gap ({reason}), goes on after {cursor}",
@@ -310,7 +314,14 @@ impl Outbox {
 
     /// Sends as much of a run as there is room for.
     pub fn deliver(&self, run: &Run<'_>) -> Offer {
-        self.send_unless(State::owes_frames, run)
+        let offer = self.send_unless(State::owes_frames, run);
+        let delivered = self
+            .context
+            .hub
+            .metrics()
+            .delivered(self.framing.form().way);
+        delivered.add(run.taken(offer));
+        offer
     }
 
     /// Notes that what comes next cannot be read at the moment, which is not the peer's fault: no write deadline

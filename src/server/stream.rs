@@ -151,11 +151,23 @@ impl Stream {
     ///
     /// # Errors
     /// When the connection broke, or the peer does not read.
-    pub fn write_all(&self, mut bytes: &[u8], patience: Duration) -> io::Result<()> {
+    pub fn write_all(&self, bytes: &[u8], patience: Duration) -> io::Result<()> {
+        self.writing(bytes, || patience)
+    }
+
+    /// The same, giving up at `deadline` also when something moves now and then.
+    ///
+    /// # Errors
+    /// When the connection broke, or the peer does not read fast enough.
+    pub fn write_all_by(&self, bytes: &[u8], deadline: Instant) -> io::Result<()> {
+        self.writing(bytes, || deadline.saturating_duration_since(Instant::now()))
+    }
+
+    fn writing(&self, mut bytes: &[u8], patience: impl Fn() -> Duration) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.try_send(bytes) {
                 Sent::Some(count) => bytes = bytes.get(count..).unwrap_or_default(),
-                Sent::Full if self.wait_writable(patience) => {}
+                Sent::Full if self.wait_writable(patience()) => {}
                 Sent::Full => return Err(io::ErrorKind::TimedOut.into()),
                 Sent::Broken => return Err(io::ErrorKind::BrokenPipe.into()),
             }
