@@ -124,7 +124,7 @@ impl Connection {
                     _exchange: measured,
                 })),
                 after => {
-                    measured.end(self.buffer.len());
+                    measured.end(self.inbound.buffer.len());
                     after
                 }
             },
@@ -134,7 +134,7 @@ impl Connection {
     /// What the requests up to here came to.
     fn traffic(&self) -> Traffic {
         let mut traffic = self.stream.traffic();
-        let unread = u64::try_from(self.buffer.len()).unwrap_or(u64::MAX);
+        let unread = u64::try_from(self.inbound.buffer.len()).unwrap_or(u64::MAX);
         traffic.received = traffic.received.saturating_sub(unread);
         traffic
     }

@@ -1,4 +1,5 @@
-//! What a browser loads from here: the client module and the live page, embedded in the binary as they are.
+//! What a browser loads from here: the client module and the live page, embedded in the binary as they are; and what
+//! went over the wire for the page.
 
 pub mod lanes;
 

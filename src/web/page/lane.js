@@ -81,7 +81,8 @@ export class Lane {
     this.#stretch = this.#held = undefined;
     this.#isGone = this.#isReturning = false;
     this.#failures = 0;
-    this.#connect();
+    if (this.#away.size > 0) this.#cut(this.detail);
+    else this.#connect();
   }
 
   /** Drops the connection until `connect` is called for the same reason: "switch" or "hidden". */
@@ -121,10 +122,6 @@ export class Lane {
     return answer;
   }
 
-  get canSay() {
-    return this.#operations.isOpen;
-  }
-
   #connect() {
     if (this.#away.size > 0 || this.channel === undefined) return;
     this.#stop.abort();
@@ -137,7 +134,7 @@ export class Lane {
     while (!signal.aborted) {
       this.#become("connecting", "connecting");
       this.#since = performance.now();
-      this.missed.back(this.#world.clock.now());
+      if (this.#isReturning) this.missed.back(this.#world.clock.now());
       try {
         await this.#way.listen(this, signal);
       } catch (error) {
@@ -218,9 +215,8 @@ export class Lane {
     this.#arrive();
     if (gap) this.#gap(gap);
     const delays = events.map((event) => this.#take(event)).filter((delay) => delay !== undefined);
-    const kind = events.length > 0 ? "events" : gap ? "told" : "empty";
+    const { kind, label } = answerOf(events, gap);
     if (kind === "empty") this.tally.empty += 1;
-    const label = events.length === 0 ? (gap ? "gap" : "nothing") : events.length === 1 ? labelled(events[0]) : `${events.length} events`;
     const delay = delays.length > 0 ? Math.max(...delays) : undefined;
     this.sequence.add(kind, { asked: this.#asked, count: events.length, label, delay });
     this.cursor = cursor;
@@ -278,7 +274,7 @@ export class Lane {
     this.place = next ?? ledger.find(id) + 1;
     this.missed.take(id, time);
     this.ontake(event);
-    if (data?.page !== page) return undefined;
+    if (data?.page !== page || !Number.isFinite(data.at)) return undefined;
     this.sequence.late(data.at);
     const delay = performance.now() - data.at;
     // What came while it was away says how long it was away.
@@ -300,7 +296,14 @@ export class Lane {
   }
 }
 
+/** What an answer is, and what to write beside it. */
+function answerOf(events, gap) {
+  if (events.length > 1) return { kind: "events", label: `${events.length} events` };
+  if (events.length === 1) return { kind: "events", label: labelled(events[0]) };
+  return gap ? { kind: "told", label: "gap" } : { kind: "empty", label: "nothing" };
+}
+
 function labelled({ data, type }) {
-  const text = typeof data === "string" ? data : (data?.text ?? type);
+  const text = String(typeof data === "string" ? data : (data?.text ?? type));
   return text.length > LABEL ? `${text.slice(0, LABEL - 1)}…` : text;
 }

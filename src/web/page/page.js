@@ -116,6 +116,8 @@ function agreement() {
   const all = ledger.end;
   if (all === 0) return "Nothing was published yet: write something above, or let the page publish by itself.";
   const behind = lanes.filter(({ place }) => place !== all);
+  const told = lanes.filter(({ gap }) => gap).map(({ name }) => name);
+  if (told.length > 0) return `✓ Same order in all lanes. Told of a gap, and so with fewer events: ${told.join(", ")}.`;
   if (behind.length === 0) return `✓ All four lanes have the same ${events(all)}, in the same order.`;
   const list = behind.map(({ name, place }) => `${name} has ${number(place ?? 0)}`).join(", ");
   return `✓ Same events, same order so far. Of ${events(all)} ${list}.`;

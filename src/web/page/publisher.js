@@ -68,6 +68,7 @@ export class Publisher {
   /** Publishes one event; whether the server took it. */
   async publish(text) {
     const channel = this.#channel;
+    if (channel === undefined) return false;
     const at = performance.now();
     const data = { text, page: this.#page, at };
     try {

@@ -69,10 +69,15 @@ async function* blocks(body) {
 /** Safari cannot iterate over a stream. */
 async function* chunks(stream) {
   const reader = stream.getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    yield value;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    // Whoever stops reading has no use for the connection; where it broke, there is nothing to cancel.
+    reader.cancel().catch(() => {});
   }
 }
 
