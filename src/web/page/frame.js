@@ -243,7 +243,8 @@ export class Frame {
     if (mark.hasWords && mark.label) {
       const isAsked = KINDS[mark.kind].to === "server";
       const beside = mark.isFirst ? y - 4 : y + 13;
-      this.#words(mark.label, x + (isAsked ? 8 : -4), beside, isAsked ? "left" : "right", mark.kind === "empty" ? "quiet" : "ink");
+      const colour = mark.kind === "empty" ? "quiet" : "ink";
+      this.#words(mark.label, x + (isAsked ? 8 : -4), beside, isAsked ? "left" : "right", colour);
     }
     if (mark.hasDelay) this.#words(`+${inSeconds(mark.delay)}`, this.#left - 10, to[1] + 4, "right", "ink");
   }

@@ -29,8 +29,7 @@ export class Picture {
   /** Decides once for each mark whether there is room for its words, so that they do not flicker as they move. */
   #chooseWords({ marks }, perSecond) {
     if (this.#chosen.perSecond !== perSecond || this.#chosen.marks !== marks) {
-      const never = -Infinity;
-      this.#chosen = { perSecond, marks, seen: { server: never, browser: never }, words: { server: never, browser: never }, delay: never };
+      this.#chosen = { perSecond, marks, seen: never(), words: never(), below: {}, delay: -Infinity };
     }
     const chosen = this.#chosen;
     const room = (LEADING / perSecond) * 1000;
@@ -39,14 +38,23 @@ export class Picture {
     for (const mark of marks.slice(first)) {
       const { to } = KINDS[mark.kind];
       mark.chosen = chosen;
-      mark.hasWords = mark.time - Math.max(chosen.seen[to], chosen.words[to]) >= room;
       // Inside of the angle that a question makes with its quick answer there is no room.
       mark.isFirst = mark.time - chosen.seen[to === "server" ? "browser" : "server"] >= room;
-      // Words below an arrow take the room of those above the next.
-      if (mark.hasWords && !mark.isFirst) chosen.words[to] = mark.time + room / 2;
+      // Words below one arrow and above the next meet in between.
+      const apart = mark.isFirst && chosen.below[to] ? room * 3 : room;
+      mark.hasWords = mark.time - chosen.seen[to] >= room && mark.time - chosen.words[to] >= apart;
+      if (mark.hasWords) {
+        chosen.words[to] = mark.time;
+        chosen.below[to] = !mark.isFirst;
+      }
       chosen.seen[to] = mark.time;
       mark.hasDelay = mark.delay > LATE && mark.time - chosen.delay >= room;
       if (mark.hasDelay) chosen.delay = mark.time;
     }
   }
+}
+
+/** When neither side was heard of. */
+function never() {
+  return { server: -Infinity, browser: -Infinity };
 }
