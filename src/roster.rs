@@ -282,10 +282,19 @@ impl Presence {
 }
 
 impl Traffic {
-    fn plus(self, other: Traffic) -> Traffic {
+    /// Both together.
+    pub fn plus(self, other: Traffic) -> Traffic {
         Traffic {
             received: self.received.saturating_add(other.received),
             sent: self.sent.saturating_add(other.sent),
+        }
+    }
+
+    /// What came after `before`.
+    pub fn since(self, before: Traffic) -> Traffic {
+        Traffic {
+            received: self.received.saturating_sub(before.received),
+            sent: self.sent.saturating_sub(before.sent),
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::hub::{Hub, random};
 use crate::journal::{Start, StoreError};
 use crate::roster::Roster;
 use crate::shutdown::Shutdown;
+use crate::web::lanes::Lanes;
 
 /// What every connection of a server shares.
 pub struct Context {
@@ -39,6 +40,8 @@ pub struct Context {
     pub roster: Roster,
     /// How it all ends.
     pub shutdown: Shutdown,
+    /// What the live page's lanes have carried.
+    pub lanes: Lanes,
 }
 
 /// Reads the configuration again and has it count, as far as that is possible without a restart.

@@ -7,6 +7,8 @@ pub mod route;
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use self::negotiate::{Parameters, Way, negotiate};
 use self::origin::Visitor;
 use self::publish::Publication;
@@ -20,8 +22,9 @@ use crate::http::response::Response;
 use crate::http::{Method, Version};
 use crate::hub::channel::ChannelName;
 use crate::hub::selector::Selector;
-use crate::journal::StoreError;
+use crate::journal::{StoreError, unix_millis};
 use crate::refusal::{Kind, Refusal};
+use crate::web::lanes::Token;
 use crate::web::{Asset, Audience};
 
 /// Where a request leads.
@@ -78,6 +81,9 @@ pub fn plan(
         }
         (Route::Asset(asset), Method::Get | Method::Head) => {
             load(config, head, asset).map(Plan::Asset)
+        }
+        (Route::Lanes(tokens), Method::Get | Method::Head) => {
+            measured(context, config, tokens).map(Plan::Answer)
         }
         (Route::Healthy, Method::Get | Method::Head) => Ok(Plan::Answer(healthy())),
         (Route::Ready, Method::Get | Method::Head) => ready(context).map(Plan::Answer),
@@ -138,12 +144,28 @@ pub fn stream_head(media_type: &'static str) -> Response {
 
 /// A file for browsers, if it is there for its sender.
 fn load(config: &Config, head: &Head, asset: &Asset) -> Result<Response, Refusal> {
-    if asset.audience == Audience::Page && !config.has_page() {
-        let detail =
-            "the live page is switched off here; page.enabled = true in the config switches it on";
-        return Err(Refusal::new(Kind::NotFound, detail));
+    if asset.audience == Audience::Page {
+        check_page(config)?;
     }
     Ok(asset.response(head))
+}
+
+/// What went over the wire for lanes of the live page.
+fn measured(context: &Context, config: &Config, tokens: Vec<Token>) -> Result<Response, Refusal> {
+    check_page(config)?;
+    let figures = context.lanes.figures(tokens);
+    let answer = json!({ "time": unix_millis(), "lanes": figures });
+    Ok(Response::new(200).with_body("application/json", format!("{answer}\n").into_bytes()))
+}
+
+fn check_page(config: &Config) -> Result<(), Refusal> {
+    match config.has_page() {
+        true => Ok(()),
+        false => Err(Refusal::new(
+            Kind::NotFound,
+            "the live page is switched off here; page.enabled = true in the config switches it on",
+        )),
+    }
 }
 
 /// The word that the process answers.

@@ -9,6 +9,10 @@ use crate::hub::channel::ChannelName;
 use crate::hub::selector::{Selector, SelectorError};
 use crate::refusal::{Kind, Refusal};
 use crate::web::Asset;
+use crate::web::lanes::{ASKED, NoToken, Token};
+
+/// What the names of lanes stand behind.
+const LANES: &str = "/-/lanes/";
 
 /// What a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +29,8 @@ pub enum Route {
     Ready,
     /// A file for browsers.
     Asset(&'static Asset),
+    /// `/-/lanes/…`: what went over the wire for lanes of the live page.
+    Lanes(Vec<Token>),
     /// `*`: the server as a whole, for OPTIONS.
     Server,
 }
@@ -44,6 +50,7 @@ impl Route {
             "/-/publish" => Ok(Route::Publish),
             "/-/healthy" => Ok(Route::Healthy),
             "/-/ready" => Ok(Route::Ready),
+            _ if path.starts_with(LANES) => lanes(path).map(Route::Lanes),
             _ if path == "/-" || path.starts_with("/-/") => Err(not_found(
                 "paths that begin with /-/ are Fourcast's own; there is none like this",
             )),
@@ -57,7 +64,9 @@ impl Route {
             Route::Channels(_) | Route::Server => "GET, HEAD, POST, PUT, DELETE, OPTIONS",
             Route::Socket => "GET, HEAD, OPTIONS",
             Route::Publish => "POST, PUT, OPTIONS",
-            Route::Asset(_) | Route::Healthy | Route::Ready => "GET, HEAD, OPTIONS",
+            Route::Asset(_) | Route::Lanes(_) | Route::Healthy | Route::Ready => {
+                "GET, HEAD, OPTIONS"
+            }
         }
     }
 
@@ -93,6 +102,19 @@ fn selectors(list: &str, most: usize) -> Result<Vec<Selector>, Refusal> {
         }
     }
     Ok(selectors)
+}
+
+/// The lanes that a path names, separated by commas.
+fn lanes(path: &str) -> Result<Vec<Token>, Refusal> {
+    let bad = |detail: String| Refusal::new(Kind::BadParameter, detail);
+    let list = path.strip_prefix(LANES).unwrap_or_default();
+    if list.split(',').count() > ASKED {
+        return Err(bad(format!("one request asks for {ASKED} lanes at most")));
+    }
+    let tokens = list.split(',').map(str::parse);
+    tokens
+        .collect::<Result<_, NoToken>>()
+        .map_err(|error| bad(error.to_string()))
 }
 
 /// Percent-decodes one selector. What would change its shape must stand bare.
@@ -161,6 +183,26 @@ mod tests {
             refused("/a,b,c,d,e,f,g,h,i,j,k"),
             Kind::TooManySubscriptions
         );
+    }
+
+    #[test]
+    fn lanes_are_asked_for_by_their_names() {
+        let one = "0123456789-abcdef";
+        let path = |count: usize| format!("/-/lanes/{}", vec![one; count].join(","));
+        for count in [1, 4, ASKED] {
+            assert_eq!(
+                Route::find(&path(count), 1),
+                Ok(Route::Lanes(vec![one.parse().unwrap(); count]))
+            );
+        }
+        for path in [
+            &path(ASKED + 1),
+            "/-/lanes/",
+            "/-/lanes/short",
+            "/-/lanes/0123456789-abcdef,",
+        ] {
+            assert_eq!(refused(path), Kind::BadParameter, "{path}");
+        }
     }
 
     #[test]

@@ -18,7 +18,8 @@ use crate::http::head::{BodyFraming, Head};
 use crate::http::response::{Answering, Response};
 use crate::http::{Method, Version};
 use crate::refusal::{Kind, Refusal};
-use crate::roster::Berth;
+use crate::roster::{Berth, Traffic};
+use crate::web::lanes::{Exchange, Token};
 
 /// The most of an unwanted body that is read so that the connection can go on.
 const SKIPPED_BODY: u64 = 64 * 1024;
@@ -47,6 +48,18 @@ enum After {
     Drain,
     /// No request any more: a stream.
     Listen(Box<dyn Listening>),
+}
+
+/// A stream that counts for a lane of the live page, as long as it lasts.
+struct Measured {
+    listening: Box<dyn Listening>,
+    _exchange: Exchange,
+}
+
+impl Listening for Measured {
+    fn listen(self: Box<Self>) {
+        self.listening.listen();
+    }
 }
 
 /// A request under way.
@@ -95,12 +108,45 @@ impl Connection {
 
     /// One request and its answer.
     fn exchange(&mut self) -> After {
+        let before = self.traffic();
         let head = match self.read_head() {
             Ok(Some(head)) => head,
             Ok(None) => return After::Close,
             Err(refusal) => return self.refuse(None, refusal),
         };
         self.context.hub.metrics().requests.count();
+        match self.measure(&head, before) {
+            None => self.answer_head(head),
+            Some(measured) => match self.answer_head(head) {
+                After::Listen(listening) => After::Listen(Box::new(Measured {
+                    listening,
+                    _exchange: measured,
+                })),
+                after => {
+                    measured.end(self.inbound.buffer.len());
+                    after
+                }
+            },
+        }
+    }
+
+    /// What the requests up to here came to.
+    fn traffic(&self) -> Traffic {
+        let mut traffic = self.stream.traffic();
+        let unread = u64::try_from(self.inbound.buffer.len()).unwrap_or(u64::MAX);
+        traffic.received = traffic.received.saturating_sub(unread);
+        traffic
+    }
+
+    /// Begins to count an exchange that a lane of the live page asks to have counted, from `before` on.
+    fn measure(&self, head: &Head, before: Traffic) -> Option<Exchange> {
+        let token = Token::in_query(head.query())?;
+        let is_counted = self.config.has_page();
+        is_counted.then(|| self.context.lanes.begin(token, self.stream.clone(), before))
+    }
+
+    /// Answers the request that begins with this head.
+    fn answer_head(&mut self, head: Head) -> After {
         let mut request = Request {
             visitor: Visitor::of(&head, &self.config),
             body_read: head.body == BodyFraming::None,

@@ -43,6 +43,7 @@ use crate::journal::{Draft, Opening, Receipt};
 use crate::refusal::{Kind, Refusal};
 use crate::roster::Roster;
 use crate::shutdown::{Leaving, Shutdown};
+use crate::web::lanes::Lanes;
 
 /// How long threads may take to end after their connections were cut.
 const CUT_OFF: Duration = Duration::from_secs(2);
@@ -172,6 +173,7 @@ impl Server {
             shutdown,
             told: Arc::new(Current::new(config)),
             reread: OnceLock::new(),
+            lanes: Lanes::default(),
         });
         let admin = ports.admin.map(|socket| Admin::start(&context, socket));
         let admin = admin.transpose()?;

@@ -1,4 +1,7 @@
-//! What a browser loads from here: the client module and the live page, embedded in the binary as they are.
+//! What a browser loads from here: the client module and the live page, embedded in the binary as they are; and what
+//! went over the wire for the page.
+
+pub mod lanes;
 
 use sha1_smol::Sha1;
 
@@ -26,28 +29,51 @@ pub enum Audience {
     Page,
 }
 
-static ASSETS: [Asset; 4] = [
-    Asset {
-        path: "/",
-        media_type: "text/html; charset=utf-8",
-        text: include_str!("page/index.html"),
-        audience: Audience::Page,
-    },
-    Asset {
-        path: "/-/page.css",
-        media_type: "text/css; charset=utf-8",
-        text: include_str!("page/page.css"),
-        audience: Audience::Page,
-    },
-    Asset {
-        path: "/-/page.js",
-        media_type: "text/javascript; charset=utf-8",
-        text: include_str!("page/page.js"),
-        audience: Audience::Page,
-    },
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// A file of the live page: its path, its media type, and where it is beside this file.
+macro_rules! of_page {
+    ($path:literal, $media_type:expr, $file:literal) => {
+        Asset {
+            path: $path,
+            media_type: $media_type,
+            text: include_str!($file),
+            audience: Audience::Page,
+        }
+    };
+}
+
+static ASSETS: &[Asset] = &[
+    of_page!("/", HTML, "page/index.html"),
+    of_page!("/-/page.css", CSS, "page/page.css"),
+    of_page!("/-/page.js", SCRIPT, "page/page.js"),
+    of_page!("/-/page/channel.js", SCRIPT, "page/channel.js"),
+    of_page!("/-/page/chart.js", SCRIPT, "page/chart.js"),
+    of_page!("/-/page/clock.js", SCRIPT, "page/clock.js"),
+    of_page!("/-/page/curl.js", SCRIPT, "page/curl.js"),
+    of_page!("/-/page/frame.js", SCRIPT, "page/frame.js"),
+    of_page!("/-/page/lane.js", SCRIPT, "page/lane.js"),
+    of_page!("/-/page/ledger.js", SCRIPT, "page/ledger.js"),
+    of_page!("/-/page/meter.js", SCRIPT, "page/meter.js"),
+    of_page!("/-/page/missed.js", SCRIPT, "page/missed.js"),
+    of_page!("/-/page/news.js", SCRIPT, "page/news.js"),
+    of_page!("/-/page/operations.js", SCRIPT, "page/operations.js"),
+    of_page!("/-/page/palette.js", SCRIPT, "page/palette.js"),
+    of_page!("/-/page/panel.js", SCRIPT, "page/panel.js"),
+    of_page!("/-/page/pause.js", SCRIPT, "page/pause.js"),
+    of_page!("/-/page/picture.js", SCRIPT, "page/picture.js"),
+    of_page!("/-/page/publisher.js", SCRIPT, "page/publisher.js"),
+    of_page!("/-/page/refusal.js", SCRIPT, "page/refusal.js"),
+    of_page!("/-/page/samples.js", SCRIPT, "page/samples.js"),
+    of_page!("/-/page/sequence.js", SCRIPT, "page/sequence.js"),
+    of_page!("/-/page/tally.js", SCRIPT, "page/tally.js"),
+    of_page!("/-/page/units.js", SCRIPT, "page/units.js"),
+    of_page!("/-/page/ways.js", SCRIPT, "page/ways.js"),
     Asset {
         path: "/-/client.js",
-        media_type: "text/javascript; charset=utf-8",
+        media_type: SCRIPT,
         text: include_str!("client.js"),
         audience: Audience::Everyone,
     },
@@ -86,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_page_asks_nobody_else_for_anything() {
-        for asset in &ASSETS {
+        for asset in ASSETS {
             for elsewhere in ["http://", "https://", "@import", "src=\"//", "href=\"//"] {
                 let told = asset.text.replace("http://www.w3.org/", "");
                 assert!(!told.contains(elsewhere), "{}: {elsewhere}", asset.path);

@@ -25,6 +25,7 @@ mod client;
 mod compare;
 mod hardening;
 mod journal_commands;
+mod lanes;
 mod regression;
 mod reload;
 mod web;

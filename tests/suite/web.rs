@@ -2,7 +2,7 @@
 
 use crate::support::Fixture;
 
-const PAGE: [&str; 3] = ["/", "/-/page.css", "/-/page.js"];
+const PAGE: [&str; 4] = ["/", "/-/page.css", "/-/page.js", "/-/page/lane.js"];
 const CLIENT: &str = "/-/client.js";
 const STRANGER: (&str, &str) = ("Origin", "https://elsewhere.example");
 

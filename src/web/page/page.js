@@ -1,1 +1,211 @@
+// The live page: four lanes that listen to one channel, what it publishes to them, and the controls. The files under
+// /-/page/ are one noun each.
 
+import { Clock } from "./page/clock.js";
+import { fault, named, random, show } from "./page/channel.js";
+import { curlLine } from "./page/curl.js";
+import { Lane } from "./page/lane.js";
+import { Ledger } from "./page/ledger.js";
+import { Meter } from "./page/meter.js";
+import { News } from "./page/news.js";
+import { watchPalette } from "./page/palette.js";
+import { Panel, wireCopy } from "./page/panel.js";
+import { Publisher } from "./page/publisher.js";
+import { Refusal } from "./page/refusal.js";
+import { drawSamples } from "./page/samples.js";
+import { duration, number } from "./page/units.js";
+
+/** What the sliders stand for: events a second, and seconds between polls. */
+const RATES = [0, 0.2, 0.5, 1, 2, 5, 10, 20, 50];
+const INTERVALS = [0.2, 0.5, 1, 2, 3, 5, 10];
+/** Milliseconds between two looks at the figures. */
+const REFRESH = 250;
+/** Characters of the token by which the server counts for a lane. */
+const TOKEN = 24;
+
+const $ = (selector) => document.querySelector(selector);
+const clock = new Clock();
+const news = new News($("#news"));
+/** By this the page knows the events that it published itself. */
+const page = random(8);
+
+const sections = [...document.querySelectorAll(".lane")];
+export const lanes = sections.map((section) => new Lane(section.dataset.way));
+const panels = lanes.map((lane, index) => new Panel(lane, sections[index]));
+const socketLane = lanes.find(({ key }) => key === "websocket");
+const publisher = new Publisher(page, socketLane);
+const meter = new Meter(lanes, clock);
+let channel;
+export let ledger = new Ledger();
+
+for (const lane of lanes) {
+  lane.onnews = (sentence) => news.tell(sentence);
+  lane.ontake = ({ id }) => tellOthers(lane, id);
+}
+publisher.onacknowledged = (id) => tellOthers(undefined, id);
+publisher.onfault = (sentence) => say($("#publish-fault"), sentence);
+
+function tellOthers(teller, id) {
+  for (const lane of lanes) if (lane !== teller) lane.hear(id);
+}
+
+/** Opens a channel, with everything counted from zero. All lanes begin at the same place. */
+async function open(name) {
+  say($("#channel-fault"), "");
+  let cursor;
+  try {
+    cursor = await head(name);
+  } catch (error) {
+    return say($("#channel-fault"), error instanceof Refusal ? error.message : "The server cannot be reached.");
+  }
+  channel = name;
+  ledger = new Ledger();
+  show(name);
+  $("#channel-name").value = name;
+  publisher.begin(name);
+  const world = { ledger, clock, page };
+  for (const lane of lanes) lane.begin({ channel, cursor, token: random(TOKEN), world });
+  for (const [index, lane] of lanes.entries()) panels[index].showLine(curlLine(lane.key, channel));
+  $("#publish-line code").textContent = `curl -d hello '${new URL(`/${channel}`, location.href)}'`;
+  refresh();
+}
+
+/** The cursor of what comes next in a channel. */
+async function head(name) {
+  const response = await fetch(`/${name}?after=now`);
+  if (!response.ok) throw await Refusal.of(response);
+  return (await response.json()).cursor;
+}
+
+function say(element, sentence) {
+  element.textContent = sentence;
+  element.hidden = sentence === "";
+}
+
+// What is shown.
+
+const stillness = matchMedia("(prefers-reduced-motion: reduce)");
+let drawn = 0;
+
+function draw(now) {
+  requestAnimationFrame(draw);
+  // Whoever wants no motion gets a new picture each second; for all others 30 a second leave time for the events.
+  if (now - drawn < (stillness.matches ? 1000 : 30)) return;
+  drawn = now;
+  const seconds = Number($("#span").value);
+  for (const panel of panels) panel.draw(publisher.moments, performance.now(), seconds);
+}
+
+function chart() {
+  const seconds = lanes.flatMap(({ tally }) => tally.seconds);
+  const most = seconds.reduce((most, { sent, received }) => Math.max(most, sent, received), 1000);
+  for (const panel of panels) panel.chart(most);
+}
+
+function refresh() {
+  for (const panel of panels) panel.refresh();
+  $("#acknowledged").value = number(publisher.acknowledged);
+  const sentence = agreement();
+  if ($("#agreement").textContent !== sentence) $("#agreement").textContent = sentence;
+}
+
+/** Whether the lanes have the same events in the same order, held against what the page knows of the channel. */
+function agreement() {
+  const wrong = lanes.find(({ disorder }) => disorder > 0);
+  if (wrong) return `✕ ${wrong.name} got an event that was not due.`;
+  const all = ledger.end;
+  if (all === 0) return "Nothing was published yet: write something above, or let the page publish by itself.";
+  const behind = lanes.filter(({ place }) => place !== all);
+  const told = lanes.filter(({ gap }) => gap).map(({ name }) => name);
+  if (told.length > 0) return `✓ Same order in all lanes. Told of a gap, and so with fewer events: ${told.join(", ")}.`;
+  if (behind.length === 0) return `✓ All four lanes have the same ${events(all)}, in the same order.`;
+  const list = behind.map(({ name, place }) => `${name} has ${number(place ?? 0)}`).join(", ");
+  return `✓ Same events, same order so far. Of ${events(all)} ${list}.`;
+}
+
+function events(count) {
+  return `${number(count)} event${count === 1 ? "" : "s"}`;
+}
+
+// The controls.
+
+function wireSlider(input, values, said, onchange) {
+  const change = () => {
+    const value = values[Number(input.value)];
+    const text = said(value);
+    $(`#${input.id}-said`).value = text;
+    input.setAttribute("aria-valuetext", text);
+    onchange(value);
+  };
+  input.addEventListener("input", change);
+  change();
+}
+
+function wireControls() {
+  wireSlider($("#rate"), RATES, (rate) => (rate === 0 ? "off" : `${rate} a second`), run);
+  wireSlider($("#interval"), INTERVALS, (seconds) => `${seconds} s`, (seconds) => {
+    for (const lane of lanes) lane.pollEvery(seconds * 1000);
+  });
+  $("#publish").addEventListener("submit", (event) => {
+    event.preventDefault();
+    publisher.publish($("#text").value);
+  });
+  for (const input of document.querySelectorAll("[name=by]")) {
+    input.addEventListener("change", () => publisher.by(input.value));
+  }
+  $("#ping").addEventListener("click", ping);
+  $("#afresh").addEventListener("click", () => open(channel ?? named()));
+  wireCopy($("#publish-line button"), $("#publish-line code"));
+}
+
+function wireChannel() {
+  $("#channel").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const name = $("#channel-name").value.trim().replace(/^\/+/, "");
+    const sentence = fault(name);
+    if (sentence) say($("#channel-fault"), sentence);
+    else open(name);
+  });
+  wireCopy($("#copy-link"), { get textContent() { return location.href; } });
+  addEventListener("hashchange", () => open(named()));
+}
+
+async function ping() {
+  const begun = performance.now();
+  const answer = await socketLane.say({ op: "ping" }, "ping").catch((error) => error);
+  const took = duration(performance.now() - begun);
+  $("#pong").value = answer instanceof Error ? answer.message : `${took} there and back`;
+}
+
+function run(rate) {
+  publisher.run(document.hidden ? 0 : rate);
+}
+
+/** A browser allows six connections to a host, over all its tabs: a tab that nobody looks at needs none. */
+function wireVisibility() {
+  let stop = new AbortController();
+  const change = () => {
+    stop.abort();
+    run(RATES[Number($("#rate").value)]);
+    for (const lane of lanes) {
+      if (document.hidden) lane.drop("hidden");
+      else lane.connect("hidden");
+    }
+    if (document.hidden) return;
+    stop = new AbortController();
+    meter.run(stop.signal, chart);
+  };
+  document.addEventListener("visibilitychange", change);
+  change();
+}
+
+watchPalette(() => {
+  drawSamples($("#samples"));
+  drawn = 0;
+});
+wireControls();
+wireChannel();
+wireVisibility();
+setInterval(refresh, REFRESH);
+requestAnimationFrame(draw);
+open(named());

@@ -1,0 +1,175 @@
+// What one lane shows: its switch, its picture, its figures and charts, and the same as text.
+
+import { drawBytes, drawDelays } from "./chart.js";
+import { Picture } from "./picture.js";
+import { bytes, duration, number } from "./units.js";
+
+/** How many lines the text of a lane has. */
+const LINES = 60;
+/** The sign beside each state: a shape, since nothing is told by colour alone. */
+const SIGNS = { idle: "○", connecting: "◌", on: "●", off: "✕", waiting: "◌", refused: "✕" };
+
+export class Panel {
+  #lane;
+  #section;
+  #picture;
+  #parts;
+  #written = -1;
+
+  /** Fills the section of the page that is for this lane. */
+  constructor(lane, section) {
+    this.#lane = lane;
+    this.#section = section;
+    section.querySelector(".head").append(template("lane-switch"));
+    section.append(template("lane-body"));
+    section.querySelector(".switch .name").textContent = "Connected";
+    section.querySelector(".about").prepend(title(lane.name));
+    this.#parts = {
+      picture: section.querySelector(".picture"),
+      delays: section.querySelector("[data-chart=delay]"),
+      bytes: section.querySelector("[data-chart=bytes]"),
+      sign: section.querySelector(".sign"),
+      words: section.querySelector(".words"),
+      code: section.querySelector("code"),
+      details: section.querySelector("details"),
+      log: section.querySelector(".log"),
+    };
+    this.#picture = new Picture(this.#parts.picture);
+    this.#name();
+    this.#wireSwitch(section.querySelector(".switch input"));
+    wireCopy(section.querySelector(".line button"), this.#parts.code);
+    this.#parts.details.addEventListener("toggle", () => this.#write());
+  }
+
+  /** What a screen reader calls the parts that look the same in each lane. */
+  #name() {
+    const { name } = this.#lane;
+    const label = (selector, text) => this.#section.querySelector(selector).setAttribute("aria-label", text);
+    label(".switch input", `${name}: connected`);
+    label(".picture", `${name}: what goes between browser and server. The same as text is below.`);
+    label("[data-chart=delay]", `${name}: delay over the last minute; the figures have p50 and p99.`);
+    label("[data-chart=bytes]", `${name}: bytes a second over the last minute; the figures have the totals.`);
+    label(".line button", `Copy the curl line for ${name}`);
+    label(".line code", `curl line for ${name}`);
+    label("summary", `${name}: the same as text`);
+  }
+
+  #wireSwitch(input) {
+    input.addEventListener("change", () => {
+      if (input.checked) this.#lane.connect("switch");
+      else this.#lane.drop("switch");
+      this.refresh();
+    });
+  }
+
+  /** Draws the picture. */
+  draw(moments, now, seconds) {
+    this.#picture.draw(this.#lane.sequence, moments, now, seconds);
+  }
+
+  /** Draws the charts; `most` is the most bytes of a second in any lane. */
+  chart(most) {
+    drawDelays(this.#parts.delays, this.#lane.tally);
+    drawBytes(this.#parts.bytes, this.#lane.tally, most);
+  }
+
+  /** Brings words and figures up to date. */
+  refresh() {
+    const { tally } = this.#lane;
+    const delay = (share) => told(tally.percentile(share), duration);
+    this.#figure("events", number(tally.events));
+    this.#figure("requests", number(tally.requests));
+    this.#figure("empty", number(tally.empty));
+    this.#figure("each", told(tally.bytesPerEvent, bytes));
+    this.#figure("sent", told(tally.sent, bytes));
+    this.#figure("received", told(tally.received, bytes));
+    this.#figure("p50", delay(0.5));
+    this.#figure("p99", delay(0.99));
+    this.#state();
+    this.#write();
+  }
+
+  #figure(name, text) {
+    set(this.#section.querySelector(`[data-figure=${name}]`), text);
+  }
+
+  #state() {
+    const { state } = this.#lane;
+    this.#section.dataset.state = state;
+    set(this.#parts.sign, SIGNS[state]);
+    set(this.#parts.words, this.#words());
+  }
+
+  #words() {
+    const { state, detail, missed, gap } = this.#lane;
+    if (state === "on") {
+      if (gap) return `Connected. Told of a gap: ${gap}.`;
+      return missed.isNothing ? "Connected" : `Connected. Missed ${number(missed.all)}, got ${number(missed.got)}.`;
+    }
+    const text = detail.charAt(0).toUpperCase() + detail.slice(1);
+    const owed = missed.all - missed.got;
+    return owed > 0 ? `${text}. Missed ${number(owed)} so far.` : `${text}.`;
+  }
+
+  /** Says how to get the same from a shell. */
+  showLine(line) {
+    set(this.#parts.code, line);
+  }
+
+  /** Writes the sequence as text, for whoever has opened it. */
+  #write() {
+    const { sequence } = this.#lane;
+    if (!this.#parts.details.open || this.#written === sequence.version) return;
+    this.#written = sequence.version;
+    this.#parts.log.replaceChildren(...sequence.lines(LINES).map(lineItem));
+  }
+}
+
+/** The name once more, for where the rest of a lane is far from its head. */
+function title(name) {
+  const title = document.createElement("p");
+  title.className = "title";
+  title.setAttribute("aria-hidden", "true");
+  title.textContent = name;
+  return title;
+}
+
+function lineItem({ time, text }) {
+  const item = document.createElement("li");
+  const clock = new Date(performance.timeOrigin + time).toISOString().slice(11, 23);
+  item.textContent = `${clock} ${text}`;
+  return item;
+}
+
+function template(id) {
+  return document.getElementById(id).content.cloneNode(true);
+}
+
+function told(value, unit) {
+  return value === undefined ? "–" : unit(value);
+}
+
+/** Writes only what is new, so that nothing is laid out, or announced, in vain. */
+function set(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** Has a button copy what an element says; where the clipboard is not to be had, it is selected instead. */
+export function wireCopy(button, source) {
+  const name = button.textContent;
+  button.addEventListener("click", async () => {
+    const copied = await copy(source.textContent);
+    if (!copied) getSelection().selectAllChildren(source);
+    button.textContent = copied ? "Copied" : "Selected";
+    setTimeout(() => (button.textContent = name), 1500);
+  });
+}
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,279 @@
+// The live page: its four lanes hear the same, come back from whatever cut them off, count as the server counts, and
+// can be used by everyone.
+
+import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+import { after, before, test } from "node:test";
+import { chromium } from "playwright-core";
+import { PATIENCE, Server } from "./support/server.mjs";
+
+const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+const LANES = ["poll", "long-poll", "sse", "websocket"];
+const DESKTOP = { width: 1440, height: 900 };
+const PHONE = { width: 390, height: 844 };
+const COUNT = 500;
+
+let browser;
+
+before(async () => {
+  const args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update"];
+  browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args, timeout: PATIENCE });
+});
+after(() => browser.close());
+
+/** The page of a server in a tab of its own; `t` fails with whatever the page says on the console. */
+class Tab {
+  static async open(t, { fragment = "#demo/test", ...options } = {}) {
+    const tab = new Tab();
+    const context = await browser.newContext({ viewport: DESKTOP, ...options });
+    tab.page = await context.newPage();
+    tab.page.setDefaultTimeout(PATIENCE);
+    const said = [];
+    tab.page.on("pageerror", (error) => said.push(error.stack));
+    tab.page.on("console", (message) => said.push(`${message.type()}: ${message.text()}`));
+    t.after(async () => {
+      await context.close();
+      assert.deepEqual(said, [], "nothing is said on the console");
+    });
+    // Ended after the page, which would complain.
+    tab.server = await Server.start(t);
+    await tab.page.goto(`${tab.server.url}/${fragment}`);
+    await tab.until((lanes) => lanes.every(({ state }) => state === "on"));
+    return tab;
+  }
+
+  /** Waits until `condition`, a function of the lanes and an argument, holds in the page. */
+  async until(condition, argument) {
+    const deadline = Date.now() + PATIENCE;
+    const test = `import("/-/page.js").then(({ lanes }) => (${condition})(lanes, ${JSON.stringify(argument)}))`;
+    while (!(await this.page.evaluate(test))) {
+      if (Date.now() < deadline) continue;
+      const seen = await this.look(({ key, state, detail, tally }) => ({ key, state, detail, events: tally.events }));
+      throw new Error(`not seen: ${condition}\n${JSON.stringify(seen)}`);
+    }
+  }
+
+  /** What `pick` makes of each lane. */
+  look(pick) {
+    return this.page.evaluate(`import("/-/page.js").then(({ lanes }) => lanes.map(${pick}))`);
+  }
+
+  lane(key) {
+    return this.page.locator(`[data-way=${key}]`);
+  }
+
+  /** Moves a slider to its `step`. */
+  async slide(selector, step) {
+    await this.page.locator(selector).fill(String(step));
+  }
+
+  /** Publishes from elsewhere. */
+  async publish(count) {
+    for (let number = 0; number < count; number += 1) await this.server.publish("demo/test", `from elsewhere ${number}`);
+  }
+
+  /** Hides or shows the tab, as far as the page can tell. */
+  async show(isShown) {
+    await this.page.evaluate((isHidden) => {
+      Object.defineProperty(document, "hidden", { configurable: true, get: () => isHidden });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, !isShown);
+  }
+
+  words(key, text) {
+    return this.lane(key).locator(".words", { hasText: text }).waitFor();
+  }
+}
+
+test("four lanes hear the same 500 events in order", async (t) => {
+  const tab = await Tab.open(t);
+  await tab.page.evaluate(async () => {
+    const { lanes } = await import("/-/page.js");
+    window.heard = lanes.map((lane) => {
+      const ids = [];
+      const { ontake } = lane;
+      lane.ontake = (event) => ontake(ids.push(event.id) && event);
+      return ids;
+    });
+  });
+  await tab.slide("#interval", 0);
+  await tab.slide("#rate", 8);
+  await tab.page.waitForFunction((count) => Number(document.querySelector("#acknowledged").value) >= count, COUNT);
+  await tab.slide("#rate", 0);
+  await tab.page.getByText(/✓ All four lanes have the same \d+ events, in the same order\./).waitFor();
+  const answer = await fetch(`${tab.server.url}/demo/test?after=earliest&limit=1000`);
+  const { events } = await answer.json();
+  assert.ok(events.length >= COUNT);
+  const ids = events.map(({ id }) => id);
+  for (const heard of await tab.page.evaluate("window.heard")) assert.deepEqual(heard, ids);
+});
+
+for (const key of LANES) {
+  test(`${key}: a lane that is dropped says what it missed, comes back and gets it`, async (t) => {
+    const tab = await Tab.open(t);
+    const toggle = tab.lane(key).getByRole("switch");
+    const name = await toggle.getAttribute("aria-label");
+    await tab.publish(3);
+    await tab.until((lanes) => lanes.every(({ tally }) => tally.events === 3));
+    await toggle.uncheck();
+    await tab.words(key, "Dropped");
+    await tab.publish(7);
+    await tab.words(key, "Dropped. Missed 7 so far.");
+    const events = await tab.look(({ tally }) => tally.events);
+    assert.equal(events[LANES.indexOf(key)], 3);
+    await toggle.check();
+    await tab.words(key, "Connected. Missed 7, got 7.");
+    await tab.page.getByText("✓ All four lanes have the same 10 events, in the same order.").waitFor();
+    await tab.page.getByRole("status").getByText(`${name.split(":")[0]} is back: missed 7, got 7.`).waitFor();
+  });
+}
+
+test("a hidden tab lets go of its connections, and catches up when it is shown", async (t) => {
+  const tab = await Tab.open(t);
+  const sockets = [];
+  tab.page.on("requestfailed", (request) => sockets.push(new URL(request.url()).pathname));
+  await tab.show(false);
+  await tab.until((lanes) => lanes.every(({ state }) => state === "off"));
+  await tab.publish(5);
+  const asked = await tab.look(({ tally }) => tally.requests);
+  await tab.show(true);
+  await tab.until((lanes) => lanes.every(({ tally }) => tally.events === 5));
+  for (const key of LANES) await tab.words(key, "Connected. Missed 5, got 5.");
+  assert.equal(sockets.filter((path) => path === "/demo/test").length, 2, "long poll and stream were aborted");
+  assert.deepEqual(asked.slice(1), [1, 1, 1], "nobody asked while the tab was hidden");
+});
+
+test("each lane shows what the server counted for it", async (t) => {
+  const tab = await Tab.open(t);
+  await tab.publish(20);
+  await tab.until((lanes) => lanes.every(({ tally }) => tally.events === 20));
+  for (const key of LANES) {
+    await tab.until(async (lanes, key) => {
+      const { token, tally } = lanes.find((lane) => lane.key === key);
+      const answer = await fetch(`/-/lanes/${token}`);
+      const { requests, received, sent } = (await answer.json()).lanes[0];
+      return requests === tally.requests && received === tally.received && sent === tally.sent;
+    }, key);
+  }
+  const [, longPoll, sse, websocket] = await tab.look(({ tally: { requests, received, sent }, sequence }) => {
+    const answers = sequence.marks.filter(({ kind }) => kind === "events").length;
+    return { requests, received, sent, answers };
+  });
+  assert.equal(longPoll.requests, longPoll.answers + 1, "one waits");
+  assert.equal(sse.requests, 1);
+  assert.equal(websocket.requests, 1);
+  assert.ok(websocket.sent < sse.sent && sse.sent < longPoll.sent && sse.received < longPoll.received);
+});
+
+test("what is published by the WebSocket goes both ways on it", async (t) => {
+  const tab = await Tab.open(t);
+  await tab.page.getByLabel("the WebSocket lane").check();
+  await tab.page.getByRole("button", { name: "Publish", exact: true }).click();
+  await tab.until((lanes) => lanes.every(({ tally }) => tally.events === 1));
+  await tab.page.getByRole("button", { name: "Ping" }).click();
+  await tab.page.getByText("there and back").waitFor();
+  const kinds = await tab.look(({ sequence }) => sequence.marks.map(({ kind }) => kind));
+  assert.deepEqual(kinds[3].filter((kind) => kind === "say").length, 2);
+  await tab.page.locator("#acknowledged", { hasText: /^1$/ }).waitFor();
+  await tab.lane("websocket").getByRole("switch").uncheck();
+  await tab.page.getByRole("button", { name: "Publish", exact: true }).click();
+  await tab.page.getByText("the WebSocket lane is not connected").waitFor();
+});
+
+test("a lane that is told of a gap says so in words", async (t) => {
+  const tab = await Tab.open(t);
+  await tab.publish(1);
+  await tab.until((lanes) => lanes.every(({ tally }) => tally.events === 1));
+  const toggle = tab.lane("sse").getByRole("switch");
+  await toggle.uncheck();
+  await tab.publish(2);
+  assert.equal((await fetch(`${tab.server.url}/demo/test`, { method: "DELETE" })).status, 204);
+  await toggle.check();
+  await tab.words("sse", "Told of a gap: events were deleted.");
+});
+
+test("a channel is opened by its name, shared by its link, and refused in words", async (t) => {
+  const tab = await Tab.open(t);
+  const name = tab.page.getByLabel("Channel");
+  await name.fill("no such/channel");
+  await name.press("Enter");
+  await tab.page.getByText("A channel is 1 to 8 segments").waitFor();
+  await name.fill("rooms/42");
+  await name.press("Enter");
+  await tab.until((lanes) => lanes.every(({ channel, state }) => channel === "rooms/42" && state === "on"));
+  await tab.page.waitForURL(/#rooms\/42$/);
+  await tab.server.publish("rooms/42", "hello");
+  await tab.until((lanes) => lanes.every(({ tally }) => tally.events === 1));
+});
+
+test("two visitors do not meet by accident", async (t) => {
+  const tab = await Tab.open(t, { fragment: "" });
+  await tab.page.waitForURL(/#demo\/[a-z0-9]{6}$/);
+});
+
+test("it is used by keyboard alone", async (t) => {
+  const tab = await Tab.open(t);
+  const { keyboard } = tab.page;
+  await tab.page.getByLabel("Message").focus();
+  await keyboard.press("End");
+  await keyboard.type(", world");
+  await keyboard.press("Enter");
+  await tab.until((lanes) => lanes.every(({ tally }) => tally.events === 1));
+  await tab.lane("sse").getByRole("switch").focus();
+  await keyboard.press("Space");
+  await tab.words("sse", "Dropped");
+  await tab.page.getByLabel("Publish by itself").focus();
+  await keyboard.press("ArrowRight");
+  await tab.page.getByText("0.2 a second").waitFor();
+  await keyboard.press("Home");
+  const text = tab.lane("websocket").getByText("The same as text");
+  await text.focus();
+  await keyboard.press("Enter");
+  await tab.lane("websocket").getByText("server sends an event: hello, world").waitFor();
+});
+
+for (const colorScheme of ["light", "dark"]) {
+  for (const [size, viewport] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
+    test(`axe finds nothing: ${size}, ${colorScheme}`, async (t) => {
+      const tab = await Tab.open(t, { colorScheme, viewport });
+      await tab.publish(3);
+      await tab.lane("sse").getByRole("switch").uncheck();
+      await tab.lane("poll").getByText("The same as text").click();
+      await tab.page.getByLabel("Channel").fill("/");
+      await tab.page.getByRole("button", { name: "Open" }).click();
+      await tab.words("sse", "Dropped");
+      await tab.page.addScriptTag({ path: AXE });
+      const { violations } = await tab.page.evaluate(() => window.axe.run());
+      const told = violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]);
+      assert.deepEqual(told, []);
+    });
+  }
+}
+
+test("nothing is wider than a phone", async (t) => {
+  const tab = await Tab.open(t, { viewport: { width: 360, height: 640 } });
+  const wide = await tab.page.evaluate(() => document.documentElement.scrollWidth);
+  assert.equal(wide, 360);
+});
+
+test("whoever wants no motion gets a new picture each second", async (t) => {
+  const tab = await Tab.open(t, { reducedMotion: "reduce" });
+  const times = await tab.page.evaluate(async () => {
+    const drawn = [];
+    const { clearRect } = CanvasRenderingContext2D.prototype;
+    CanvasRenderingContext2D.prototype.clearRect = function (...area) {
+      if (this.canvas.matches("[data-way=poll] .picture")) drawn.push(performance.now());
+      return clearRect.apply(this, area);
+    };
+    while (drawn.length < 3) await new Promise(requestAnimationFrame);
+    return drawn;
+  });
+  assert.ok(times[2] - times[0] > 1500, "a picture each frame would have come sooner");
+});
+
+test("where the page is switched off there is none", async (t) => {
+  const server = await Server.start(t, { FOURCAST_PAGE__ENABLED: "false" });
+  for (const path of ["/", "/-/page.js", "/-/page/lane.js", "/-/lanes/0123456789abcdef"]) {
+    assert.equal((await fetch(server.url + path)).status, 404, path);
+  }
+});
