@@ -26,7 +26,7 @@ pub enum Audience {
     Page,
 }
 
-static ASSETS: [Asset; 4] = [
+static ASSETS: [Asset; 5] = [
     Asset {
         path: "/",
         media_type: "text/html; charset=utf-8",
@@ -49,6 +49,12 @@ static ASSETS: [Asset; 4] = [
         path: "/-/client.js",
         media_type: "text/javascript; charset=utf-8",
         text: include_str!("client.js"),
+        audience: Audience::Everyone,
+    },
+    Asset {
+        path: "/-/client.d.ts",
+        media_type: "text/plain; charset=utf-8",
+        text: include_str!("client.d.ts"),
         audience: Audience::Everyone,
     },
 ];
