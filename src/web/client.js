@@ -2,15 +2,16 @@
 // client.d.ts says what its members are, wire.md what travels. Times are in milliseconds.
 
 const [CONNECTING, OPEN, CLOSED] = [0, 1, 2];
-const WAYS = ["websocket", "sse", "long-poll", "poll"];
+const DEFAULTS = { transports: ["websocket", "sse", "long-poll", "poll"], timeout: 5_000, pollInterval: 3_000 };
 const FINAL_CODES = [1002, 1003, 1007, 1008, 1009, 1010, 4403];
-// How long an answer may take, a way has to prove itself, and one that did not is left alone.
-const [ANSWER, PROOF, DETOUR] = [30_000, 5_000, 300_000];
-// Pauses double from the first to the longest, on top of what the server wishes.
+/** How long an answer may take, and a way that did not get through is left alone. */
+const [ANSWER, DETOUR] = [30_000, 300_000];
+/** Pauses double from the first to the longest, on top of what the server wishes. */
 const [FIRST_PAUSE, LONGEST_PAUSE, LONGEST_WISH] = [500, 30_000, 600_000];
-// Seconds that a long poll waits, attempts to publish, characters that are published on a WebSocket (where too many
-// cost the connection), channels whose last event is remembered.
-const [WAIT, ATTEMPTS, INLINE, CHANNELS] = [25, 5, 4_000, 10_000];
+/** Seconds that a long poll waits, attempts to publish, channels whose last event is remembered. */
+const [WAIT, ATTEMPTS, CHANNELS] = [25, 5, 10_000];
+/** Characters that a WebSocket publishes: too many would cost the connection. */
+const INLINE = 4_000;
 /** Whence this module came, or from a bundle whence the page came. */
 const HOME = /^(.*\/)-\/client\.js/.exec(import.meta.url)?.[1] ?? `${globalThis.location?.origin}/`;
 
@@ -46,7 +47,7 @@ export default class Fourcast extends EventTarget {
     this.#channels = names([decodeURI(url.origin + url.pathname).slice(this.#root.length), ...more]);
     const { format, lastEventId, last_event_id, after, last, since, ...query } = Object.fromEntries(url.searchParams);
     this.#query = query;
-    this.#options = { after: after ?? lastEventId ?? last_event_id, last, since, transports: WAYS, ...options };
+    this.#options = { after: after ?? lastEventId ?? last_event_id, last, since, ...DEFAULTS, ...options };
     this.withCredentials = Boolean(options.withCredentials);
     this.#ways = this.#options.transports.filter((way) => way !== "websocket" || globalThis.WebSocket);
     this.#way = this.#preferred();
@@ -83,13 +84,12 @@ export default class Fourcast extends EventTarget {
 
   unsubscribe(channels) {
     const gone = names(channels);
-    const isSettled = !this.#late.length;
+    if (this.#isLive() && !this.#late.length) this.#operate({ op: "unsubscribe", channels: gone });
+    else this.#link.abort(CHANGED);
     this.#late = this.#late.filter(({ name }) => !gone.includes(name));
     this.#channels = this.#channels.filter((name) => !gone.includes(name));
     // Whoever joins again may ask for the same again.
-    this.#heard.clear();
-    if (isSettled && this.#isLive()) this.#operate({ op: "unsubscribe", channels: gone });
-    else this.#link.abort(CHANGED);
+    for (const key of this.#heard.keys()) if (gone.some((name) => key.startsWith(name.split("*")[0]))) this.#heard.delete(key);
   }
 
   async publish(data = null, { channel = this.#channels, type, ttl, key = randomKey() } = {}) {
@@ -149,7 +149,7 @@ export default class Fourcast extends EventTarget {
 
   async #receive(signal) {
     if (this.transport === "websocket") return this.#webSocket(signal);
-    if (this.lastEventId) await this.#catchUp(signal);
+    if (this.#late.length) await this.#catchUp(signal);
     if (this.#channels.length) return this.transport === "sse" ? this.#sse(signal) : this.#polls(signal);
     this.#welcome({});
     return sleep(Infinity, signal);
@@ -179,7 +179,7 @@ export default class Fourcast extends EventTarget {
     const [path, place] = this.#channels.length ? [this.#channels, this.#place()] : [["-/socket"]];
     const { href } = this.#address(path, { ...place, access_token: token });
     const socket = (this.#socket = new WebSocket(href.replace("http", "ws")));
-    this.#expect(this.#options.timeout ?? PROOF);
+    this.#expect(this.#options.timeout);
     await new Promise((_, reject) => {
       signal.addEventListener("abort", () => {
         socket.onmessage = null;
@@ -203,8 +203,7 @@ export default class Fourcast extends EventTarget {
 
   async #sse(signal) {
     const init = { headers: { Accept: "text/event-stream" }, signal };
-    const { timeout = PROOF } = this.#options;
-    const { body } = await this.#fetch(this.#channels, this.#place(), init, timeout);
+    const { body } = await this.#fetch(this.#channels, this.#place(), init, this.#options.timeout);
     const parse = eventStream((data) => this.#take(JSON.parse(data), signal), (retry) => (this.#retry = retry));
     const decoder = new TextDecoder();
     for (const reader = body.getReader(); ; ) {
@@ -218,18 +217,15 @@ export default class Fourcast extends EventTarget {
 
   async #polls(signal) {
     const isHeld = this.transport === "long-poll";
-    const { pollInterval = 3_000 } = this.#options;
     // The first is not held, and so shows at once that the way gets through.
     for (let wait; this.#until > Date.now(); wait = isHeld ? WAIT : undefined) {
       const asked = Date.now();
-      const { gap, events, cursor, more } = await this.#page(this.#channels, wait);
+      const page = await this.#page(this.#channels, wait);
       this.#welcome({});
-      if (gap) this.#take({ op: "gap", ...gap }, signal);
-      for (const event of events) this.#take(event, signal);
-      this.#take({ op: "heartbeat", cursor }, signal);
+      this.#takePage(page, signal);
       // Whoever answers a held poll at once with nothing must not be asked in a loop.
-      const isDue = more || (isHeld && (!wait || gap || events.length));
-      await sleep(isDue ? 0 : asked + pollInterval - Date.now(), signal);
+      const isDue = page.more || (isHeld && (!wait || page.gap || page.events.length));
+      await sleep(isDue ? 0 : asked + this.#options.pollInterval - Date.now(), signal);
     }
     throw CHANGED;
   }
@@ -258,7 +254,13 @@ export default class Fourcast extends EventTarget {
       if (!this.#late.length) this.lastEventId = cursor;
       this.#fire("gap", message);
     } else this.#answered(message);
-    if (this.#late.length && this.lastEventId && !this.#socket) this.#link.abort(CHANGED);
+  }
+
+  #takePage({ gap, events, cursor, more }, signal) {
+    if (gap) this.#take({ op: "gap", ...gap }, signal);
+    for (const event of events) this.#take(event, signal);
+    this.#take({ op: "heartbeat", cursor }, signal);
+    return more;
   }
 
   #welcome({ cursor = this.lastEventId, heartbeat_ms: heartbeat = 25_000 }) {
@@ -304,8 +306,7 @@ export default class Fourcast extends EventTarget {
   }
 
   #ask(late) {
-    const { name, after = this.lastEventId } = late;
-    late.ref = this.#operate({ op: "subscribe", channels: [name], after });
+    late.ref = this.#operate({ op: "subscribe", channels: [late.name], after: late.after });
   }
 
   #answered({ op, ref, detail, ...answer }) {
@@ -313,7 +314,7 @@ export default class Fourcast extends EventTarget {
     const refusal = op === "error" && fault(detail, answer);
     if (op === "replay") this.#replay(late, answer);
     else if (late && refusal) this.#settle(late, refusal);
-    else if (op === "live") {
+    else if (op === "live" || (late && !late.after)) {
       this.lastEventId = answer.cursor;
       this.#settle(late);
     } else if (refusal) this.#asked.get(ref)?.reject(refusal);
@@ -330,17 +331,20 @@ export default class Fourcast extends EventTarget {
     late.after = cursor;
   }
 
-  /** A request has one place, so polls bring the late ones there, or beyond. */
+  /** A request has one place: polls bring those that are there up to now, and the late ones too. */
   async #catchUp(signal) {
+    while (this.#channels.length && this.#takePage(await this.#page(this.#channels), signal));
     for (const late of this.#late) {
+      const isFirst = !this.#channels.length;
       try {
-        let page = { more: true };
-        while (page.more) {
-          page = await this.#page([late.name], undefined, late.after);
+        let page;
+        do {
+          page = await this.#page([late.name], undefined, late.after ?? (isFirst ? "now" : this.lastEventId));
           if (page.gap) this.#fire("gap", page.gap);
           this.#replay(late, page);
           signal.throwIfAborted();
-        }
+        } while (page.more);
+        if (isFirst) this.lastEventId = late.after;
         this.#settle(late);
       } catch (error) {
         if (error.retry !== false) throw error;
