@@ -1,19 +1,15 @@
-// The client for browsers, served at /-/client.js as it stands: an EventSource that finds its way.
-// client.d.ts says what its members are, wire.md what travels. Times are in milliseconds.
+// The client for browsers, served as it stands: an EventSource that finds its way. client.d.ts says what its members
+// are, wire.md what travels.
 
 const [CONNECTING, OPEN, CLOSED] = [0, 1, 2];
 const DEFAULTS = { transports: ["websocket", "sse", "long-poll", "poll"], timeout: 5_000, pollInterval: 3_000 };
 const FINAL_CODES = [1002, 1003, 1007, 1008, 1009, 1010, 4403];
-/** How long an answer may take, and a way that did not get through is left alone. */
-const [ANSWER, DETOUR] = [30_000, 300_000];
-/** Pauses double from the first to the longest, on top of what the server wishes. */
-const [FIRST_PAUSE, LONGEST_PAUSE, LONGEST_WISH] = [500, 30_000, 600_000];
-/** Seconds that a long poll waits, attempts to publish, channels whose last event is remembered. */
-const [WAIT, ATTEMPTS, CHANNELS] = [25, 5, 10_000];
-/** Characters that a WebSocket publishes: too many would cost the connection. */
-const INLINE = 4_000;
-/** Whence this module came, or from a bundle whence the page came. */
-const HOME = /^(.*\/)-\/client\.js/.exec(import.meta.url)?.[1] ?? `${globalThis.location?.origin}/`;
+/** Milliseconds: for an answer; until a better way is tried again; pauses, on top of what the server wishes. */
+const [ANSWER, DETOUR, FIRST_PAUSE, LONGEST_PAUSE, LONGEST_WISH] = [30_000, 300_000, 500, 30_000, 600_000];
+/** A long poll's wait in seconds; attempts to publish; what is published by WebSocket; channels remembered. */
+const [WAIT, ATTEMPTS, INLINE, CHANNELS] = [25, 5, 4_000, 10_000];
+/** Whence this module came; of a bundle, the page. */
+const HOME = /.*\/(?=-\/client\.js)/.exec(import.meta.url)?.[0] ?? `${globalThis.location?.origin}/`;
 
 export default class Fourcast extends EventTarget {
   readyState = CONNECTING;
@@ -22,7 +18,7 @@ export default class Fourcast extends EventTarget {
   #root;
   #query;
   #channels;
-  /** Channels that joined later and are not where the rest is. */
+  /** Channels that joined later and are not yet where the others are. */
   #late = [];
   #heard = new Map();
   #ways;
@@ -30,7 +26,7 @@ export default class Fourcast extends EventTarget {
   #until;
   #failures = 0;
   #retry = 0;
-  /** The connection or the pause before it; aborted with why it ends. */
+  /** The connection or the pause before it, aborted with why. */
   #link = new AbortController();
   #isWelcome;
   #heartbeat;
@@ -42,7 +38,7 @@ export default class Fourcast extends EventTarget {
   constructor(channels, options = {}) {
     super();
     const [first = "", ...more] = [channels].flat();
-    const url = new URL(first.includes("://") ? first.replace(/^ws/, "http") : HOME + first.replace(/^\//, ""));
+    const url = new URL(first.includes("://") ? first : HOME + first.replace(/^\//, ""));
     this.#root = url.href.startsWith(HOME) ? HOME : `${url.origin}/`;
     this.#channels = names([decodeURI(url.origin + url.pathname).slice(this.#root.length), ...more]);
     const { format, lastEventId, last_event_id, after, last, since, ...query } = Object.fromEntries(url.searchParams);
@@ -75,6 +71,7 @@ export default class Fourcast extends EventTarget {
 
   subscribe(channels, { after } = {}) {
     for (const name of names(channels)) {
+      if (this.#channels.includes(name)) continue;
       const late = { name, after: after === "now" ? undefined : after };
       this.#late.push(late);
       if (this.#isLive()) this.#ask(late);
@@ -89,17 +86,18 @@ export default class Fourcast extends EventTarget {
     this.#late = this.#late.filter(({ name }) => !gone.includes(name));
     this.#channels = this.#channels.filter((name) => !gone.includes(name));
     // Whoever joins again may ask for the same again.
-    for (const key of this.#heard.keys()) if (gone.some((name) => key.startsWith(name.split("*")[0]))) this.#heard.delete(key);
+    const isGone = (key) => gone.some((name) => key.startsWith(name.split("*")[0]));
+    for (const key of this.#heard.keys()) if (isGone(key)) this.#heard.delete(key);
   }
 
   async publish(data = null, { channel = this.#channels, type, ttl, key = randomKey() } = {}) {
     channel = names(channel).join();
     const isText = typeof data === "string";
-    const isBinary = data instanceof Blob || data?.byteLength >= 0;
+    const isBinary = data instanceof Blob || data instanceof ArrayBuffer || ArrayBuffer.isView(data);
     const body = isText || isBinary ? data : JSON.stringify(data);
     const mediaType = isText ? "text/plain" : isBinary ? data.type || "application/octet-stream" : "application/json";
-    // In an operation, JSON that is a string would be text.
-    const isInline = body.length <= INLINE && (isText || body[0] !== '"');
+    // As an operation a JSON string would be text, and too much cost the connection.
+    const isInline = !isBinary && body.length <= INLINE && (isText || body[0] !== '"');
     for (let failures = 1; ; failures++) {
       try {
         if (isInline && this.#isLive()) {
@@ -122,16 +120,16 @@ export default class Fourcast extends EventTarget {
       const begun = Date.now();
       const error = await this.#connect();
       if (this.#isWelcome && Date.now() - begun > LONGEST_PAUSE) this.#failures = 0;
-      const falls = error.falls && this.#way + 1 < this.#ways.length;
+      const isEaten = error === SILENT || (this.transport === "websocket" && !this.#isWelcome && error !== CHANGED);
+      const falls = isEaten && this.#way + 1 < this.#ways.length;
       this.#way = falls ? this.#way + 1 : this.#preferred();
       // While ways are tried nothing is lost yet.
       if (this.readyState === CLOSED || error === CHANGED || (falls && !this.#isWelcome)) continue;
       this.readyState = CONNECTING;
+      const { signal } = (this.#link = new AbortController());
       if (error.retry === false) this.close();
       this.#fire("error", error);
-      if (falls || this.readyState === CLOSED) continue;
-      this.#link = new AbortController();
-      await sleep(pauseAfter(this.#failures++, error.wait ?? this.#retry), this.#link.signal).catch(() => {});
+      if (!falls) await sleep(pauseAfter(this.#failures++, error.wait ?? this.#retry), signal).catch(() => {});
     }
   }
 
@@ -160,12 +158,11 @@ export default class Fourcast extends EventTarget {
     if (this.readyState === CONNECTING) this.#link.abort(CHANGED);
   };
 
-  /** The best way, unless it did not get through a while ago. */
+  /** The best way, unless it just did not get through. */
   #preferred() {
-    const [until, way] = kept[this.#root]?.split(" ") ?? [];
-    const isDetour = until > Date.now();
-    this.#until = isDetour ? until : Infinity;
-    return isDetour ? Math.max(0, this.#ways.indexOf(way)) : 0;
+    const [until, way] = kept[`fourcast ${this.#root}`]?.split(" ") ?? [];
+    this.#until = until > Date.now() ? until : Infinity;
+    return this.#until < Infinity ? Math.max(0, this.#ways.indexOf(way)) : 0;
   }
 
   #expect(milliseconds, act = () => this.#link.abort(SILENT)) {
@@ -187,8 +184,8 @@ export default class Fourcast extends EventTarget {
         reject(signal.reason);
       });
       socket.onmessage = ({ data }) => {
-        this.#take(JSON.parse(data), signal);
-        // A page sees no pings, so it asks, and waits only then: timers of hidden pages come late.
+        this.#take(JSON.parse(data));
+        // A page sees no pings, so it asks, and only then waits: a hidden page's timers are late.
         this.#expect(this.#heartbeat, () => {
           socket.send('{"op":"ping"}');
           this.#expect(this.#heartbeat);
@@ -196,7 +193,7 @@ export default class Fourcast extends EventTarget {
       };
       socket.onclose = ({ code, reason }) => {
         const retry = code === 4401 ? this.#mayRenew() : !FINAL_CODES.includes(code);
-        reject(fault(reason || `closed with ${code}`, { code, retry, falls: !this.#isWelcome }));
+        reject(fault(reason || `closed with ${code}`, { code, retry }));
       };
     });
   }
@@ -204,7 +201,7 @@ export default class Fourcast extends EventTarget {
   async #sse(signal) {
     const init = { headers: { Accept: "text/event-stream" }, signal };
     const { body } = await this.#fetch(this.#channels, this.#place(), init, this.#options.timeout);
-    const parse = eventStream((data) => this.#take(JSON.parse(data), signal), (retry) => (this.#retry = retry));
+    const parse = eventStream((data) => this.#take(JSON.parse(data)), (retry) => (this.#retry = retry));
     const decoder = new TextDecoder();
     for (const reader = body.getReader(); ; ) {
       const { done, value } = await reader.read();
@@ -222,8 +219,8 @@ export default class Fourcast extends EventTarget {
       const asked = Date.now();
       const page = await this.#page(this.#channels, wait);
       this.#welcome({});
-      this.#takePage(page, signal);
-      // Whoever answers a held poll at once with nothing must not be asked in a loop.
+      this.#takePage(page);
+      // A held poll that is answered at once with nothing must not become a loop.
       const isDue = page.more || (isHeld && (!wait || page.gap || page.events.length));
       await sleep(isDue ? 0 : asked + this.#options.pollInterval - Date.now(), signal);
     }
@@ -232,15 +229,15 @@ export default class Fourcast extends EventTarget {
 
   async #page(channels, wait, after) {
     const { signal } = this.#link;
-    const parameters = { ...this.#place(after), wait };
-    const response = await this.#fetch(channels, parameters, { signal }, ANSWER + 1_000 * (wait ?? 0));
+    const patience = ANSWER + 1_000 * (wait ?? 0);
+    const response = await this.#fetch(channels, { ...this.#place(after), wait }, { signal }, patience);
     const page = await response.json();
     clearTimeout(this.#watchdog);
     return page;
   }
 
-  #take(message, signal) {
-    if (signal.aborted) return;
+  #take(message) {
+    if (this.#link.signal.aborted) return;
     const { op, id, cursor, code, retry_ms: wait } = message;
     if (!op) {
       this.lastEventId = id;
@@ -250,16 +247,16 @@ export default class Fourcast extends EventTarget {
     else if (op === "heartbeat") this.lastEventId = cursor;
     else if (op === "bye") this.#link.abort(fault(`closed with ${code}`, { code, wait, retry: wait >= 0 }));
     else if (op === "gap") {
-      // It may be that of a late one.
+      // Perhaps a late one's.
       if (!this.#late.length) this.lastEventId = cursor;
       this.#fire("gap", message);
     } else this.#answered(message);
   }
 
-  #takePage({ gap, events, cursor, more }, signal) {
-    if (gap) this.#take({ op: "gap", ...gap }, signal);
-    for (const event of events) this.#take(event, signal);
-    this.#take({ op: "heartbeat", cursor }, signal);
+  #takePage({ gap, events, cursor, more }) {
+    if (gap) this.#take({ op: "gap", ...gap });
+    events.forEach((event) => this.#take(event));
+    this.#take({ op: "heartbeat", cursor });
     return more;
   }
 
@@ -271,7 +268,7 @@ export default class Fourcast extends EventTarget {
     if (this.#way && this.#until === Infinity) {
       this.#until = Date.now() + DETOUR;
       try {
-        kept[this.#root] = `${this.#until} ${this.transport}`;
+        kept[`fourcast ${this.#root}`] = `${this.#until} ${this.transport}`;
       } catch {}
     }
     if (this.#socket) this.#late.forEach((late) => this.#ask(late));
@@ -280,13 +277,13 @@ export default class Fourcast extends EventTarget {
     this.#fire("open");
   }
 
-  /** Nothing twice: the ids of a channel only rise in one life of the journal. */
+  /** Nothing twice: in one life of the journal a channel's ids only rise. */
   #deliver({ id, channel, type, time, content_type: contentType, encoding, data }) {
     const [life, number] = id.split("-");
     if (this.#heard.get(channel + life) >= +number) return;
     if (this.#heard.size > CHANNELS) this.#heard.clear();
     this.#heard.set(channel + life, +number);
-    const value = encoding ? Uint8Array.from(atob(data), (character) => character.charCodeAt(0)) : data;
+    const value = encoding ? Uint8Array.from(atob(data), (byte) => byte.charCodeAt()) : data;
     const text = encoding || typeof data === "string" ? value : JSON.stringify(data);
     const event = new MessageEvent(type, { data: text, lastEventId: id, origin: new URL(this.#root).origin });
     this.dispatchEvent(Object.assign(event, { id, channel, time, contentType, value }));
@@ -322,18 +319,17 @@ export default class Fourcast extends EventTarget {
   }
 
   #replay(late, { events, cursor }) {
-    const { signal } = this.#link;
     for (const event of events) {
-      if (signal.aborted) return;
+      if (this.#link.signal.aborted) return;
       late.after = event.id;
       this.#deliver(event);
     }
     late.after = cursor;
   }
 
-  /** A request has one place: polls bring those that are there up to now, and the late ones too. */
+  /** A request has one place, so polls bring the others and the late ones up to now. */
   async #catchUp(signal) {
-    while (this.#channels.length && this.#takePage(await this.#page(this.#channels), signal));
+    while (this.#channels.length && this.#takePage(await this.#page(this.#channels)));
     for (const late of this.#late) {
       const isFirst = !this.#channels.length;
       try {
@@ -362,7 +358,7 @@ export default class Fourcast extends EventTarget {
   #place(after = this.lastEventId || this.#options.after) {
     const { last, since } = this.#options;
     if (after || (last ?? since) === undefined) return { after: after || "now" };
-    return { last, since: Number(since) || since };
+    return { last, since: +since || since };
   }
 
   #address(channels, parameters) {
@@ -384,8 +380,8 @@ export default class Fourcast extends EventTarget {
     });
     const { ok, status } = response;
     if (ok) return response;
-    // A proxy's refusal is no problem+json (RFC 9457).
-    const { detail, code, retry = status > 499 || status === 408 || status === 429 } = await response.json().catch(Object);
+    // A proxy may know nothing of RFC 9457.
+    const { detail, code, retry = /408|429|5../.test(status) } = await response.json().catch(Object);
     throw fault(detail ?? `refused with ${status}`, {
       status,
       code,
@@ -406,10 +402,10 @@ export default class Fourcast extends EventTarget {
 
 for (const place of [Fourcast, Fourcast.prototype]) Object.assign(place, { CONNECTING, OPEN, CLOSED });
 
-/** Unless `retry` is false coming back may help, where it `falls` on another way. */
+/** Coming back helps unless `retry` is false. */
 const fault = (message, members) => Object.assign(new Error(message), members);
 const CHANGED = fault("begun anew");
-const SILENT = fault("the server was silent", { falls: true });
+const SILENT = fault("the server was silent");
 
 function pauseAfter(failures, wish = 0) {
   const ceiling = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** failures);
@@ -429,28 +425,27 @@ function sleep(milliseconds, signal) {
   });
 }
 
-/** Reads an event stream (HTML, 9.2.6) but for ids and types, which stand in the data. */
+/** Reads an event stream (HTML, 9.2.6); ids and types stand in the data too. */
 function eventStream(take, retry) {
   let [rest, data] = ["", ""];
-  const line = (text) => {
-    const [, field, value] = /^([^:]*):? ?([^]*)/.exec(text);
-    if (field === "data") data += `${value}\n`;
-    if (field === "retry" && /^\d+$/.test(value)) retry(Number(value));
-    if (text || !data) return;
-    take(data.slice(0, -1));
-    data = "";
-  };
   return (text) => {
     // A CR that ends a piece may be half of a CRLF.
     const lines = (rest + text).split(/\r\n|\n|\r(?!$)/);
     rest = lines.pop();
-    lines.forEach(line);
+    for (const line of lines) {
+      const [, field, value] = /^([^:]*):? ?([^]*)/.exec(line);
+      if (field === "data") data += `${value}\n`;
+      if (field === "retry" && /^\d+$/.test(value)) retry(+value);
+      if (line || !data) continue;
+      take(data.slice(0, -1));
+      data = "";
+    }
   };
 }
 
 const names = (list) => [list].flat().join().split(",").map((name) => name.replace(/^\//, "")).filter(Boolean);
 
-/** randomUUID() is for secure contexts alone. */
+/** randomUUID() needs a secure context. */
 const randomKey = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
 
 /** Which way got through to which server. */

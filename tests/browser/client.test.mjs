@@ -63,6 +63,7 @@ for (const way of WAYS) {
         await one.publish("text", { type: "said", ttl: 60 }),
         await one.publish(new Date(0)),
         await one.publish(),
+        await one.publish(new Uint8Array([1, 2])),
         await one.publish(new Uint8Array([1, 2]).buffer),
         await one.publish(new DataView(new ArrayBuffer(1))),
         await one.publish(new Blob(["é"], { type: "image/svg+xml" })),
@@ -71,22 +72,23 @@ for (const way of WAYS) {
         await one.publish("once", { key: "the same" }),
       ];
     });
-    await watcher.until("one", "seen.events.length === 9");
+    await watcher.until("one", "seen.events.length === 10");
     const { events } = await watcher.seen("one");
     assert.deepEqual(events.map(({ id }) => id), [...new Set(receipts.map(({ id }) => id))]);
     assert.ok(receipts.every(({ channel }) => channel === "things"));
     const values = await watcher.page.evaluate(() => window.look("one").values.map((value) => JSON.stringify(value)));
-    assert.deepEqual(values.slice(0, 6), [
+    assert.deepEqual(values.slice(0, 7), [
       '{"text":"hello"}',
       '"text"',
       '"1970-01-01T00:00:00.000Z"',
       "null",
       '{"0":1,"1":2}',
+      '{"0":1,"1":2}',
       '{"0":0}',
     ]);
     assert.equal(events[1].type, "said");
-    assert.equal(events[6].contentType, "image/svg+xml");
-    assert.equal(events[7].data.length, 100_000);
+    assert.equal(events[7].contentType, "image/svg+xml");
+    assert.equal(events[8].data.length, 100_000);
     watcher.expectQuiet();
   });
 

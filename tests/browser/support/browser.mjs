@@ -25,7 +25,6 @@ export async function quit() {
 /** A page of its own origin and storage. Whatever it says on the console but about the network fails its test. */
 export async function open(t, url) {
   const context = await launched.newContext();
-  if (process.env.CLIENT_SOURCE) await context.route("**/-/client.js", async (route) => route.fulfill({ body: await readFile(process.env.CLIENT_SOURCE, "utf8"), contentType: "text/javascript", headers: {"Access-Control-Allow-Origin": "*"} })); // DEV
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
   const said = [];
