@@ -13,11 +13,13 @@ use fourcast::{Draft, Leaving, Server};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let seconds: usize = std::env::args().nth(1).as_deref().unwrap_or("60").parse()?;
-    let config = Config {
+    let mut config = Config {
         // The system chooses a port that is free.
         listen: "127.0.0.1:0".parse()?,
         ..Config::default()
     };
+    // The operator's port of another server may be on this machine.
+    config.admin.listen = None;
     let server = Server::start(config)?;
     println!(
         "curl -N -H 'Accept: text/event-stream' http://{}/uptime",

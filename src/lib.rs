@@ -29,7 +29,9 @@
 //! - The history is the queue: nothing piles up for one client, and what is lost is told as a gap.
 //! - No lock is held across a call that may block, and every wait has a deadline.
 //!
-//! [`event`], [`refusal`] and [`shutdown`] are leaves that all others use; [`config`] turns a file into values
+//! [`admin`] is the operator's port: it looks at all this from the side, on threads of its own.
+//!
+//! [`event`], [`metrics`], [`refusal`], [`roster`] and [`shutdown`] are leaves that all others use; [`config`] turns a file into values
 //! that cannot be wrong. The pure files ([`http`], `hub::channel`, `hub::selector`, `hub::draft`,
 //! `exchange::route`, `delivery::websocket::wire`, [`event`], [`config`]) touch no socket, thread or lock.
 //!
@@ -41,7 +43,8 @@
 //! use fourcast::{Config, Data, Draft, Leaving, Server};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     // Events are kept on disk, in ./fourcast-data, unless journal.kind says otherwise.
+//!     // Events are kept on disk, in ./fourcast-data, unless journal.kind says otherwise; the operator's port
+//!     // is 127.0.0.1:8081, unless admin.listen does.
 //!     let server = Server::start(Config::default())?;
 //!     println!("listening on {}", server.address());
 //!     server.publish(Draft::new("chat".parse()?, Data::json(r#"{"text":"hello"}"#)?))?;
@@ -52,6 +55,7 @@
 //!
 //! [`client`] is the other end, and [`wire`] is what goes between them.
 
+pub mod admin;
 pub mod cli;
 pub mod client;
 pub mod config;
@@ -61,7 +65,9 @@ pub mod exchange;
 pub mod http;
 pub mod hub;
 pub mod journal;
+pub mod metrics;
 pub mod refusal;
+pub mod roster;
 mod seldom;
 pub mod server;
 pub mod shutdown;

@@ -62,6 +62,8 @@ refusals! {
     BadPayload = 400 1007 "bad_payload" "Payload not understood" Never;
     /// A WebSocket handshake that breaks RFC 6455, section 4.2.1.
     BadHandshake = 400 1002 "bad_handshake" "Not a WebSocket handshake" Never;
+    /// The key of the operator's port is missing, or another one.
+    Unauthorized = 401 4403 "unauthorized" "Key missing or wrong" Never;
     /// An Origin that the configuration does not allow.
     ForbiddenOrigin = 403 4403 "forbidden_origin" "Origin not allowed" Never;
     /// Nothing is served at this path.

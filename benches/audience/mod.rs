@@ -61,13 +61,14 @@ pub fn affordable(sizes: &[usize]) -> Vec<usize> {
     fit
 }
 
-/// A server with its defaults, but for a port that the system chooses, a heart that does not beat meanwhile, and a
+/// A server with its defaults, but for a port that the system chooses, none for an operator, a heart that does not beat meanwhile, and a
 /// journal that no disk slows down.
 pub fn server() -> Server {
     let mut config = Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         ..Config::default()
     };
+    config.admin.listen = None;
     config.journal.kind = JournalKind::Memory;
     config.heartbeat.interval = Duration::from_secs(3600);
     Server::start(config).expect("a server")

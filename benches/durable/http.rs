@@ -43,6 +43,7 @@ fn server(directory: &Scratch, kind: JournalKind, sync: Sync, is_full: bool) -> 
     };
     config.journal.kind = kind;
     config.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    config.admin.listen = None;
     Server::start(config).expect("a server")
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::config_file::{ConfigFile, describe_journal, describe_source};
+use super::config_file::{ConfigFile, describe_admin, describe_journal, describe_source};
 use super::{Failure, say};
 use crate::server::budget::Budget;
 
@@ -26,11 +26,14 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let loaded = args.file.load()?;
     let source = describe_source(&loaded);
     let journal = describe_journal(&loaded.config.journal);
+    let admin = &loaded.config.admin;
+    let admin = describe_admin(admin.listen, admin.key.is_some());
     let wanted = loaded.config.limits.connections;
     let report = report(wanted, &Budget::of_this_process());
     say(&format!(
         "configuration  good: {source}\n\
          journal        {journal}\n\
+         operator       {admin}\n\
          {report}"
     ))
 }

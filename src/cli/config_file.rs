@@ -1,5 +1,6 @@
 //! The option that names the configuration, for every command that reads one, and what is said of what it had.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use super::Failure;
@@ -52,11 +53,44 @@ pub(super) fn describe_journal(journal: &Journal) -> String {
     }
 }
 
+/// Where the operator's port is, and who may use it.
+pub(super) fn describe_admin(address: Option<SocketAddr>, has_key: bool) -> String {
+    let Some(address) = address else {
+        return "off, as admin.listen says".to_owned();
+    };
+    let reach = reach(address.ip());
+    match has_key {
+        true => format!("{address}, {reach}, with the key"),
+        false => format!("{address}, {reach}"),
+    }
+}
+
+/// Who reaches an address of this machine.
+pub(super) fn reach(ip: IpAddr) -> &'static str {
+    match ip.to_canonical() {
+        ip if ip.is_loopback() => "only this machine reaches it",
+        ip if ip.is_unspecified() => "whoever reaches any address of this machine reaches it",
+        _ => "other machines may reach it",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn an_operators_port_is_told_with_who_may_use_it() {
+        let told = |address: &str, has_key| describe_admin(address.parse().ok(), has_key);
+        let here = "127.0.0.1:8081, only this machine reaches it";
+        assert_eq!(told("127.0.0.1:8081", false), here);
+        assert_eq!(
+            told("192.168.1.20:8081", true),
+            "192.168.1.20:8081, other machines may reach it, with the key"
+        );
+        assert_eq!(told("off", false), "off, as admin.listen says");
+    }
 
     #[test]
     fn a_journal_is_told_with_its_place_and_what_an_answer_is_worth() {

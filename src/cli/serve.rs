@@ -11,7 +11,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
-use super::config_file::{ConfigFile, describe_journal, describe_source};
+use super::config_file::{ConfigFile, describe_admin, describe_journal, describe_source, reach};
 use super::{Failure, say};
 use crate::config::{Loaded, Log, Problem};
 use crate::{Leaving, Server};
@@ -21,6 +21,7 @@ Examples:
   fourcast                                       on 127.0.0.1:8080, or as ./config.toml says
   fourcast serve --config /srv/fourcast.toml
   FOURCAST_LISTEN=0.0.0.0:9000 fourcast          a variable counts more than the file
+  FOURCAST_ADMIN__LISTEN=off fourcast            without the operator's port, as a second server on a machine
   RUST_LOG=debug fourcast                        logs every connection
 
 SIGTERM tells the clients that the server comes back, SIGINT (Ctrl-C) that it goes away. It ends when they
@@ -44,7 +45,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let server = Server::start(loaded.config.clone())
         .map_err(|error| Failure::Unavailable(error.to_string()))?;
     // A server is not there for whoever reads its greeting, and goes on when nobody does.
-    let _ = say(&greeting(&loaded, server.address()));
+    let _ = say(&greeting(&loaded, server.address(), server.admin_address()));
     let leaving = match signals.forever().next() {
         Some(SIGINT) => Leaving::Away,
         _ => Leaving::Restart,
@@ -119,25 +120,19 @@ fn one_line(message: &str) -> String {
 }
 
 /// The first lines: what counts, where events are kept, who reaches the server, and something to try.
-fn greeting(loaded: &Loaded, address: SocketAddr) -> String {
+fn greeting(loaded: &Loaded, address: SocketAddr, admin: Option<SocketAddr>) -> String {
     let source = describe_source(loaded);
     let journal = describe_journal(&loaded.config.journal);
+    let admin = describe_admin(admin, loaded.config.admin.key.is_some());
     let reach = reach(address.ip());
     let url = format!("http://{}/chat", from_here(address));
     format!(
         "configuration  {source}\n\
          journal        {journal}\n\
          address        {address}, {reach}\n\
+         operator       {admin}\n\
          try            curl -d hello {url} && curl {url}\n"
     )
-}
-
-fn reach(ip: IpAddr) -> &'static str {
-    match ip.to_canonical() {
-        ip if ip.is_loopback() => "only this machine reaches it",
-        ip if ip.is_unspecified() => "whoever reaches any address of this machine reaches it",
-        _ => "other machines may reach it",
-    }
 }
 
 /// The address by which this machine reaches itself.
@@ -160,7 +155,11 @@ mod tests {
             config: Config::default(),
             source: None,
         };
-        greeting(&loaded, address.parse().unwrap())
+        greeting(
+            &loaded,
+            address.parse().unwrap(),
+            loaded.config.admin.listen,
+        )
     }
 
     #[test]
@@ -169,7 +168,8 @@ mod tests {
         for part in [
             "built-in defaults",
             "journal        ./fourcast-data, on disk",
-            "127.0.0.1:8080, only this machine reaches it",
+            "address        127.0.0.1:8080, only this machine reaches it",
+            "operator       127.0.0.1:8081, only this machine reaches it",
             "curl -d hello http://127.0.0.1:8080/chat",
         ] {
             assert!(text.contains(part), "{text}");

@@ -12,7 +12,8 @@ use super::units::{
 };
 use super::written::{self, Written};
 use super::{
-    Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Retention, Sync, Timeouts, WebSocket,
+    Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Retention, Sync, Timeouts,
+    WebSocket,
 };
 use crate::hub::selector::Selector;
 
@@ -23,6 +24,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const CENTURY: Duration = Duration::from_secs(36_525 * 24 * 3600);
+
+/// Prints a key that nobody has seen; one printed by us would be in somebody's log.
+const NEW_KEY: &str = r#"echo "key = \"$(head -c 24 /dev/urandom | base64)\"""#;
 
 /// Reads the file `name`, whose contents are `text`, with the variables of `environment` put over it.
 pub(super) fn read(
@@ -35,6 +39,7 @@ pub(super) fn read(
     let mut reader = Reader::default();
     let mut config = Config::default();
     reader.read(table, |top| everything(top, &mut config));
+    require_a_guarded_port_of_its_own(&mut reader, &config);
     require_room_for_the_largest(&mut reader, &config);
     require_entries_to_count(&mut reader, &config.channels);
     problems.extend(reader.finish());
@@ -57,6 +62,7 @@ fn everything(top: &mut Section<'_>, config: &mut Config) {
     top.set("listen", &mut config.listen, address);
     top.set_list("hosts", &mut config.hosts, names::host);
     top.set_list("origins", &mut config.origins, names::origin);
+    top.section("admin", |section| admin(section, &mut config.admin));
     top.section("journal", |section| journal(section, &mut config.journal));
     top.section("limits", |section| limits(section, &mut config.limits));
     top.section("timeouts", |section| {
@@ -75,6 +81,13 @@ fn everything(top: &mut Section<'_>, config: &mut Config) {
     top.set_entries("channels", &mut config.channels, retention);
     top.section("log", |section| {
         section.set("level", &mut config.log.level, units::log_filter);
+    });
+}
+
+fn admin(section: &mut Section<'_>, admin: &mut Admin) {
+    section.set("listen", &mut admin.listen, units::address_or_off);
+    section.set("key", &mut admin.key, |written| {
+        units::secret(written).map(Some)
     });
 }
 
@@ -191,6 +204,25 @@ fn retention(entry: &mut Section<'_>, place: &Place) -> Option<Retention> {
         pattern: pattern?,
         ..retention
     })
+}
+
+/// The operator's port is not for everyone, and not where clients come in.
+fn require_a_guarded_port_of_its_own(reader: &mut Reader, config: &Config) {
+    if let Some(address) = config.admin.unguarded() {
+        let message = format!(
+            "other machines reach {address}, so whoever uses it must show a key; this command prints a line for \
+             [admin]: {NEW_KEY}"
+        );
+        reader.refuse(&["admin.listen", "admin.key"], message);
+    }
+    if config.admin.listen == Some(config.listen) && config.listen.port() != 0 {
+        let message = format!(
+            "listen and admin.listen are both {}; give each a port of its own, or write listen = \"off\" \
+             under [admin]",
+            config.listen
+        );
+        reader.refuse(&["admin.listen", "listen"], message);
+    }
 }
 
 /// What contains something must not be smaller than it.

@@ -7,6 +7,8 @@ mod file;
 mod load;
 mod names;
 mod reader;
+mod secret;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -20,6 +22,7 @@ use std::time::Duration;
 pub use current::Current;
 pub use error::{ConfigError, Place, Problem};
 pub use load::Loaded;
+pub use secret::Secret;
 
 use crate::hub::selector::Selector;
 
@@ -33,6 +36,8 @@ pub struct Config {
     /// Origins allowed beside the same origin and loopback ones, as a browser writes them:
     /// `https://app.example.com`, lower case, no default port, no path.
     pub origins: Vec<String>,
+    /// The operator's port.
+    pub admin: Admin,
     /// Where events are kept.
     pub journal: Journal,
     /// How much of anything there may be.
@@ -51,6 +56,16 @@ pub struct Config {
     pub channels: Vec<Retention>,
     /// What is logged.
     pub log: Log,
+}
+
+/// The operator's port.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Admin {
+    /// Its address; port 0 lets the system choose; `None`: there is none. Two servers on one machine need two.
+    pub listen: Option<SocketAddr>,
+    /// What those who use it must show, as a Bearer token (RFC 6750, section 2.1). `None`, for loopback
+    /// addresses only: nothing.
+    pub key: Option<Secret>,
 }
 
 /// Where events are kept.
@@ -209,6 +224,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             hosts: Vec::new(),
             origins: Vec::new(),
+            admin: Admin::default(),
             journal: Journal::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
@@ -227,6 +243,24 @@ impl Config {
     pub fn has_page(&self) -> bool {
         let is_ours_alone = self.listen.ip().to_canonical().is_loopback();
         self.page.enabled.unwrap_or(is_ours_alone)
+    }
+}
+
+impl Admin {
+    /// The address, if others than this machine's users reach it and nothing keeps them out: with that a server does
+    /// not start.
+    pub fn unguarded(&self) -> Option<SocketAddr> {
+        let is_open = |address: &SocketAddr| !address.ip().to_canonical().is_loopback();
+        self.listen.filter(is_open).filter(|_| self.key.is_none())
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Admin {
+            listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 8081))),
+            key: None,
+        }
     }
 }
 

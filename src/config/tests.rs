@@ -78,9 +78,12 @@ fn section_of_template(section: &str) -> impl Iterator<Item = &'static str> {
 
 #[test]
 fn the_examples_in_the_file_that_teaches_are_right() {
+    let is_key = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     let is_example = |line: &&str| {
         let text = line.trim_start_matches(['#', ' ']);
-        line.starts_with('#') && (text.starts_with("[[") || text.contains(" = "))
+        let key = text.split_once(" = ").map(|(key, _)| key);
+        let is_setting = key.is_some_and(|key| is_key(key) && key != "key");
+        line.starts_with('#') && (text.starts_with("[[") || is_setting)
     };
     let examples = TEMPLATE.lines().filter(is_example);
     let examples: Vec<&str> = examples
@@ -95,6 +98,121 @@ fn the_examples_in_the_file_that_teaches_are_right() {
     }
     for entry in parts {
         accepted(&format!("[[channels]]\n{entry}"));
+    }
+}
+
+/// Else it would be the key of everyone who does not choose one.
+#[test]
+fn the_key_in_the_file_that_teaches_cannot_be_used() {
+    let line = TEMPLATE.lines().find(|line| line.starts_with("# key = "));
+    let line = line.unwrap().trim_start_matches("# ");
+    let message = refused(&format!("[admin]\n{line}"));
+    assert_tells(&message, &["config.toml:2:7: admin.key: expected a secret"]);
+}
+
+const KEY: &str = "kept-to-ourselves-0";
+
+#[test]
+fn the_port_of_the_operator_has_an_address_of_its_own_or_is_off() {
+    let listen = |text: &str| accepted(text).admin.listen;
+    assert_eq!(listen(""), "127.0.0.1:8081".parse().ok());
+    assert_eq!(listen("[admin]\nlisten = \"off\""), None);
+    assert_eq!(
+        listen("[admin]\nlisten = \"[::1]:0\""),
+        "[::1]:0".parse().ok()
+    );
+    assert_tells(
+        &refused("listen = \"127.0.0.1:8081\""),
+        &["config.toml:1:10: listen: listen and admin.listen are both 127.0.0.1:8081; give each"],
+    );
+    assert_tells(
+        &refused("[admin]\nlisten = \"none\""),
+        &["admin.listen: found \"none\"; expected \"off\", or an IP address and a port"],
+    );
+}
+
+#[test]
+fn an_operators_port_that_others_reach_needs_a_key() {
+    for address in [
+        "0.0.0.0:8081",
+        "[::]:8081",
+        "192.168.1.20:0",
+        "[::ffff:10.0.0.1]:1",
+    ] {
+        let text = format!("[admin]\nlisten = \"{address}\"\n");
+        let message = refused(&text);
+        let place = "config.toml:2:10: admin.listen: other machines reach ";
+        assert_tells(&message, &[place, address, "echo \"key = "]);
+        accepted(&format!("{text}key = \"{KEY}\""));
+    }
+    for address in [
+        "127.0.0.1:1",
+        "127.9.9.9:1",
+        "[::1]:1",
+        "[::ffff:127.0.0.1]:1",
+    ] {
+        accepted(&format!("[admin]\nlisten = \"{address}\""));
+    }
+}
+
+#[test]
+fn no_message_and_no_debug_tells_a_key() {
+    let parts = ["sixteen letters ", "kept", "987654321012345678"];
+    for value in [
+        "\"sixteen letters and more\"",
+        "\"kept\"",
+        "987654321012345678",
+    ] {
+        let message = refused(&format!("[admin]\nkey = {value}"));
+        assert_tells(&message, &["config.toml:2:7: admin.key: expected a secret"]);
+        assert!(
+            parts.iter().all(|part| !message.contains(part)),
+            "{message}"
+        );
+    }
+    let config = accepted(&format!("[admin]\nkey = \"{KEY}\""));
+    assert_eq!(config.admin.key, Secret::new(KEY));
+    assert!(!format!("{config:?}").contains(KEY), "{config:?}");
+    assert!(!config.to_toml().contains(KEY));
+}
+
+#[test]
+fn what_counts_can_be_shown_and_read_again() {
+    let odd = "hosts = [\"a.test\", \"[::1]\"]\norigins = [\"https://a.test\"]\n\
+               [admin]\nlisten = \"off\"\n\
+               [journal]\nkind = \"memory\"\npath = \"a \\\"b\\\" \\u007F\\n\"\nsync = \"interval 1m\"\n\
+               [limits]\nevent_bytes = \"1.5 MiB\"\ntarget_bytes = \"1000 B\"\n\
+               [timeouts]\ndrain = \"0s\"\nidle = \"23h 1ms\"\n\
+               [websocket]\nsubprotocols = [\"x\"]\n\
+               [fanout]\nshards = 3\n\
+               [[channels]]\npattern = \"a/*\"\nmax_age = \"100y\"\n[[channels]]\npattern = \"**\"\nmax_bytes = \"0 B\"\n\
+               [log]\nlevel = \"warn,fourcast::hub=debug\"";
+    for text in ["", odd] {
+        let config = accepted(text);
+        assert_eq!(accepted(&config.to_toml()), config, "{}", config.to_toml());
+    }
+}
+
+#[test]
+fn every_key_is_shown() {
+    let text =
+        "[admin]\nkey = \"kept-to-ourselves-0\"\n[[channels]]\npattern = \"a\"\nmax_age = \"1d\"";
+    let shown = accepted(text).to_toml();
+    for path in file::keys() {
+        let (section, key) = path.rsplit_once('.').unwrap_or(("", &path));
+        let header = match section.strip_suffix("[]") {
+            Some(list) => format!("[[{list}]]\n"),
+            None if section.is_empty() => "listen".to_owned(),
+            None => format!("[{section}]\n"),
+        };
+        let block = shown.split("\n\n").find(|block| block.starts_with(&header));
+        let is_there = |block: &str| {
+            block
+                .lines()
+                .any(|line| line.starts_with(&format!("{key} = ")))
+        };
+        let is_list = shown.contains(&format!("[[{key}]]"));
+        assert!(is_list || block.is_some_and(is_there), "{path} in\n{shown}");
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
+use super::Secret;
 use super::error::Place;
 use super::written::Written;
 use crate::hub::selector::Selector;
@@ -124,6 +125,28 @@ pub(super) fn address(written: &Written) -> Result<SocketAddr, String> {
         })
 }
 
+/// An IP address with a port, or `"off"`, which is `None`.
+pub(super) fn address_or_off(written: &Written) -> Result<Option<SocketAddr>, String> {
+    match written.text() {
+        Some("off") => Ok(None),
+        text => text
+            .and_then(|text| text.parse().ok())
+            .map(Some)
+            .ok_or_else(|| {
+                written.but_expected(
+                    "\"off\", or an IP address and a port, such as \"127.0.0.1:8081\" (this machine only)",
+                )
+            }),
+    }
+}
+
+/// A secret. What stood there is not told: messages end up in logs.
+pub(super) fn secret(written: &Written) -> Result<Secret, String> {
+    written.text().and_then(Secret::new).ok_or_else(|| {
+        "expected a secret of 16 to 256 letters, digits and signs, without spaces".to_owned()
+    })
+}
+
 /// A path as a file has it, which is relative to that file; one from the environment is relative to where the
 /// process was started, and comes back absolute.
 pub(super) fn path(written: &Written) -> Result<PathBuf, String> {
@@ -183,7 +206,7 @@ pub(super) fn log_filter(written: &Written) -> Result<String, String> {
 }
 
 /// The bounds of sizes are powers of two, so the largest unit that divides them says them exactly.
-fn shown_size(bytes: u64) -> String {
+pub(super) fn shown_size(bytes: u64) -> String {
     let units = [(GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")];
     let unit = units
         .iter()

@@ -15,8 +15,9 @@ use crate::hub::selector::Selection;
 use crate::hub::tail::Entry;
 use crate::journal::StoreError;
 use crate::refusal::Refusal;
+use crate::roster::{Berth, Guest, Presence, Way};
 use crate::server::stream::{ReadError, Sent, Stream};
-use crate::shutdown::{Berth, Leave, Leaving};
+use crate::shutdown::Leaving;
 
 /// How often a thread that cannot read looks whether its client is still there.
 const LOOK_FOR_CLIENT: Duration = Duration::from_secs(1);
@@ -85,13 +86,17 @@ pub fn answer(
         return Ok(match slot {
             Slot::Waiting => {
                 let look = look.again(context, &request.query)?;
-                Outcome::Answer(look.response(&request.query))
+                Outcome::Answer(look.response(context, &request.query, Way::LongPoll))
             }
             Slot::Answered { goes_on } => Outcome::Answered { goes_on },
             Slot::Look | Slot::Owed(_) | Slot::Over => Outcome::Gone,
         });
     }
-    Ok(Outcome::Answer(look.response(&request.query)))
+    Ok(Outcome::Answer(look.response(
+        context,
+        &request.query,
+        Way::LongPoll,
+    )))
 }
 
 /// Says in an answer which wait was granted (RFC 7240, section 3).
@@ -265,6 +270,27 @@ impl Waiting {
         }
     }
 
+    /// Answers whoever still waits, and ends the connection.
+    fn end_with(&self, response: impl FnOnce() -> Response) {
+        let mut slot = self.slot();
+        match *slot {
+            Slot::Waiting => {
+                *slot = self.send(Owed {
+                    bytes: (self.request.encode)(response(), false),
+                    sent: 0,
+                    stalled: Instant::now(),
+                });
+                self.stream.shutdown();
+                if matches!(*slot, Slot::Answered { .. }) {
+                    *slot = Slot::Answered { goes_on: false };
+                }
+            }
+            Slot::Answered { .. } => self.stream.shutdown(),
+            _ => {}
+        }
+        self.answered.notify_one();
+    }
+
     fn goes_on(&self) -> bool {
         self.request.keeps_alive && self.context.shutdown.begun().is_none()
     }
@@ -278,7 +304,7 @@ impl Waiting {
         let query = &self.request.query;
         let selection = Selection::clone(&self.selection);
         match Look::from_place(&self.context, query, selection, self.place) {
-            Ok(look) => self.grant(look.response(query)),
+            Ok(look) => self.grant(look.response(&self.context, query, Way::LongPoll)),
             Err(error) => self.refuse(&error.into()),
         }
     }
@@ -289,6 +315,7 @@ impl Waiting {
 
     fn refuse(&self, refusal: &Refusal) -> Response {
         log::debug!("{}: refused: {refusal}", self.stream.peer());
+        self.context.hub.metrics().refusals(refusal.kind).count();
         Response::refusal(refusal, Some(self.context.retry_after()))
     }
 }
@@ -360,21 +387,23 @@ impl Ward for Waiting {
     }
 }
 
-/// A stopping server answers at once: whatever was published has been given to those who wait. An answered
+/// Goodbye is the answer: whatever was published has been given to those who wait. An answered
 /// connection is idle, so it is cut.
-impl Leave for Waiting {
-    fn leave(&self, _: Leaving) {
-        let mut slot = self.slot();
-        match *slot {
-            Slot::Waiting => {
-                *slot = self.write(self.answer_with(Vec::new()));
-                if matches!(*slot, Slot::Owed(_)) {
-                    self.stream.shutdown();
-                }
-            }
-            Slot::Answered { .. } => self.stream.shutdown(),
-            _ => {}
+impl Guest for Waiting {
+    fn presence(&self) -> Presence {
+        Presence {
+            way: Way::LongPoll,
+            selectors: self.request.query.selectors.clone(),
+            cursor: Some(self.context.hub.cursor(self.place)),
+            is_behind: false,
         }
-        self.answered.notify_one();
+    }
+
+    fn leave(&self, _: Leaving) {
+        self.end_with(|| self.answer_with(Vec::new()));
+    }
+
+    fn dismiss(&self, refusal: &Refusal) {
+        self.end_with(|| self.refuse(refusal));
     }
 }

@@ -22,6 +22,7 @@ use crate::hub::selector::{Selection, Selector};
 use crate::hub::tail::Page;
 use crate::hub::{Hub, random};
 use crate::journal::{Start, StoreError};
+use crate::roster::Roster;
 use crate::shutdown::Shutdown;
 
 /// What every connection of a server shares.
@@ -32,6 +33,8 @@ pub struct Context {
     pub hub: Hub,
     /// Who serves subscribers that are behind.
     pub catch_up: CatchUp,
+    /// Who is connected.
+    pub roster: Roster,
     /// How it all ends.
     pub shutdown: Shutdown,
 }

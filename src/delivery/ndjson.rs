@@ -5,6 +5,7 @@ use super::framing::Framing;
 use crate::event::Event;
 use crate::http::body::{LAST_CHUNK, chunk};
 use crate::hub::tail::Form;
+use crate::roster::Way;
 
 /// Lines of JSON.
 pub struct Ndjson {
@@ -16,6 +17,7 @@ pub struct Ndjson {
 pub static CHUNKED: Ndjson = Ndjson {
     form: Form {
         slot: 5,
+        way: Way::Ndjson,
         render: chunked_line,
     },
     chunked: true,
@@ -24,6 +26,7 @@ pub static CHUNKED: Ndjson = Ndjson {
 pub static UNCHUNKED: Ndjson = Ndjson {
     form: Form {
         slot: 6,
+        way: Way::Ndjson,
         render: line,
     },
     chunked: false,

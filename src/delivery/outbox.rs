@@ -20,8 +20,9 @@ use crate::hub::selector::Selection;
 use crate::hub::tail::Form;
 use crate::journal::GapReason;
 use crate::refusal::{Kind, Refusal, Retry};
+use crate::roster::{Guest, Presence};
 use crate::server::stream::Stream;
-use crate::shutdown::{Leave, Leaving};
+use crate::shutdown::Leaving;
 
 /// The sending half of a streaming connection, shared by its own thread and its feeder.
 pub struct Outbox {
@@ -199,6 +200,9 @@ impl Outbox {
     }
 
     fn dismiss_with(&self, state: MutexGuard<'_, State>, kind: Kind, detail: &str) {
+        if !state.is_ending() {
+            self.context.hub.metrics().refusals(kind).count();
+        }
         let row = kind.row();
         let retry = (row.retry == Retry::Later).then(|| self.context.retry_after());
         let bye = Control::Bye {
@@ -296,6 +300,7 @@ impl Outbox {
 
     /// Tells a gap; ends the stream where its way has no word for it.
     pub fn tell_gap(&self, gap: Gap) {
+        self.context.hub.metrics().gaps(gap.reason).count();
         let (reason, cursor) = (gap.reason.as_str(), gap.cursor);
         log::debug!(
             "{}: told a gap ({reason}), goes on after {cursor}",
@@ -309,7 +314,14 @@ impl Outbox {
 
     /// Sends as much of a run as there is room for.
     pub fn deliver(&self, run: &Run<'_>) -> Offer {
-        self.send_unless(State::owes_frames, run)
+        let offer = self.send_unless(State::owes_frames, run);
+        let delivered = self
+            .context
+            .hub
+            .metrics()
+            .delivered(self.framing.form().way);
+        delivered.add(run.taken(offer));
+        offer
     }
 
     /// Notes that what comes next cannot be read at the moment, which is not the peer's fault: no write deadline
@@ -469,13 +481,33 @@ impl Outbox {
     }
 }
 
-/// A stopping server says goodbye in the way of this stream.
-impl Leave for Outbox {
+/// Goodbye is said in the way of this stream.
+impl Guest for Outbox {
+    fn presence(&self) -> Presence {
+        let state = self.lock();
+        let selection = state.as_ref().map(|state| state.selection.clone());
+        let cursor = state
+            .as_ref()
+            .map(|state| self.context.hub.cursor(state.place));
+        let is_behind = state.is_some_and(|state| state.feeder == Feeder::Delivery);
+        Presence {
+            way: self.framing.form().way,
+            selectors: selection
+                .map_or_else(Vec::new, |asked| asked.selectors().cloned().collect()),
+            cursor,
+            is_behind,
+        }
+    }
+
     fn leave(&self, leaving: Leaving) {
         let reason = match leaving {
             Leaving::Away => "the server goes away",
             Leaving::Restart => "the server restarts",
         };
         self.dismiss(leaving.kind(), reason);
+    }
+
+    fn dismiss(&self, refusal: &Refusal) {
+        self.refuse(refusal);
     }
 }

@@ -9,10 +9,12 @@ use crate::http::response::Response;
 use crate::hub::selector::Selection;
 use crate::hub::tail::{Entry, Form, Page};
 use crate::journal::{Limit, Start, StoreError};
+use crate::roster::Way;
 
 /// An event as JSON, as it stands in the list of an answer.
 pub static JSON: Form = Form {
     slot: 0,
+    way: Way::Http,
     render: |event, out| event.write_json(out),
 };
 
@@ -50,7 +52,7 @@ pub fn answer(context: &Arc<Context>, query: &Query) -> Result<Response, StoreEr
         (None, Some(Start::After(cursor))) if query.conditional && context.hub.is_head(cursor) => {
             Ok(not_modified(cursor))
         }
-        (None, _) => Ok(Look::take(context, query)?.response(query)),
+        (None, _) => Ok(Look::take(context, query)?.response(context, query, Way::Http)),
     }
 }
 
@@ -71,6 +73,7 @@ pub fn answer_events(
         cursor: context.hub.cursor(last),
         more,
     };
+    answer.count(context, Way::LongPoll);
     answer.response(query)
 }
 
@@ -113,6 +116,7 @@ fn answer_before(
         more: page.more,
     };
     answer.cut_oldest();
+    answer.count(context, Way::Http);
     // No fields with a cursor: whoever followed them forwards would get events twice.
     Ok(Response::new(200).with_body("application/json", answer.body()))
 }
@@ -166,7 +170,8 @@ impl Look {
     }
 
     /// The answer.
-    pub fn response(self, query: &Query) -> Response {
+    pub fn response(self, context: &Context, query: &Query, way: Way) -> Response {
+        self.answer.count(context, way);
         self.answer.response(query)
     }
 
@@ -219,6 +224,14 @@ fn fitting<'a>(entries: impl Iterator<Item = &'a Arc<Entry>>) -> usize {
 }
 
 impl Answer {
+    fn count(&self, context: &Context, way: Way) {
+        let metrics = context.hub.metrics();
+        metrics.delivered(way).add(self.entries.len() as u64);
+        if let Some(gap) = &self.gap {
+            metrics.gaps(gap.reason).count();
+        }
+    }
+
     fn response(mut self, query: &Query) -> Response {
         let nothing_new = self.entries.is_empty() && self.gap.is_none() && !self.more;
         if query.conditional && nothing_new {

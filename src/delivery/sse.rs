@@ -8,6 +8,7 @@ use super::framing::Framing;
 use crate::event::{Data, Event};
 use crate::http::body::{LAST_CHUNK, chunk};
 use crate::hub::tail::Form;
+use crate::roster::Way;
 
 /// An event stream: its events as JSON or as bare payloads, its bytes in chunks or until the connection
 /// closes (HTTP/1.0).
@@ -20,6 +21,7 @@ pub struct Sse {
 pub static JSON: Sse = Sse {
     form: Form {
         slot: 1,
+        way: Way::Sse,
         render: |event, out| chunked(event, out, json),
     },
     chunked: true,
@@ -28,6 +30,7 @@ pub static JSON: Sse = Sse {
 pub static RAW: Sse = Sse {
     form: Form {
         slot: 2,
+        way: Way::Sse,
         render: |event, out| chunked(event, out, raw),
     },
     chunked: true,
@@ -36,6 +39,7 @@ pub static RAW: Sse = Sse {
 pub static JSON_UNCHUNKED: Sse = Sse {
     form: Form {
         slot: 3,
+        way: Way::Sse,
         render: json,
     },
     chunked: false,
@@ -44,6 +48,7 @@ pub static JSON_UNCHUNKED: Sse = Sse {
 pub static RAW_UNCHUNKED: Sse = Sse {
     form: Form {
         slot: 4,
+        way: Way::Sse,
         render: raw,
     },
     chunked: false,

@@ -11,8 +11,8 @@ use super::outbox::Outbox;
 use super::{Context, Listening, Opening, Query};
 use crate::event::Cursor;
 use crate::journal::Start;
+use crate::roster::Berth;
 use crate::server::stream::{ReadError, Stream};
-use crate::shutdown::Berth;
 
 /// Bytes of what the client says that are read, and dropped, at once.
 const SCRATCH: usize = 256;

@@ -151,8 +151,12 @@ pub fn healthy() -> Response {
     plain("ok\n")
 }
 
-fn ready(context: &Context) -> Result<Response, Refusal> {
-    match context.shutdown.begun() {
+/// The word that it takes events.
+///
+/// # Errors
+/// While it stops, and while its journal cannot be written.
+pub fn ready(context: &Context) -> Result<Response, Refusal> {
+    match context.shutdown.announced() {
         Some(leaving) => Err(Refusal::new(leaving.kind(), "the server is stopping")),
         None if !context.hub.is_writable() => Err(StoreError::Unavailable.into()),
         None => Ok(plain("ready\n")),

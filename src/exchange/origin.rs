@@ -39,7 +39,11 @@ pub fn check(
     }
 }
 
-fn check_host(head: &Head, config: &Config, local: IpAddr) -> Result<(), Refusal> {
+/// Checks whom the request is for. `local` is the address that it came in at.
+///
+/// # Errors
+/// 421 against DNS rebinding.
+pub fn check_host(head: &Head, config: &Config, local: IpAddr) -> Result<(), Refusal> {
     let Some(authority) = &head.host else {
         return Ok(());
     };
@@ -82,25 +86,48 @@ fn is_origin(text: &str) -> bool {
 }
 
 fn is_allowed(origin: &str, head: &Head, config: &Config) -> bool {
-    if config.origins.iter().any(|allowed| allowed == origin) {
-        return true;
+    config.origins.iter().any(|allowed| allowed == origin)
+        || Source::parse(origin).is_some_and(|from| from.is_loopback() || from.is_host_of(head))
+}
+
+/// Whether a page of `origin` came from the very host and port that this request is for.
+pub fn is_own(origin: &str, head: &Head) -> bool {
+    Source::parse(origin).is_some_and(|from| from.is_host_of(head))
+}
+
+/// Where a page of the web came from.
+struct Source {
+    authority: Authority,
+    /// The port of its scheme.
+    default: u16,
+}
+
+impl Source {
+    fn parse(origin: &str) -> Option<Self> {
+        let (scheme, rest) = origin.split_once("://")?;
+        let default = match scheme {
+            "http" => 80,
+            "https" => 443,
+            _ => return None,
+        };
+        let authority = Authority::parse(rest)?;
+        Some(Source { authority, default })
     }
-    let Some((scheme, rest)) = origin.split_once("://") else {
-        return false;
-    };
-    let Some(from) = Authority::parse(rest) else {
-        return false;
-    };
-    let default = match scheme {
-        "http" => 80,
-        "https" => 443,
-        _ => return false,
-    };
-    // The scheme may differ: behind a proxy that ends TLS the page is https and this is http.
-    let port = |authority: &Authority| authority.port.unwrap_or(default);
-    let same_as = |host: &Authority| host.host == from.host && port(host) == port(&from);
-    is_loopback(from.host.trim_end_matches('.'), from.ip())
-        || head.host.as_ref().is_some_and(same_as)
+
+    fn is_loopback(&self) -> bool {
+        is_loopback(
+            self.authority.host.trim_end_matches('.'),
+            self.authority.ip(),
+        )
+    }
+
+    /// The scheme may differ: behind a proxy that ends TLS the page is https and this is http.
+    fn is_host_of(&self, head: &Head) -> bool {
+        let port = |authority: &Authority| authority.port.unwrap_or(self.default);
+        head.host.as_ref().is_some_and(|host| {
+            host.host == self.authority.host && port(host) == port(&self.authority)
+        })
+    }
 }
 
 fn is_loopback(host: &str, ip: Option<IpAddr>) -> bool {

@@ -16,6 +16,7 @@ use self::lobby::Lobby;
 use self::shard::Shard;
 use super::selector::Selection;
 use super::tail::{Entry, Form, Tail};
+use crate::metrics::Metrics;
 use crate::shutdown::abort;
 
 /// Names a subscriber among all of a hub.
@@ -84,6 +85,16 @@ impl Run<'_> {
     /// The place before its first event.
     pub fn before(&self) -> u64 {
         self.entries.first().map_or(0, |entry| entry.seq() - 1)
+    }
+
+    /// How many of its events left, the last perhaps in part, when the offer of it came to this.
+    pub fn taken(&self, offer: Offer) -> u64 {
+        let taken = match offer {
+            Offer::Taken => self.entries.len(),
+            Offer::Behind(place) => self.entries.partition_point(|entry| entry.seq() <= place),
+            Offer::Done => 0,
+        };
+        taken as u64
     }
 }
 
@@ -156,6 +167,7 @@ impl Fanout {
         shards: NonZeroUsize,
         subscribers: usize,
         tail: &Arc<Tail>,
+        metrics: &Arc<Metrics>,
     ) -> std::io::Result<Self> {
         // Dropped, and so stopped, when a thread cannot be started.
         let mut fanout = Fanout {
@@ -163,7 +175,7 @@ impl Fanout {
             threads: Mutex::default(),
         };
         for number in 0..shards.get() {
-            fanout.start_shard(number, subscribers, tail)?;
+            fanout.start_shard(number, subscribers, tail, metrics)?;
         }
         Ok(fanout)
     }
@@ -173,11 +185,12 @@ impl Fanout {
         number: usize,
         subscribers: usize,
         tail: &Arc<Tail>,
+        metrics: &Arc<Metrics>,
     ) -> std::io::Result<()> {
         let (sender, orders) = bounded(subscribers.saturating_mul(4).saturating_add(64));
         let place = tail.head();
         let lobby = Arc::new(Lobby::new(place));
-        let shard = Shard::new(tail.clone(), orders, lobby.clone(), place);
+        let shard = Shard::new(tail.clone(), orders, lobby.clone(), place, metrics.clone());
         let thread = thread::Builder::new()
             .name(format!("shard-{number}"))
             .spawn(move || or_abort("a shard panicked", || shard.run()))?;

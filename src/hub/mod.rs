@@ -22,6 +22,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use self::channel::ChannelName;
 use self::fanout::{Fanout, Subscriber, SubscriberId, Waiter, or_abort};
 use self::pages::Pages;
 use self::publish::Delivery;
@@ -29,7 +30,10 @@ use self::selector::{Selection, Selector};
 use self::tail::{Entry, Page, Tail};
 use crate::config::Config;
 use crate::event::{Cursor, Id};
-use crate::journal::{Beginning, Journal, Limit, Opening, Sink, Start, StoreError, unix_millis};
+use crate::journal::{
+    Beginning, Holding, Journal, Limit, Opening, Sink, Start, Statistics, StoreError, unix_millis,
+};
+use crate::metrics::Metrics;
 
 /// One sequence of events, those who publish into it and those who listen.
 pub struct Hub {
@@ -38,6 +42,7 @@ pub struct Hub {
     pages: Pages,
     fanout: Arc<Fanout>,
     last_id: AtomicU64,
+    metrics: Arc<Metrics>,
     retention: Retention,
 }
 
@@ -71,7 +76,9 @@ impl Hub {
             config.fanout.tail_bytes,
         ));
         let shards = config.fanout.shards.unwrap_or_else(cores);
-        let fanout = Arc::new(Fanout::start(shards, config.limits.connections, &tail)?);
+        let metrics = Arc::new(Metrics::default());
+        let fanout = Fanout::start(shards, config.limits.connections, &tail, &metrics)?;
+        let fanout = Arc::new(fanout);
         let journal = open(Arc::new(Delivery {
             tail: tail.clone(),
             fanout: fanout.clone(),
@@ -83,6 +90,7 @@ impl Hub {
             pages: Pages::new(config.fanout.replay_bytes),
             fanout,
             last_id: AtomicU64::new(0),
+            metrics,
             retention,
         })
     }
@@ -187,9 +195,25 @@ impl Hub {
         self.journal.is_writable()
     }
 
-    /// How many events went since the start because all together weighed more than `journal.max_bytes`.
-    pub fn crowded_out(&self) -> u64 {
-        self.journal.crowded_out()
+    /// What the journal holds, and what it did since the start.
+    pub fn statistics(&self) -> Statistics {
+        self.journal.statistics()
+    }
+
+    /// What is kept of the first `most` channels that `filter` matches and whose names come after `after`. Reads the
+    /// names of all channels, holding nobody up while it chooses.
+    pub fn holdings(
+        &self,
+        after: Option<&ChannelName>,
+        filter: &Selector,
+        most: usize,
+    ) -> Vec<Holding> {
+        self.journal.holdings(after, filter, most)
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// A name for a new subscriber.

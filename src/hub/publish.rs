@@ -1,6 +1,7 @@
 //! Publishing: from drafts to numbered events on their way to everyone.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::Hub;
 use super::fanout::Fanout;
@@ -31,7 +32,16 @@ impl Hub {
     /// # Errors
     /// Nothing of the batch was kept.
     pub fn publish(&self, batch: impl Into<Batch>) -> Result<Appended, AppendError> {
-        self.journal.append(batch.into())
+        let batch = batch.into();
+        let (events, bytes) = batch.size();
+        let begun = Instant::now();
+        let outcome = self.journal.append(batch);
+        self.metrics.keeping.observe(begun.elapsed());
+        if outcome.as_ref().is_ok_and(|appended| !appended.repeated) {
+            self.metrics.published.add(events);
+            self.metrics.published_bytes.add(bytes);
+        }
+        outcome
     }
 
     /// Forgets every event of a channel, which its subscribers are told as a gap. Says whether there was

@@ -9,12 +9,15 @@ use super::reader::Reader;
 use super::selector::Selection;
 use crate::event::Event;
 use crate::journal::{Limit, Loss};
+use crate::roster::Way;
 use crate::shutdown::abort;
 
 /// One way to put an event into bytes, and the slot in which its result is kept.
 pub struct Form {
     /// Which of the [`Form::COUNT`] slots.
     pub slot: usize,
+    /// The way of those who get it.
+    pub way: Way,
     /// Appends the event as it goes over the wire, whole frames only.
     pub render: fn(&Event, &mut Vec<u8>),
 }

@@ -50,6 +50,11 @@ impl<R: Recorded> Channels<R> {
         self.records.get(name)
     }
 
+    /// All names, in no order.
+    pub(super) fn names(&self) -> Vec<ChannelName> {
+        self.records.keys().cloned().collect()
+    }
+
     pub(super) fn records(&self) -> impl Iterator<Item = &R> {
         self.records.values()
     }

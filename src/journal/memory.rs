@@ -13,8 +13,8 @@ use self::log::Log;
 use super::channels::{Channels, Recorded};
 use super::rules::Rules;
 use super::{
-    AppendError, Appended, Batch, Beginning, Draft, GapReason, Journal, Limit, Page, Receipt, Sink,
-    Start, StoreError, unix_millis,
+    AppendError, Appended, Batch, Beginning, Draft, GapReason, Holding, Journal, Limit, Page,
+    Receipt, Sink, Start, Statistics, StoreError, survey, unix_millis,
 };
 use crate::config::{Config, Retention};
 use crate::event::{Cursor, Epoch, Event, Id};
@@ -37,6 +37,7 @@ struct State {
     channels: Channels<Record>,
     keys: Keys,
     crowded_out: u64,
+    commits: u64,
     closed: bool,
 }
 
@@ -46,6 +47,8 @@ struct Record {
     events: VecDeque<Arc<Event>>,
     bytes: usize,
     rule: Arc<Retention>,
+    /// See [`Holding::last`].
+    last: Option<Id>,
     /// Before this time no event here outlives itself.
     next_expiry: u64,
     /// The folded mark when the record was made: the channel may have lost something up to there.
@@ -66,6 +69,7 @@ impl MemoryJournal {
                 channels: Channels::default(),
                 keys: Keys::new(config.journal.idempotency, config.limits.idempotency_keys),
                 crowded_out: 0,
+                commits: 0,
                 closed: false,
             }),
         }
@@ -112,6 +116,7 @@ impl Journal for MemoryJournal {
             .collect();
         // Readers go by the clock as it is, even when it was ahead once.
         state.trim(&events, wall, &self.rules);
+        state.commits += 1;
         self.sink.committed(&events);
         let receipts: Arc<[Receipt]> = events.iter().map(|event| receipt(event)).collect();
         if let Some(key) = batch.key {
@@ -209,8 +214,31 @@ impl Journal for MemoryJournal {
         true
     }
 
-    fn crowded_out(&self) -> u64 {
-        self.reading().crowded_out
+    fn statistics(&self) -> Statistics {
+        let state = self.reading();
+        Statistics {
+            channels: state.channels.len() as u64,
+            events: state.log.len() as u64,
+            bytes: state.log.bytes() as u64,
+            commits: state.commits,
+            waiting: 0,
+            crowded_out: state.crowded_out,
+            file_bytes: None,
+        }
+    }
+
+    fn holdings(
+        &self,
+        after: Option<&ChannelName>,
+        filter: &Selector,
+        most: usize,
+    ) -> Vec<Holding> {
+        // Chosen without the lock: publishers wait for it.
+        let names = self.reading().channels.names();
+        let names = survey::next(names, after, filter, most);
+        let state = self.reading();
+        let records = names.iter().filter_map(|name| state.channels.get(name));
+        records.map(Record::holding).collect()
     }
 
     fn retain(&self) {
@@ -293,6 +321,9 @@ impl State {
             record.next_expiry = record.next_expiry.min(expires.unwrap_or(u64::MAX));
             record.events.push_back(event.clone());
             record.bytes += event.weight();
+            if expires.is_none() {
+                record.last = Some(event.id);
+            }
             self.log.push(event.clone());
         }
         event
@@ -348,8 +379,18 @@ impl Record {
             events: VecDeque::new(),
             bytes: 0,
             rule: rules.rule_for(name),
+            last: None,
             next_expiry: u64::MAX,
             folded,
+        }
+    }
+
+    fn holding(&self) -> Holding {
+        Holding {
+            channel: self.channel.name().clone(),
+            events: self.events.len() as u64,
+            bytes: self.bytes as u64,
+            last: self.last,
         }
     }
 

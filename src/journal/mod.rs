@@ -7,6 +7,7 @@ pub mod disk;
 mod excerpt;
 pub mod memory;
 mod rules;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use crate::hub::channel::{ChannelName, LossReason};
 use crate::hub::selector::{Selection, Selector};
 use crate::refusal::{Kind, Refusal};
 use memory::MemoryJournal;
+pub use survey::{Holding, Statistics};
 
 /// Keeps events, in one sequence over all channels.
 ///
@@ -99,8 +101,13 @@ pub trait Journal: Send + Sync {
     /// Whether the last attempt to keep something succeeded.
     fn is_writable(&self) -> bool;
 
-    /// How many events went since it was opened because all together weighed more than `journal.max_bytes`.
-    fn crowded_out(&self) -> u64;
+    /// What it holds, and what it did since it was opened.
+    fn statistics(&self) -> Statistics;
+
+    /// What is kept of the first `most` channels that `filter` matches and whose names come after `after`, in the
+    /// order of their bytes. Channels come and go while it looks.
+    fn holdings(&self, after: Option<&ChannelName>, filter: &Selector, most: usize)
+    -> Vec<Holding>;
 
     /// Lets go of what retention no longer keeps by age or time to live. Called about once a second.
     fn retain(&self);
@@ -234,6 +241,18 @@ pub struct Batch {
     pub drafts: Vec<Draft>,
     /// Makes a repetition of this batch harmless.
     pub key: Option<IdempotencyKey>,
+}
+
+impl Batch {
+    /// How many events it has, and how many bytes their payloads have.
+    pub fn size(&self) -> (u64, u64) {
+        let bytes: usize = self
+            .drafts
+            .iter()
+            .map(|draft| draft.data.bytes().len())
+            .sum();
+        (self.drafts.len() as u64, bytes as u64)
+    }
 }
 
 impl From<Draft> for Batch {
@@ -422,6 +441,15 @@ pub enum GapReason {
 }
 
 impl GapReason {
+    /// All reasons.
+    pub const ALL: [GapReason; 5] = [
+        GapReason::Retention,
+        GapReason::Deleted,
+        GapReason::Epoch,
+        GapReason::Overtaken,
+        GapReason::Unknown,
+    ];
+
     /// Its name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {

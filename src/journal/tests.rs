@@ -8,6 +8,7 @@ mod keys;
 mod losing;
 pub(super) mod model;
 mod reading;
+mod surveying;
 mod time_to_live;
 
 use std::sync::Arc;
@@ -117,6 +118,11 @@ macro_rules! journal_cases {
                 the_oldest_key_is_forgotten_beyond_the_capacity
                 a_refused_batch_does_not_use_its_key
                 one_key_at_once_from_many_threads_is_kept_once
+            }
+            run! { surveying:
+                channels_are_seen_page_by_page_in_the_order_of_their_names
+                what_is_kept_of_a_channel_is_counted
+                what_is_kept_of_all_is_what_is_kept_of_each
             }
             run! { model:
                 any_steps_end_where_the_model_ends

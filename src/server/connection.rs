@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::ceilings;
+use super::inbound::{Inbound, READ_BYTES};
 use super::stream::{ReadError, Stream};
 use crate::config::Config;
 use crate::delivery::framing::Framing;
@@ -13,17 +14,12 @@ use crate::delivery::{Context, Listening, Query, long_poll, poll, stream as stre
 use crate::exchange::origin::{self, Visitor};
 use crate::exchange::publish::Publication;
 use crate::exchange::{Plan, plan};
-use crate::http::body::Decoder;
-use crate::http::head::{BodyFraming, Head, HeadParser};
-use crate::http::response::{Answering, CONTINUE, Response};
+use crate::http::head::{BodyFraming, Head};
+use crate::http::response::{Answering, Response};
 use crate::http::{Method, Version};
 use crate::refusal::{Kind, Refusal};
-use crate::shutdown::Berth;
+use crate::roster::Berth;
 
-/// Bytes of heads that are read at once.
-const READ_BYTES: usize = 4 * 1024;
-/// Bytes of a body that are read at once.
-const BODY_BYTES: usize = 64 * 1024;
 /// The most of an unwanted body that is read so that the connection can go on.
 const SKIPPED_BODY: u64 = 64 * 1024;
 /// The most that is read after a refusal, so that its sender has a chance to read it.
@@ -36,9 +32,7 @@ pub(super) struct Connection {
     config: Arc<Config>,
     stream: Arc<Stream>,
     berth: Arc<Berth>,
-    /// Bytes that came and belong to no request yet.
-    buffer: Vec<u8>,
-    parser: HeadParser,
+    inbound: Inbound,
     /// Whether a request was answered already.
     seasoned: bool,
 }
@@ -65,14 +59,13 @@ struct Request {
 
 impl Connection {
     pub(super) fn new(context: Arc<Context>, stream: Arc<Stream>) -> Self {
-        let berth = Arc::new(context.shutdown.berth(stream.clone()));
+        let berth = Arc::new(context.roster.berth(stream.clone()));
         Connection {
             config: context.config(),
             context,
+            inbound: Inbound::new(stream.clone()),
             stream,
             berth,
-            buffer: Vec::new(),
-            parser: HeadParser::default(),
             seasoned: false,
         }
     }
@@ -107,6 +100,7 @@ impl Connection {
             Ok(None) => return After::Close,
             Err(refusal) => return self.refuse(None, refusal),
         };
+        self.context.hub.metrics().requests.count();
         self.config = self.context.config();
         let mut request = Request {
             visitor: Visitor::of(&head, &self.config),
@@ -121,7 +115,7 @@ impl Connection {
             Ok(after) => after,
             Err(refusal) => self.refuse(Some(&mut request), refusal),
         };
-        self.parser.keep(request.head);
+        self.inbound.keep(request.head);
         after
     }
 
@@ -171,7 +165,7 @@ impl Connection {
             &stream,
             &self.berth,
             waiting,
-            &mut self.buffer,
+            &mut self.inbound.buffer,
             READ_BYTES,
         )?;
         Ok(match outcome {
@@ -215,7 +209,7 @@ impl Connection {
         if !self.write(request, response, false) {
             return After::Close;
         }
-        let early = std::mem::take(&mut self.buffer);
+        let early = std::mem::take(&mut self.inbound.buffer);
         let (context, stream, berth) = self.parts();
         After::Listen(websocket::begin(context, stream, berth, query, early))
     }
@@ -245,47 +239,26 @@ impl Connection {
 impl Connection {
     /// The next head; `None` when there is none to come.
     fn read_head(&mut self) -> Result<Option<Head>, Refusal> {
-        let ceilings = ceilings(&self.config.limits);
-        let mut deadline = None;
-        loop {
-            if !self.buffer.is_empty() {
-                if let Some((head, length)) = self.parser.parse(&self.buffer, &ceilings)? {
-                    self.buffer.drain(..length);
-                    return Ok(Some(head));
-                }
-                // One deadline from the first byte, so that a byte now and then (Slowloris) wins nothing.
-                deadline.get_or_insert_with(|| Instant::now() + self.config.timeouts.head);
-            }
-            match self.read_more(READ_BYTES, deadline) {
-                Ok(()) => {}
-                Err(ReadError::TimedOut) if !self.buffer.is_empty() => {
-                    let detail = "the head of the request did not arrive in time";
-                    return Err(Refusal::new(Kind::RequestTimeout, detail));
-                }
-                Err(_) => return Ok(None),
-            }
+        let is_quiet = self.inbound.buffer.is_empty();
+        if is_quiet && self.await_request().is_err() {
+            return Ok(None);
         }
+        let ceilings = ceilings(&self.config.limits);
+        self.inbound.read_head(&ceilings, self.config.timeouts.head)
     }
 
-    /// Reads what there is, `most` bytes at most. Without a deadline the connection is idle, and may be cut
-    /// by a stopping server.
-    fn read_more(&mut self, most: usize, deadline: Option<Instant>) -> Result<(), ReadError> {
-        match deadline {
-            Some(deadline) => self.stream.append_to(&mut self.buffer, most, deadline)?,
-            None => self.read_idle(most)?,
-        };
-        Ok(())
-    }
-
-    fn read_idle(&mut self, most: usize) -> Result<usize, ReadError> {
+    /// Waits for the first bytes of a request. Until then the connection is idle, and may be cut by a
+    /// stopping server.
+    fn await_request(&mut self) -> Result<usize, ReadError> {
         let timeouts = &self.config.timeouts;
         let idle = if self.seasoned {
             timeouts.idle
         } else {
             timeouts.head
         };
+        let buffer = &mut self.inbound.buffer;
         // What a large body needed.
-        self.buffer.shrink_to(most);
+        buffer.shrink_to(READ_BYTES);
         self.berth.hold(self.stream.clone());
         if self.seasoned {
             // Under load the next request comes while others run, and to find it there spares falling asleep
@@ -294,42 +267,17 @@ impl Connection {
             thread::yield_now();
         }
         let deadline = Instant::now() + idle;
-        let read = self.stream.append_to(&mut self.buffer, most, deadline);
+        let read = self.stream.append_to(buffer, READ_BYTES, deadline);
         self.berth.release();
         read
     }
 
     /// The body of a request, `most` bytes at most.
     fn read_body(&mut self, request: &mut Request, most: u64) -> Result<Vec<u8>, Refusal> {
-        let mut decoder = Decoder::new(request.head.body, most)?;
-        if request.head.expects_continue() && self.buffer.is_empty() {
-            // A client that does not wait for it is not refused because it did not arrive.
-            let _ = self.stream.write_all(CONTINUE, self.config.timeouts.write);
-        }
-        let patience = self.config.timeouts.body;
-        let mut deadline = None;
-        let mut body = Vec::new();
-        loop {
-            let progress = decoder.decode(&self.buffer, &mut body)?;
-            self.buffer.drain(..progress.consumed);
-            if progress.done {
-                request.body_read = true;
-                return Ok(body);
-            }
-            let deadline = *deadline.get_or_insert_with(|| Instant::now() + patience);
-            let owed = decoder.owed().and_then(|owed| usize::try_from(owed).ok());
-            let most = owed.unwrap_or(READ_BYTES).clamp(READ_BYTES, BODY_BYTES);
-            self.read_more(most, Some(deadline))
-                .map_err(|error| match error {
-                    ReadError::TimedOut => Refusal::new(
-                        Kind::RequestTimeout,
-                        "the body of the request did not arrive in time",
-                    ),
-                    ReadError::HungUp => {
-                        Refusal::new(Kind::BadRequest, "the body of the request is incomplete")
-                    }
-                })?;
-        }
+        let timeouts = &self.config.timeouts;
+        let body = self.inbound.read_body(&request.head, most, timeouts)?;
+        request.body_read = true;
+        Ok(body)
     }
 
     /// Reads a body that nobody asked for, so that the next request can be found behind it.
@@ -359,6 +307,7 @@ impl Connection {
     /// Answers with a refusal. The connection goes on when the request was whole and understood.
     fn refuse(&mut self, request: Option<&mut Request>, refusal: Refusal) -> After {
         log::debug!("{}: refused: {refusal}", self.stream.peer());
+        self.context.hub.metrics().refusals(refusal.kind).count();
         let response = Response::refusal(&refusal, Some(self.context.retry_after()));
         let Some(request) = request else {
             let answering = answering(Version::Http11, false);
@@ -385,10 +334,10 @@ impl Connection {
         let Ok(length) = usize::try_from(length) else {
             return false;
         };
-        if length > self.buffer.len() {
+        if length > self.inbound.buffer.len() {
             return false;
         }
-        self.buffer.drain(..length);
+        self.inbound.buffer.drain(..length);
         request.body_read = true;
         true
     }

@@ -5,11 +5,12 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::ceilings;
+use super::inbound::Inbound;
 use super::stream::Stream;
 use crate::delivery::control::Control;
 use crate::delivery::framing::Framing as _;
@@ -18,7 +19,7 @@ use crate::exchange::negotiate::Parameters;
 use crate::exchange::origin::{self, Visitor};
 use crate::exchange::{healthy, stream_head};
 use crate::http::fields::accepts;
-use crate::http::head::{Head, HeadParser};
+use crate::http::head::Head;
 use crate::http::response::{Answering, Response};
 use crate::http::{Method, Version};
 use crate::hub::fanout::or_abort;
@@ -103,15 +104,17 @@ fn serve(context: &Context, queue: &Receiver<TcpStream>) {
             && let Ok(stream) = Stream::new(socket, None)
         {
             let stream = Arc::new(stream);
-            let berth = context.shutdown.berth(stream.clone());
+            let berth = context.roster.berth(stream.clone());
             berth.hold(stream.clone());
             refuse(context, &stream);
         }
     }
 }
 
-fn refuse(context: &Context, stream: &Stream) {
-    let Some(head) = read_head(context, stream) else {
+fn refuse(context: &Context, stream: &Arc<Stream>) {
+    let ceilings = ceilings(&context.config().limits);
+    let head = Inbound::new(stream.clone()).read_head(&ceilings, PATIENCE);
+    let Ok(Some(head)) = head else {
         return;
     };
     let mut bytes = Vec::new();
@@ -176,20 +179,5 @@ fn turn_away_event_source(
     out.extend(response.encode(answering));
     if !answering.head_only {
         out.extend(framing.farewell(&bye, ""));
-    }
-}
-
-fn read_head(context: &Context, stream: &Stream) -> Option<Head> {
-    let ceilings = ceilings(&context.config().limits);
-    let deadline = Instant::now() + PATIENCE;
-    let mut parser = HeadParser::default();
-    let mut buffer = Vec::new();
-    let mut bytes = [0; 4096];
-    loop {
-        let count = stream.read(&mut bytes, deadline).ok()?;
-        buffer.extend_from_slice(bytes.get(..count)?);
-        if let Some((head, _)) = parser.parse(&buffer, &ceilings).ok()? {
-            return Some(head);
-        }
     }
 }

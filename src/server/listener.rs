@@ -1,22 +1,15 @@
-//! Accepts connections: a permit, a thread, and on to the next. Never ends because of an error.
+//! Accepts the connections of one port and lets them in, one after the other. Never ends because of an error.
 
 use std::io;
 use std::net::{Shutdown as Half, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 
-use super::connection::Connection;
-use super::crew::Crew;
-use super::doorman::Doormen;
-use super::permit::Permits;
-use super::stream::Stream;
-use crate::config::Config;
-use crate::delivery::Context;
 use crate::hub::fanout::or_abort;
 use crate::seldom::Seldom;
 
@@ -27,20 +20,30 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 
 static FAILED: Seldom = Seldom::new();
 
-/// The accepting thread.
-pub(super) struct Listener {
+/// Where a connection goes that was accepted. It is dropped when nobody comes any more.
+pub trait Entrance: Send + 'static {
+    /// Takes a connection, or closes it. Must not wait: nobody is accepted meanwhile.
+    ///
+    /// # Errors
+    /// What the next one would fail of too, at once; the port waits a moment.
+    fn admit(&self, socket: TcpStream) -> io::Result<()>;
+}
+
+/// The accepting thread of one port.
+pub struct Listener {
     address: SocketAddr,
     /// Its end is the thread's end.
     bell: UnixStream,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Binds the data port. What accepted sockets inherit is set here, once.
+/// Binds a port, whose connections have send buffers of so many bytes. What accepted sockets inherit is set
+/// here, once.
 ///
 /// # Errors
 /// When the system says no.
-pub(super) fn bind(config: &Config) -> io::Result<TcpListener> {
-    let family = match config.listen {
+pub fn bind(address: SocketAddr, send_buffer: usize) -> io::Result<TcpListener> {
+    let family = match address {
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,
     };
@@ -52,8 +55,8 @@ pub(super) fn bind(config: &Config) -> io::Result<TcpListener> {
     )?;
     // A restarted server takes its port again although old connections linger in TIME_WAIT.
     sockopt::set_socket_reuseaddr(&socket, true)?;
-    sockopt::set_socket_send_buffer_size(&socket, config.limits.send_buffer)?;
-    rustix::net::bind(&socket, &config.listen)?;
+    sockopt::set_socket_send_buffer_size(&socket, send_buffer)?;
+    rustix::net::bind(&socket, &address)?;
     rustix::net::listen(&socket, BACKLOG)?;
     let listener = TcpListener::from(socket);
     listener.set_nonblocking(true)?;
@@ -61,28 +64,20 @@ pub(super) fn bind(config: &Config) -> io::Result<TcpListener> {
 }
 
 impl Listener {
-    /// Starts to accept.
+    /// Starts to accept on a thread called `name`.
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub(super) fn start(
-        context: &Arc<Context>,
-        permits: &Permits,
-        doormen: &Arc<Doormen>,
-        socket: TcpListener,
-    ) -> io::Result<Self> {
+    pub fn start(name: &str, socket: TcpListener, entrance: impl Entrance) -> io::Result<Self> {
         let address = socket.local_addr()?;
         let (bell, heard) = UnixStream::pair()?;
-        let door = Door {
-            context: context.clone(),
-            permits: permits.clone(),
-            doormen: doormen.clone(),
+        let port = Port {
             socket,
             heard,
-            crew: Crew::default(),
+            entrance,
         };
-        let thread = thread::Builder::new().name("listener".into());
-        let thread = thread.spawn(move || or_abort("the listener panicked", || door.run()))?;
+        let thread = thread::Builder::new().name(name.to_owned());
+        let thread = thread.spawn(move || or_abort("a listener panicked", || port.run()))?;
         Ok(Listener {
             address,
             bell,
@@ -91,12 +86,12 @@ impl Listener {
     }
 
     /// The address that it is bound to.
-    pub(super) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Closes the door and waits for the thread.
-    pub(super) fn stop(&self) {
+    pub fn stop(&self) {
         let _ = self.bell.shutdown(Half::Both);
         let thread = self
             .thread
@@ -109,16 +104,13 @@ impl Listener {
     }
 }
 
-struct Door {
-    context: Arc<Context>,
-    permits: Permits,
-    doormen: Arc<Doormen>,
+struct Port<E> {
     socket: TcpListener,
     heard: UnixStream,
-    crew: Crew,
+    entrance: E,
 }
 
-impl Door {
+impl<E: Entrance> Port<E> {
     fn run(self) {
         while self.wait() {
             match self.socket.accept() {
@@ -126,7 +118,6 @@ impl Door {
                 Err(error) => self.endure(&error),
             }
         }
-        self.crew.dismiss();
     }
 
     /// Waits for a connection; `false` when the server stops.
@@ -141,22 +132,9 @@ impl Door {
         }
     }
 
-    /// Gives a connection its thread, or sends it to the doormen.
     fn admit(&self, socket: TcpStream) {
         // Inherited on some Unixes, not on Linux.
-        if socket.set_nonblocking(false).is_err() {
-            return;
-        }
-        let Some(permit) = self.permits.try_take() else {
-            return self.doormen.refuse(socket);
-        };
-        // Fails when the peer has gone already.
-        let Ok(stream) = Stream::new(socket, Some(permit)) else {
-            return;
-        };
-        let connection = Connection::new(self.context.clone(), Arc::new(stream));
-        if let Err(error) = self.crew.serve(connection) {
-            log::error!("a connection is dropped, there is no thread to be had: {error}");
+        if socket.set_nonblocking(false).is_ok() && self.entrance.admit(socket).is_err() {
             self.back_off();
         }
     }

@@ -1,13 +1,15 @@
 //! 1: a socket becomes a thread.
 //!
-//! The `listener` accepts and takes a permit; a thread of the `crew` serves it; `connection` is that thread's
-//! loop. Whoever finds no permit left is refused by the `doorman`.
+//! The [`listener`] accepts; the `door` gives a permit and a thread of the `crew`; `connection` is that thread's
+//! loop, to which [`inbound`] brings requests. Whoever finds no permit left is refused by the `doorman`.
 
 pub mod budget;
 mod connection;
 mod crew;
+mod door;
 mod doorman;
-mod listener;
+pub mod inbound;
+pub mod listener;
 pub mod permit;
 pub mod stream;
 #[cfg(test)]
@@ -15,16 +17,19 @@ mod tests;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::budget::Budget;
+use self::crew::Crew;
+use self::door::Door;
 use self::doorman::Doormen;
 use self::listener::Listener;
 use self::permit::Permits;
 use self::stream::Stream;
+use crate::admin::Admin;
 use crate::config::{Config, Current, Limits};
 use crate::delivery::Context;
 use crate::delivery::catch_up::CatchUp;
@@ -33,6 +38,7 @@ use crate::hub::{Hub, cores, random};
 use crate::journal::disk::OpenError;
 use crate::journal::{Draft, Opening, Receipt};
 use crate::refusal::{Kind, Refusal};
+use crate::roster::Roster;
 use crate::shutdown::{Leaving, Shutdown};
 
 /// How long threads may take to end after their connections were cut.
@@ -44,6 +50,13 @@ pub struct Server {
     listener: Listener,
     doormen: Arc<Doormen>,
     permits: Permits,
+    admin: Option<Admin>,
+}
+
+/// The ports of a server, bound, with nobody behind them yet.
+struct Ports {
+    data: TcpListener,
+    admin: Option<TcpListener>,
 }
 
 /// Why a server did not start.
@@ -51,9 +64,13 @@ pub struct Server {
 pub enum StartError {
     /// The address cannot be bound: the operator's matter.
     Listen(SocketAddr, io::Error),
+    /// The address of the operator's port cannot be bound: the operator's matter.
+    Admin(SocketAddr, io::Error),
+    /// Others than this machine's users reach the operator's port, and it has no key: the operator's matter.
+    Unguarded(SocketAddr),
     /// The journal cannot be opened: the operator's or the environment's matter.
     Journal(OpenError),
-    /// The environment has not enough threads or files.
+    /// The environment has not enough threads or files, or no place for the operator's port.
     Resources(io::Error),
 }
 
@@ -61,77 +78,121 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Listen(address, error) => {
-                let hint = match error.kind() {
-                    io::ErrorKind::AddrInUse => "another program listens there",
-                    io::ErrorKind::AddrNotAvailable => {
-                        "no interface of this machine has this address"
-                    }
-                    io::ErrorKind::PermissionDenied => {
-                        "ports below 1024 need root or CAP_NET_BIND_SERVICE"
-                    }
-                    _ => "the system refuses",
-                };
+                let hint = hint(error);
                 write!(
                     f,
                     "cannot listen on {address}: {error}; {hint}; 'listen' names another address"
                 )
             }
+            StartError::Admin(address, error) => {
+                let hint = hint(error);
+                write!(
+                    f,
+                    "cannot listen on {address} for the operator: {error}; {hint}; 'admin.listen' names another \
+                     address, or \"off\""
+                )
+            }
+            StartError::Unguarded(address) => write!(
+                f,
+                "other machines reach {address}, the operator's port, so it needs a key; 'admin.key' sets one"
+            ),
             StartError::Journal(error) => error.fmt(f),
             StartError::Resources(error) => {
-                write!(f, "cannot start the server's own threads: {error}")
+                write!(f, "cannot start: {error}")
             }
         }
     }
 }
 
+/// Why an address cannot be had.
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another program listens there, perhaps another fourcast",
+        io::ErrorKind::AddrNotAvailable => "no interface of this machine has this address",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need root or CAP_NET_BIND_SERVICE",
+        _ => "the system refuses",
+    }
+}
+
 impl std::error::Error for StartError {}
 
+impl Ports {
+    fn bind(config: &Config) -> Result<Self, StartError> {
+        if let Some(address) = config.admin.unguarded() {
+            return Err(StartError::Unguarded(address));
+        }
+        let bind = |address| listener::bind(address, config.limits.send_buffer);
+        let data = bind(config.listen);
+        let admin = |address| bind(address).map_err(|error| StartError::Admin(address, error));
+        Ok(Ports {
+            data: data.map_err(|error| StartError::Listen(config.listen, error))?,
+            admin: config.admin.listen.map(admin).transpose()?,
+        })
+    }
+}
+
 impl Server {
-    /// Starts to serve. Raises this process's soft limit of open files to the hard one, and serves fewer
+    /// Starts to serve, with an operator's port unless `admin.listen` is `None`: two servers with the default one do
+    /// not fit on one machine. Raises this process's soft limit of open files to the hard one, and serves fewer
     /// connections than `limits.connections` where the host does not allow so many, with a warning.
     /// Returns when connections are accepted.
     ///
     /// # Errors
-    /// When the address cannot be bound, the journal not opened, or there are no threads to be had.
+    /// When an address cannot be bound, the journal not opened, or there are no threads to be had.
     pub fn start(mut config: Config) -> Result<Server, StartError> {
         let grant = Budget::of_this_process().grant(config.limits.connections);
         if let Some(sentence) = grant.lowered {
             log::warn!("{sentence}");
         }
         config.limits.connections = grant.granted;
-        let socket =
-            listener::bind(&config).map_err(|error| StartError::Listen(config.listen, error))?;
+        let ports = Ports::bind(&config)?;
         let journal = Opening::open(&config, random()).map_err(StartError::Journal)?;
         let hub = Hub::start(&config, journal).map_err(StartError::Resources)?;
-        Self::serve(hub, config, socket).map_err(StartError::Resources)
+        Self::serve(hub, config, ports).map_err(StartError::Resources)
     }
 
-    fn serve(hub: Hub, config: Config, socket: std::net::TcpListener) -> io::Result<Server> {
+    fn serve(hub: Hub, config: Config, ports: Ports) -> io::Result<Server> {
         let threads = config
             .fanout
             .catch_up
             .or(config.fanout.shards)
             .unwrap_or_else(cores);
         let permits = Permits::new(config.limits.connections);
+        let shutdown = Shutdown::default();
         let context = Arc::new(Context {
             hub,
             catch_up: CatchUp::start(threads.get(), config.limits.connections)?,
-            shutdown: Shutdown::default(),
+            roster: Roster::new(shutdown.clone()),
+            shutdown,
             told: Current::new(config),
         });
+        let admin = ports.admin.map(|socket| Admin::start(&context, socket));
+        let admin = admin.transpose()?;
         let doormen = Arc::new(Doormen::start(&context)?);
-        let listener = Listener::start(&context, &permits, &doormen, socket)?;
+        let door = Door {
+            context: context.clone(),
+            permits: permits.clone(),
+            doormen: doormen.clone(),
+            crew: Crew::default(),
+        };
+        let listener = Listener::start("listener", ports.data, door)?;
         Ok(Server {
             context,
             listener,
             doormen,
             permits,
+            admin,
         })
     }
 
     /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.listener.address()
+    }
+
+    /// The address of the operator's port, if it has one.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::address)
     }
 
     /// Publishes without HTTP. Returns when the journal has kept the event; waits for no subscriber.
@@ -156,19 +217,25 @@ impl Server {
         }
         let deadline = Instant::now() + self.context.config().timeouts.drain;
         log::info!("stopping: goodbye is said to every client");
+        self.context.shutdown.announce(leaving);
         self.listener.stop();
         // What was acknowledged reaches everyone who is live before they are told goodbye.
         self.context.hub.close(deadline);
         self.context.shutdown.begin(leaving);
+        self.context.roster.say_goodbye(leaving);
         self.doormen.stop();
         let left = self.permits.wait_for_all(deadline);
         if left > 0 {
             log::warn!("{left} connections did not end in time and are cut");
-            self.context.shutdown.cut();
+            self.context.roster.cut();
             self.permits.wait_for_all(Instant::now() + CUT_OFF);
         }
         self.context.catch_up.stop();
         self.context.hub.stop();
+        // Last, so that an operator sees how it stops.
+        if let Some(admin) = &self.admin {
+            admin.stop();
+        }
         log::info!("stopped");
     }
 }
@@ -180,7 +247,7 @@ impl Drop for Server {
 }
 
 /// The bounds of a request's head.
-fn ceilings(limits: &Limits) -> Ceilings {
+pub(crate) fn ceilings(limits: &Limits) -> Ceilings {
     Ceilings {
         head_bytes: limits.head_bytes,
         target_bytes: limits.target_bytes,
@@ -190,7 +257,7 @@ fn ceilings(limits: &Limits) -> Ceilings {
 
 /// Runs what belongs to one connection; `None` after a panic in it, which is a bug of ours and ends this
 /// connection only.
-fn contain<T>(stream: &Stream, body: impl FnOnce() -> T) -> Option<T> {
+pub(crate) fn contain<T>(stream: &Stream, body: impl FnOnce() -> T) -> Option<T> {
     let outcome = catch_unwind(AssertUnwindSafe(body));
     if outcome.is_err() {
         log::error!(

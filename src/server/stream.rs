@@ -12,7 +12,9 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
 
 use super::permit::Permit;
-use crate::shutdown::{Leave, Leaving};
+use crate::refusal::Refusal;
+use crate::roster::{Guest, Link, Presence, Traffic};
+use crate::shutdown::Leaving;
 
 /// A socket and the permit that it holds; both go together, when the last of those who share it lets
 /// go. Until then it is ended by shutdown only, so that nobody writes to a number that was given away.
@@ -21,6 +23,8 @@ pub struct Stream {
     peer: SocketAddr,
     local: SocketAddr,
     read_timeout: AtomicU64,
+    received: AtomicU64,
+    sent: AtomicU64,
     _permit: Option<Permit>,
 }
 
@@ -57,6 +61,8 @@ impl Stream {
             peer,
             local,
             read_timeout: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
             _permit: permit,
         })
     }
@@ -69,6 +75,14 @@ impl Stream {
     /// The address of this end.
     pub fn local(&self) -> SocketAddr {
         self.local
+    }
+
+    /// What went over it so far.
+    pub fn traffic(&self) -> Traffic {
+        Traffic {
+            received: self.received.load(Ordering::Relaxed),
+            sent: self.sent.load(Ordering::Relaxed),
+        }
     }
 
     /// Reads what there is, waiting for it until `deadline`. For the connection's own thread only.
@@ -103,7 +117,10 @@ impl Stream {
             self.limit_read(deadline)?;
             match read() {
                 Ok(0) => return Err(ReadError::HungUp),
-                Ok(count) => return Ok(count),
+                Ok(count) => {
+                    self.received.fetch_add(count as u64, Ordering::Relaxed);
+                    return Ok(count);
+                }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN | Errno::TIMEDOUT) => return Err(ReadError::TimedOut),
                 Err(_) => return Err(ReadError::HungUp),
@@ -134,11 +151,23 @@ impl Stream {
     ///
     /// # Errors
     /// When the connection broke, or the peer does not read.
-    pub fn write_all(&self, mut bytes: &[u8], patience: Duration) -> io::Result<()> {
+    pub fn write_all(&self, bytes: &[u8], patience: Duration) -> io::Result<()> {
+        self.writing(bytes, || patience)
+    }
+
+    /// The same, giving up at `deadline` also when something moves now and then.
+    ///
+    /// # Errors
+    /// When the connection broke, or the peer does not read fast enough.
+    pub fn write_all_by(&self, bytes: &[u8], deadline: Instant) -> io::Result<()> {
+        self.writing(bytes, || deadline.saturating_duration_since(Instant::now()))
+    }
+
+    fn writing(&self, mut bytes: &[u8], patience: impl Fn() -> Duration) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.try_send(bytes) {
                 Sent::Some(count) => bytes = bytes.get(count..).unwrap_or_default(),
-                Sent::Full if self.wait_writable(patience) => {}
+                Sent::Full if self.wait_writable(patience()) => {}
                 Sent::Full => return Err(io::ErrorKind::TimedOut.into()),
                 Sent::Broken => return Err(io::ErrorKind::BrokenPipe.into()),
             }
@@ -148,12 +177,12 @@ impl Stream {
 
     /// Sends what fits without waiting.
     pub fn try_send(&self, bytes: &[u8]) -> Sent {
-        retrying(|| send(&self.socket, bytes, SEND))
+        self.sending(|| send(&self.socket, bytes, SEND))
     }
 
     /// Sends what fits of several slices, 1,024 at most, without waiting.
     pub fn try_send_slices(&self, slices: &[IoSlice<'_>]) -> Sent {
-        retrying(|| {
+        self.sending(|| {
             sendmsg(
                 &self.socket,
                 slices,
@@ -161,6 +190,20 @@ impl Stream {
                 SEND,
             )
         })
+    }
+
+    fn sending(&self, mut send: impl FnMut() -> rustix::io::Result<usize>) -> Sent {
+        loop {
+            match send() {
+                Ok(count) => {
+                    self.sent.fetch_add(count as u64, Ordering::Relaxed);
+                    return Sent::Some(count);
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN | Errno::NOBUFS) => return Sent::Full,
+                Err(_) => return Sent::Broken,
+            }
+        }
     }
 
     /// Waits until something can be sent, or the connection broke; `false` when neither came in time.
@@ -212,9 +255,31 @@ impl Stream {
     }
 }
 
+impl Link for Stream {
+    fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.traffic()
+    }
+
+    fn cut(&self) {
+        self.shutdown();
+    }
+}
+
 /// An idle connection is simply cut.
-impl Leave for Stream {
+impl Guest for Stream {
+    fn presence(&self) -> Presence {
+        Presence::between_requests()
+    }
+
     fn leave(&self, _: Leaving) {
+        self.shutdown();
+    }
+
+    fn dismiss(&self, _: &Refusal) {
         self.shutdown();
     }
 }
@@ -231,14 +296,3 @@ const ENDED: PollFlags = PollFlags::HUP.union(PollFlags::ERR);
 const HANGUP: PollFlags = PollFlags::RDHUP;
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
 const HANGUP: PollFlags = PollFlags::HUP;
-
-fn retrying(mut send: impl FnMut() -> rustix::io::Result<usize>) -> Sent {
-    loop {
-        match send() {
-            Ok(count) => return Sent::Some(count),
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN | Errno::NOBUFS) => return Sent::Full,
-            Err(_) => return Sent::Broken,
-        }
-    }
-}

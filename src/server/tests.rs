@@ -45,6 +45,7 @@ fn server(connections: usize) -> Server {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         ..Config::default()
     };
+    config.admin.listen = None;
     config.journal.kind = JournalKind::Memory;
     config.limits.connections = connections;
     config.timeouts.drain = PATIENCE;

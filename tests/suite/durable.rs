@@ -6,9 +6,9 @@
 
 mod dice;
 mod history;
-mod home;
+pub mod home;
 mod payloads;
-mod process;
+pub mod process;
 
 mod commands;
 mod crash;

@@ -25,7 +25,8 @@ impl Place {
         let name = format!("journal-{test}-{}", std::process::id());
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::create_dir_all(&directory).expect("a directory");
-        let config = "listen = \"127.0.0.1:0\"\n[journal]\npath = \"data\"\n";
+        let config =
+            "listen = \"127.0.0.1:0\"\n[admin]\nlisten = \"off\"\n[journal]\npath = \"data\"\n";
         fs::write(directory.join("config.toml"), config).expect("a configuration");
         Place { directory }
     }

@@ -18,6 +18,8 @@ mod slow;
 
 mod durable;
 
+mod admin;
+
 mod bench;
 mod client;
 mod hardening;

@@ -103,12 +103,14 @@ fn spawn(directory: Option<&OwnDirectory>) -> io::Result<Child> {
         .spawn()
 }
 
-/// The defaults, but for the port, room for all connections, and the journal, with enough history that subscribers
+/// The defaults, but for the ports, room for all connections, and the journal, with enough history that subscribers
 /// who fall behind lose nothing.
 fn configuration(connections: usize, journal: OwnJournal) -> String {
     let journal = journal.keys();
     format!(
         "listen = \"127.0.0.1:0\"\n\
+         [admin]\n\
+         listen = \"off\"\n\
          [limits]\n\
          connections = {connections}\n\
          [journal]\n\
@@ -161,6 +163,7 @@ mod tests {
         assert_eq!(config.limits.connections, 12_345);
         assert_eq!(config.listen.port(), 0);
         assert!(config.listen.ip().is_loopback());
+        assert_eq!(config.admin.listen, None);
         assert_eq!(config.journal.kind, JournalKind::Memory);
     }
 

@@ -26,8 +26,8 @@ use crate::hub::channel::ChannelName;
 use crate::hub::selector::Selector;
 use crate::journal::Draft;
 use crate::refusal::Kind;
+use crate::roster::Berth;
 use crate::server::stream::{ReadError, Stream};
-use crate::shutdown::Berth;
 
 /// Bytes read from a connection that says little.
 const READ_LEAST: usize = 512;

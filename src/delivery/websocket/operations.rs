@@ -65,6 +65,8 @@ impl Operations {
             "{}: an operation is refused: {refusal}",
             self.outbox.stream().peer()
         );
+        let metrics = self.outbox.context().hub.metrics();
+        metrics.refusals(refusal.kind).count();
         self.outbox
             .say(wire::text_frame(&error_json(reference, refusal)), 0);
     }

@@ -11,6 +11,7 @@ use crate::delivery::{Opening, gap_in};
 use crate::hub::selector::{Selection, Selector};
 use crate::journal::Start;
 use crate::refusal::{Kind, Refusal};
+use crate::roster::Way;
 
 /// Adds selectors: from now on, or after a replay of what they missed.
 pub struct Subscribe {
@@ -92,13 +93,19 @@ impl Subscribe {
             };
         };
         let mut frames = Vec::new();
-        frames.extend(gap_in(hub, replay.place, &page).and_then(told));
+        let gap = gap_in(hub, replay.place, &page);
+        if let Some(gap) = &gap {
+            hub.metrics().gaps(gap.reason).count();
+        }
+        frames.extend(gap.and_then(told));
         if let Some(loss) = &page.loss {
             loss.excuse(&mut replay.selection);
         }
         page.entries.retain(|entry| entry.seq() <= place.seq);
         let reached = page.cursor.min(place.seq);
         if !page.entries.is_empty() {
+            let delivered = hub.metrics().delivered(Way::WebSocket);
+            delivered.add(page.entries.len() as u64);
             frames.push(wire::replay(
                 self.reference(),
                 &page.entries,

@@ -15,6 +15,7 @@ use crate::event::{Cursor, Data, Event, Id};
 use crate::hub::draft::{Members, present};
 use crate::hub::tail::{Entry, Form};
 use crate::refusal::{Kind, Refusal};
+use crate::roster::Way;
 
 /// The longest `ref`, in bytes of JSON: it is held until its answer is read.
 const REFERENCE_BYTES: usize = 256;
@@ -31,6 +32,7 @@ pub struct WebSocket {
 pub static EVENTS: WebSocket = WebSocket {
     form: Form {
         slot: 7,
+        way: Way::WebSocket,
         render: event_frame,
     },
     raw: false,
@@ -39,6 +41,7 @@ pub static EVENTS: WebSocket = WebSocket {
 pub static RAW: WebSocket = WebSocket {
     form: Form {
         slot: 8,
+        way: Way::WebSocket,
         render: raw_frame,
     },
     raw: true,

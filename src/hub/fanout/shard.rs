@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::Receiver;
 
@@ -12,6 +12,8 @@ use super::room::{Rooms, Row, Seat};
 use super::{Offer, Order, Run, Subscriber, SubscriberId};
 use crate::hub::channel::ChannelName;
 use crate::hub::tail::{Entry, Form, Tail};
+use crate::metrics::Metrics;
+use crate::roster::Way;
 
 /// How long a shard rests at most between two rounds.
 const REST: Duration = Duration::from_millis(2);
@@ -26,7 +28,13 @@ pub(super) struct Shard {
     /// The seq up to which everyone here was given everything; of no meaning without anyone.
     place: u64,
     rooms: Rooms,
+    metrics: Arc<Metrics>,
+    tally: Tally,
 }
+
+/// Events that were handed over in this round, by way; added to what all shards count when it ends.
+#[derive(Default)]
+struct Tally([u64; Way::ALL.len()]);
 
 /// The bytes of one run in each form that somebody wants.
 type Joined = [Option<Vec<u8>>; Form::COUNT];
@@ -38,6 +46,7 @@ impl Shard {
         orders: Receiver<Order>,
         lobby: Arc<Lobby>,
         place: u64,
+        metrics: Arc<Metrics>,
     ) -> Self {
         Shard {
             tail,
@@ -45,6 +54,8 @@ impl Shard {
             lobby,
             place,
             rooms: Rooms::default(),
+            metrics,
+            tally: Tally::default(),
         }
     }
 
@@ -122,7 +133,7 @@ impl Shard {
             let Some(missed) = self.missed(place) else {
                 return seat.fall_behind(place);
             };
-            match seat.offer_wide(&missed) {
+            match seat.offer_wide(&missed, &mut self.tally) {
                 Offer::Taken => seat.after = self.place,
                 Offer::Behind(place) => return seat.fall_behind(place),
                 Offer::Done => return,
@@ -203,27 +214,29 @@ impl Shard {
         give(self.lobby.call_channel(&name, entries));
         let deleted = entries.iter().any(|entry| entry.is_deleted());
         let mut joined: Joined = Default::default();
-        self.offer(&Row::Channel(name), |seat, place| match deleted {
+        self.offer(&Row::Channel(name), |seat, place, tally| match deleted {
             true => Offer::Behind(place),
-            false => seat.offer_joined(entries, &mut joined),
+            false => seat.offer_joined(entries, &mut joined, tally),
         });
+        self.tally_up(entries);
     }
 
     /// To those who ask for several channels: each its own, in the order of ids.
     fn spread_wide(&mut self, entries: &[Arc<Entry>]) {
         give(self.lobby.call_wide(entries));
-        self.offer(&Row::Wide, |seat, _| seat.offer_wide(entries));
+        self.offer(&Row::Wide, |seat, _, tally| seat.offer_wide(entries, tally));
+        self.tally_up(entries);
     }
 
     /// Makes an offer to everyone in a row. Whoever leaves does so afterwards, the last first, so that the
     /// one who takes an emptied seat has stayed.
-    fn offer(&mut self, row: &Row, mut offer: impl FnMut(&Seat, u64) -> Offer) {
+    fn offer(&mut self, row: &Row, mut offer: impl FnMut(&Seat, u64, &mut Tally) -> Offer) {
         let place = self.place;
         let mut leaving = Vec::new();
         for (party, seats) in self.rooms.row(row).chunks(PARTY).enumerate() {
             seats.iter().for_each(|seat| seat.subscriber.prepare());
             for (index, seat) in seats.iter().enumerate() {
-                match offer(seat, place) {
+                match offer(seat, place, &mut self.tally) {
                     Offer::Taken => {}
                     other => leaving.push((party * PARTY + index, other)),
                 }
@@ -231,6 +244,24 @@ impl Shard {
         }
         for (index, offer) in leaving.into_iter().rev() {
             self.settle(row, index, offer);
+        }
+    }
+
+    /// Counts what was handed over of these events, and how long after their time.
+    fn tally_up(&mut self, entries: &[Arc<Entry>]) {
+        let Tally(tally) = std::mem::take(&mut self.tally);
+        if tally.iter().all(|count| *count == 0) {
+            return;
+        }
+        for (way, count) in Way::ALL.into_iter().zip(tally) {
+            self.metrics.delivered(way).add(count);
+        }
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        for entry in entries {
+            let time = Duration::from_millis(entry.event().time);
+            self.metrics.delay.observe(now.saturating_sub(time));
         }
     }
 
@@ -251,24 +282,27 @@ impl Seat {
     }
 
     /// Offers a run of the one channel that it asks for.
-    fn offer_joined(&self, entries: &[Arc<Entry>], joined: &mut Joined) -> Offer {
+    fn offer_joined(
+        &self,
+        entries: &[Arc<Entry>],
+        joined: &mut Joined,
+        tally: &mut Tally,
+    ) -> Offer {
         match entries.first() {
             Some(first) if first.seq() > self.after.max(self.begins) => {}
-            _ => return self.offer_wide(entries),
+            _ => return self.offer_wide(entries, tally),
         }
         let form = self.form;
         let joined = match entries {
             [only] => &only.bytes(form)[..],
             _ => joined[form.slot].get_or_insert_with(|| join(entries, form)),
         };
-        self.subscriber.offer(&Run {
-            entries,
-            joined: Some(joined),
-        })
+        let joined = Some(joined);
+        self.offer(&Run { entries, joined }, tally)
     }
 
     /// Offers those of `entries` that it asks for.
-    fn offer_wide(&self, entries: &[Arc<Entry>]) -> Offer {
+    fn offer_wide(&self, entries: &[Arc<Entry>], tally: &mut Tally) -> Offer {
         let wanted: Vec<_> = entries
             .iter()
             .filter(|entry| self.is_for(entry))
@@ -279,11 +313,17 @@ impl Seat {
             Some(first) if wanted.iter().any(|entry| entry.is_deleted()) => {
                 Offer::Behind(first.seq() - 1)
             }
-            Some(_) => self.subscriber.offer(&Run {
-                entries: &wanted,
-                joined: None,
-            }),
+            Some(_) => {
+                let (entries, joined) = (&wanted[..], None);
+                self.offer(&Run { entries, joined }, tally)
+            }
         }
+    }
+
+    fn offer(&self, run: &Run<'_>, Tally(tally): &mut Tally) -> Offer {
+        let offer = self.subscriber.offer(run);
+        tally[self.form.way as usize] += run.taken(offer);
+        offer
     }
 
     fn is_for(&self, entry: &Entry) -> bool {

@@ -12,6 +12,7 @@ use crate::hub::fanout::{Offer, Run, Subscriber, SubscriberId};
 use crate::hub::selector::{Selection, Selector};
 use crate::hub::tail::Form;
 use crate::journal::{Beginning, Draft, Limit, Opening, Start};
+use crate::roster::Way;
 
 /// How long a test waits for what must happen.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,6 +26,7 @@ pub const PAGE: Limit = Limit {
 
 static FORM: Form = Form {
     slot: 0,
+    way: Way::Sse,
     render: |event: &Event, out: &mut Vec<u8>| out.extend_from_slice(event.data.bytes()),
 };
 

@@ -10,8 +10,9 @@ use super::error::Fault;
 use super::rows::{self, ChannelRow, Life, unsigned};
 use super::shared::Shared;
 use crate::config::Retention;
-use crate::event::{Cursor, Epoch};
+use crate::event::{Cursor, Epoch, Id};
 use crate::hub::channel::{Channel, ChannelName, LossReason};
+use crate::journal::Holding;
 use crate::journal::channels::{Channels, Recorded};
 use crate::journal::rules::Rules;
 
@@ -21,7 +22,9 @@ pub(super) struct Catalogue {
     pub(super) head: u64,
     /// The time of the newest event.
     pub(super) last_time: u64,
-    /// What all events weigh that are kept.
+    /// How many events are kept.
+    pub(super) events: u64,
+    /// What they weigh together.
     pub(super) bytes: u64,
     /// All channels, by name.
     pub(super) channels: Channels<Record>,
@@ -99,6 +102,7 @@ impl Catalogue {
             catalogue: Catalogue {
                 head,
                 last_time,
+                events: 0,
                 bytes: 0,
                 channels: Channels::default(),
                 lives,
@@ -141,8 +145,10 @@ impl Catalogue {
     pub(super) fn take(&mut self, record: Record) {
         record.show();
         let name = record.channel.name();
-        let before = self.channels.get(name).map_or(0, |before| before.bytes);
-        self.bytes = (self.bytes + record.bytes).saturating_sub(before);
+        let before = self.channels.get(name);
+        let (events, bytes) = before.map_or((0, 0), |before| (before.events, before.bytes));
+        self.events = (self.events + record.events).saturating_sub(events);
+        self.bytes = (self.bytes + record.bytes).saturating_sub(bytes);
         self.by_id.insert(record.id, record.channel.clone());
         self.channels.put(record);
     }
@@ -159,9 +165,21 @@ impl Catalogue {
         self.lives.go_on(life);
     }
 
+    /// What is kept of a channel.
+    pub(super) fn holding(&self, record: &Record) -> Holding {
+        let last = Some(record.last_seq).filter(|seq| *seq > 0);
+        Holding {
+            channel: record.channel.name().clone(),
+            events: record.events,
+            bytes: record.bytes,
+            last: last.and_then(|seq| self.lives.id(seq)),
+        }
+    }
+
     /// Lets go of a record.
     pub(super) fn drop_record(&mut self, name: &ChannelName) {
         if let Some(record) = self.channels.remove(name) {
+            self.events = self.events.saturating_sub(record.events);
             self.bytes = self.bytes.saturating_sub(record.bytes);
             self.by_id.remove(&record.id);
         }
@@ -319,6 +337,13 @@ impl Lives {
             .binary_search_by_key(&number, |life| life.number)
             .ok()?;
         self.0.get(index).map(|life| life.epoch)
+    }
+
+    /// The id of an event.
+    pub(super) fn id(&self, seq: u64) -> Option<Id> {
+        let index = self.0.partition_point(|life| life.last_seq < seq);
+        let epoch = self.0.get(index)?.epoch;
+        Some(Id { epoch, seq })
     }
 
     /// The seq with which the life of this epoch ended.

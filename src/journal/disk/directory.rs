@@ -86,6 +86,17 @@ impl Directory {
         Ok(aside)
     }
 
+    /// What the database and its companions take on disk, as far as it can be told.
+    pub(super) fn bytes(&self) -> u64 {
+        let database = self.database();
+        let size = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
+        let companions = COMPANIONS.map(|companion| size(&with_suffix(&database, companion)));
+        companions
+            .iter()
+            .sum::<u64>()
+            .saturating_add(size(&database))
+    }
+
     /// Where a new database is made that is to take the place of the one there is.
     pub(super) fn unfinished(&self) -> PathBuf {
         with_suffix(&self.database(), ".new")

@@ -59,8 +59,8 @@ use self::shared::Shared;
 use self::writer::{Order, Writer};
 use super::excerpt::Excerpt;
 use super::{
-    AppendError, Appended, Batch, Beginning, GapReason, Journal, Limit, Page, Sink, Start,
-    StoreError, unix_millis,
+    AppendError, Appended, Batch, Beginning, GapReason, Holding, Journal, Limit, Page, Sink, Start,
+    Statistics, StoreError, survey, unix_millis,
 };
 use crate::config::Config;
 use crate::event::Epoch;
@@ -79,6 +79,7 @@ const ATTEMPTS: usize = 8;
 pub struct DiskJournal {
     shared: Arc<Shared>,
     readers: Arc<Readers>,
+    directory: Directory,
     epoch: Epoch,
     threads: Threads,
     unread: Seldom,
@@ -88,6 +89,7 @@ pub struct DiskJournal {
 /// A journal that was opened and has nobody to hear of its events yet.
 pub struct Opening {
     desk: Desk,
+    directory: Directory,
     epoch: Epoch,
     lock: Lock,
 }
@@ -111,14 +113,20 @@ impl DiskJournal {
         let file = directory.database();
         unusable(&file, directory.recover())?;
         let epoch = Epoch::from_random(random);
-        let desk = match Desk::open(directory.clone(), config, epoch) {
+        let open = || Desk::open(directory.clone(), config, epoch);
+        let desk = match open() {
             Err(OpenError::Damaged { part, .. }) => {
                 salvage_at_start(&directory, &part)?;
-                Desk::open(directory, config, epoch)?
+                open()?
             }
             outcome => outcome?,
         };
-        Ok(Opening { desk, epoch, lock })
+        Ok(Opening {
+            desk,
+            directory,
+            epoch,
+            lock,
+        })
     }
 
     /// Transactions committed since the start: one for each group of batches that were kept together, and those that
@@ -230,6 +238,7 @@ impl Opening {
         Ok(DiskJournal {
             shared,
             readers,
+            directory: self.directory,
             epoch: self.epoch,
             threads,
             unread: Seldom::new(),
@@ -337,8 +346,38 @@ impl Journal for DiskJournal {
         self.shared.writable.load(Ordering::Acquire)
     }
 
-    fn crowded_out(&self) -> u64 {
-        self.shared.crowded_out.load(Ordering::Relaxed)
+    fn statistics(&self) -> Statistics {
+        let catalogue = self.shared.catalogue();
+        let (channels, events, bytes) = (
+            catalogue.channels.len() as u64,
+            catalogue.events,
+            catalogue.bytes,
+        );
+        drop(catalogue);
+        let orders = self.threads.orders.as_ref();
+        Statistics {
+            channels,
+            events,
+            bytes,
+            commits: self.commits(),
+            waiting: orders.map_or(0, |orders| orders.len() as u64),
+            crowded_out: self.shared.crowded_out.load(Ordering::Relaxed),
+            file_bytes: Some(self.directory.bytes()),
+        }
+    }
+
+    fn holdings(
+        &self,
+        after: Option<&ChannelName>,
+        filter: &Selector,
+        most: usize,
+    ) -> Vec<Holding> {
+        // Chosen without the lock: the writer waits for it.
+        let names = self.shared.catalogue().channels.names();
+        let names = survey::next(names, after, filter, most);
+        let catalogue = self.shared.catalogue();
+        let records = names.iter().filter_map(|name| catalogue.channels.get(name));
+        records.map(|record| catalogue.holding(record)).collect()
     }
 
     fn retain(&self) {

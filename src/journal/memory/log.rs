@@ -26,6 +26,11 @@ impl Log {
         self.bytes
     }
 
+    /// How many events there are.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len() - self.holes
+    }
+
     pub(super) fn push(&mut self, event: Arc<Event>) {
         self.bytes += event.weight();
         self.slots.push_back(Slot {

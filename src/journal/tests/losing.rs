@@ -84,7 +84,11 @@ pub fn by_bytes_of_the_whole(open: Open) {
     assert_eq!(seqs(&page.events), (first..=6).collect::<Vec<_>>());
     let marks = page.loss.unwrap().channels;
     assert_eq!(marks.iter().map(|(_, mark)| *mark).max(), Some(first - 1));
-    assert_eq!(fixture.journal.crowded_out(), first - 1, "they are counted");
+    assert_eq!(
+        fixture.journal.statistics().crowded_out,
+        first - 1,
+        "they are counted"
+    );
 }
 
 pub fn what_a_batch_itself_makes_room_for_pushes_nothing_out(open: Open) {

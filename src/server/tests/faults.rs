@@ -39,6 +39,7 @@ impl Faulted {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             ..Config::default()
         };
+        config.admin.listen = None;
         config.limits.connections = 10;
         config.fanout.shards = NonZeroUsize::new(1);
         config.fanout.tail_events = 1;
@@ -50,9 +51,9 @@ impl Faulted {
         let hub = Hub::with_journal(&config, 0, |sink| {
             Ok(FaultyJournal::open(&config, sink, &faults))
         });
-        let socket = listener::bind(&config).unwrap();
+        let ports = Ports::bind(&config).unwrap();
         Faulted {
-            server: Server::serve(hub.unwrap(), config, socket).unwrap(),
+            server: Server::serve(hub.unwrap(), config, ports).unwrap(),
             faults,
         }
     }

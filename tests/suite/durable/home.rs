@@ -35,6 +35,8 @@ impl Settings {
         } = self;
         format!(
             "listen = \"127.0.0.1:0\"\n\
+             [admin]\n\
+             listen = \"off\"\n\
              [journal]\n\
              kind = \"disk\"\n\
              path = \"{path}\"\n\

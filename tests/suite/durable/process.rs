@@ -23,6 +23,8 @@ pub struct Process {
     log: PathBuf,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where its operator's port is, if it has one.
+    pub admin: Option<SocketAddr>,
 }
 
 /// A server that did not start.
@@ -60,10 +62,12 @@ impl Process {
             output,
             log,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            admin: None,
         };
         match process.greeting() {
-            Some(address) => {
+            Some((address, admin)) => {
                 process.address = address;
+                process.admin = admin;
                 Ok(process)
             }
             None => Err(Refused {
@@ -167,16 +171,18 @@ impl Process {
         event
     }
 
-    /// Reads its first lines up to the one with the address; `None` when it ends before.
-    fn greeting(&mut self) -> Option<SocketAddr> {
+    /// Reads its first lines up to the ones with the addresses; `None` when it ends before.
+    fn greeting(&mut self) -> Option<(SocketAddr, Option<SocketAddr>)> {
         let end = Instant::now() + LIMIT;
         let mut greeting = Vec::new();
         loop {
             if self.read_output(end, &mut greeting) == 0 {
                 return None;
             }
-            if let Some(address) = address_in(&String::from_utf8_lossy(&greeting)) {
-                return Some(address);
+            let lines = String::from_utf8_lossy(&greeting);
+            if let Some(operator) = line_of("operator ", &lines) {
+                let address = line_of("address ", &lines).and_then(address_in);
+                return Some((address.expect("an address"), address_in(operator)));
             }
         }
     }
@@ -265,11 +271,15 @@ fn read_before(end: Instant, output: &mut ChildStdout, into: &mut Vec<u8>) -> io
     Ok(length)
 }
 
-/// The address in a greeting, once its line is whole.
-fn address_in(greeting: &str) -> Option<SocketAddr> {
-    let line = greeting
+/// A line of a greeting, once it is whole.
+fn line_of<'a>(label: &str, greeting: &'a str) -> Option<&'a str> {
+    greeting
         .split_inclusive('\n')
-        .find(|line| line.starts_with("address ") && line.ends_with('\n'))?;
+        .find(|line| line.starts_with(label) && line.ends_with('\n'))
+}
+
+/// The address in a line of a greeting.
+fn address_in(line: &str) -> Option<SocketAddr> {
     let address = line.split_ascii_whitespace().nth(1)?;
     address.trim_end_matches(',').parse().ok()
 }

@@ -21,13 +21,14 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// Starts a server with the defaults, a journal in memory, a port that the system chooses, and what `change`
-    /// changes.
+    /// Starts a server with the defaults, a journal in memory, a port that the system chooses, none for an
+    /// operator, and what `change` changes.
     pub fn start(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             ..Config::default()
         };
+        config.admin.listen = None;
         config.journal.kind = JournalKind::Memory;
         config.timeouts.drain = Duration::from_secs(5);
         config.timeouts.close = Duration::from_secs(1);
@@ -50,6 +51,11 @@ impl Fixture {
                 ..Retention::default()
             }];
         })
+    }
+
+    /// Where its operator's port is, which must be there.
+    pub fn admin(&self) -> SocketAddr {
+        self.server.admin_address().expect("an operator's port")
     }
 
     /// A new connection.

@@ -9,7 +9,8 @@ use crate::hub::channel::ChannelName;
 use crate::hub::selector::{Selection, Selector};
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{
-    AppendError, Appended, Batch, Beginning, Journal, Limit, Page, Sink, Start, StoreError,
+    AppendError, Appended, Batch, Beginning, Holding, Journal, Limit, Page, Sink, Start,
+    Statistics, StoreError,
 };
 
 /// What does not work at the moment.
@@ -114,8 +115,17 @@ impl Journal for FaultyJournal {
         self.faults.write.error.lock().unwrap().is_none()
     }
 
-    fn crowded_out(&self) -> u64 {
-        self.inner.crowded_out()
+    fn statistics(&self) -> Statistics {
+        self.inner.statistics()
+    }
+
+    fn holdings(
+        &self,
+        after: Option<&ChannelName>,
+        filter: &Selector,
+        most: usize,
+    ) -> Vec<Holding> {
+        self.inner.holdings(after, filter, most)
     }
 
     fn retain(&self) {

@@ -1,0 +1,51 @@
+//! The operator's port: whether the server is well and what it does, on threads and connections of its own.
+//!
+//! The `gate` reads each request as the data port would, whole and within bounds, has the `guard` look at who asks, and
+//! passes it, rewritten, over a `private_socket` to the `engine`. That is tiny_http, which has none of these
+//! bounds itself and would not survive the open network. There `route` finds the endpoint, one file each.
+
+mod engine;
+mod gate;
+mod guard;
+mod health;
+mod index;
+mod private_socket;
+pub mod route;
+mod running_config;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use self::engine::Engine;
+use self::gate::Gate;
+use crate::delivery::Context;
+
+/// A running operator's port.
+pub struct Admin {
+    gate: Gate,
+    engine: Arc<Engine>,
+}
+
+impl Admin {
+    /// Starts to answer on `socket`.
+    ///
+    /// # Errors
+    /// When there are no threads to be had, or no directory for the private socket.
+    pub fn start(context: &Arc<Context>, socket: TcpListener) -> io::Result<Self> {
+        let engine = Arc::new(Engine::start(context)?);
+        let gate = Gate::start(context, &engine, socket)?;
+        Ok(Admin { gate, engine })
+    }
+
+    /// The address that it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.gate.address()
+    }
+
+    /// Ends it; whoever is being answered has half a second. Returns when those threads have ended.
+    pub fn stop(&self) {
+        self.gate.stop();
+        self.engine.stop();
+    }
+}

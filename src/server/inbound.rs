@@ -1,0 +1,116 @@
+//! Requests as they come in on one connection: each head and each body whole, within its bounds and before
+//! its deadline, or a refusal. Answers nothing but `100 Continue`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::stream::{ReadError, Stream};
+use crate::config::Timeouts;
+use crate::http::body::Decoder;
+use crate::http::head::{Ceilings, Head, HeadParser};
+use crate::http::response::CONTINUE;
+use crate::refusal::{Kind, Refusal};
+
+/// Bytes of heads that are read at once.
+pub const READ_BYTES: usize = 4 * 1024;
+/// Bytes of a body that are read at once.
+const BODY_BYTES: usize = 64 * 1024;
+
+/// What one connection sends.
+pub struct Inbound {
+    stream: Arc<Stream>,
+    parser: HeadParser,
+    /// Bytes that came and belong to no request yet.
+    pub buffer: Vec<u8>,
+}
+
+impl Inbound {
+    /// Of a connection from which nothing was read.
+    pub fn new(stream: Arc<Stream>) -> Self {
+        Inbound {
+            stream,
+            parser: HeadParser::default(),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// The next head; `None` when there is none to come. One `patience` from now on for all of it, so that a byte now
+    /// and then (Slowloris) wins nothing.
+    ///
+    /// # Errors
+    /// The refusal of a head that is malformed, goes beyond its bounds or does not arrive in time.
+    pub fn read_head(
+        &mut self,
+        ceilings: &Ceilings,
+        patience: Duration,
+    ) -> Result<Option<Head>, Refusal> {
+        let mut deadline = None;
+        loop {
+            if let Some((head, length)) = self.parser.parse(&self.buffer, ceilings)? {
+                self.buffer.drain(..length);
+                return Ok(Some(head));
+            }
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + patience);
+            match self.read_more(READ_BYTES, deadline) {
+                Ok(()) => {}
+                Err(ReadError::TimedOut) if !self.buffer.is_empty() => {
+                    let detail = "the head of the request did not arrive in time";
+                    return Err(Refusal::new(Kind::RequestTimeout, detail));
+                }
+                Err(_) => return Ok(None),
+            }
+        }
+    }
+
+    /// The body behind `head`, `most` bytes at most, within `timeouts.body`.
+    ///
+    /// # Errors
+    /// The refusal of a body that is malformed, too large or does not arrive in time.
+    pub fn read_body(
+        &mut self,
+        head: &Head,
+        most: u64,
+        timeouts: &Timeouts,
+    ) -> Result<Vec<u8>, Refusal> {
+        let mut decoder = Decoder::new(head.body, most)?;
+        if head.expects_continue() && self.buffer.is_empty() {
+            // A client that does not wait for it is not refused because it did not arrive.
+            let _ = self.stream.write_all(CONTINUE, timeouts.write);
+        }
+        let mut deadline = None;
+        let mut body = Vec::new();
+        loop {
+            let progress = decoder.decode(&self.buffer, &mut body)?;
+            self.buffer.drain(..progress.consumed);
+            if progress.done {
+                return Ok(body);
+            }
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + timeouts.body);
+            let owed = decoder.owed().and_then(|owed| usize::try_from(owed).ok());
+            let most = owed.unwrap_or(READ_BYTES).clamp(READ_BYTES, BODY_BYTES);
+            self.read_more(most, deadline).map_err(broken_body)?;
+        }
+    }
+
+    /// Takes a head back that is done with, which makes its like cheaper.
+    pub fn keep(&mut self, head: Head) {
+        self.parser.keep(head);
+    }
+
+    fn read_more(&mut self, most: usize, deadline: Instant) -> Result<(), ReadError> {
+        let read = self.stream.append_to(&mut self.buffer, most, deadline);
+        read.map(drop)
+    }
+}
+
+fn broken_body(error: ReadError) -> Refusal {
+    match error {
+        ReadError::TimedOut => Refusal::new(
+            Kind::RequestTimeout,
+            "the body of the request did not arrive in time",
+        ),
+        ReadError::HungUp => {
+            Refusal::new(Kind::BadRequest, "the body of the request is incomplete")
+        }
+    }
+}
