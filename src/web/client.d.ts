@@ -116,12 +116,12 @@ export default class Fourcast<T = unknown> extends EventTarget {
   readonly CLOSED: 2;
 
   /**
-   * Begins to connect. A bare path means the server that served this module; in a bundle, the page's own. All channels
-   * are of one server. Without channels it waits for `subscribe`.
+   * Begins to connect. A bare path means the server that served this module; in a bundle, the page's own. The first
+   * of the channels may be a full URL, and all are of that server. Without channels it waits for `subscribe`.
    *
    * @throws {TypeError} when there is no such URL
    */
-  constructor(channels: Channels, options?: FourcastOptions);
+  constructor(channels: Channels | URL, options?: FourcastOptions);
 
   /** What is followed, as a URL. */
   readonly url: string;

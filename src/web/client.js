@@ -37,7 +37,7 @@ export default class Fourcast extends EventTarget {
 
   constructor(channels, options = {}) {
     super();
-    const [first = "", ...more] = [channels].flat();
+    const [first = "", ...more] = [channels].flat().map(String);
     const url = new URL(first.includes("://") ? first : HOME + first.replace(/^\//, ""));
     this.#root = url.href.startsWith(HOME) ? HOME : `${url.origin}/`;
     this.#channels = names([decodeURI(url.origin + url.pathname).slice(this.#root.length), ...more]);

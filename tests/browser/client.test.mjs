@@ -202,7 +202,7 @@ for (const way of WAYS) {
     const states = await watcher.page.evaluate(
       async ([url, way]) => {
         const { default: Fourcast } = await import(`${url}/-/client.js`);
-        const follower = new Fourcast("/a", { transports: [way] });
+        const follower = new Fourcast(new URL("/a", url), { transports: [way] });
         window.followers.one = follower;
         const { CONNECTING, OPEN, CLOSED } = follower;
         const states = [follower.readyState];
