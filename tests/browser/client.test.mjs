@@ -112,6 +112,10 @@ for (const way of WAYS) {
     await watcher.call("one", "subscribe", "/c,f", { after: "earliest" });
     await watcher.until("one", "seen.values.length === 11");
 
+    // What a pattern brought before does not come again.
+    await watcher.call("one", "subscribe", "e/1", { after: "earliest" });
+    await watcher.until("one", 'seen.url.includes("e/1")');
+
     await watcher.call("one", "unsubscribe", "/a,c");
     await watcher.until("one", '!seen.url.includes("/a")');
     const mark = await server.publish("b", "b 2");
