@@ -86,6 +86,8 @@ refusals! {
     Misdirected = 421 4403 "misdirected" "Host not served here" Never;
     /// An `Idempotency-Key` that was used with another payload.
     KeyReused = 422 1008 "key_reused" "Idempotency key used before" Never;
+    /// A configuration that was to be read again and cannot be used.
+    BadConfig = 422 1008 "bad_config" "Configuration cannot be used" Never;
     /// The way that was asked for needs an upgrade, or another version of it.
     UpgradeRequired = 426 1002 "upgrade_required" "Upgrade required" Never;
     /// A request head beyond the bound.
@@ -120,6 +122,8 @@ refusals! {
     TooSlow = 408 4408 "too_slow" "Subscriber too slow" Later;
     /// A peer that no longer answers pings.
     Unresponsive = 408 4408 "unresponsive" "No answer to pings" Later;
+    /// A connection that the operator ended for good.
+    Removed = 403 4403 "removed" "Disconnected by the operator" Never;
 }
 
 /// One refusal: its kind, and a sentence that says what to do about it.

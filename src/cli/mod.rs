@@ -7,6 +7,7 @@ mod config_file;
 mod failure;
 mod journal;
 mod load;
+mod logger;
 mod print;
 mod progress;
 mod publish;

@@ -1,19 +1,19 @@
 //! `fourcast serve`: runs a server until it is told to stop.
 
-use std::borrow::Cow;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use rustix::process::Signal;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 use super::config_file::{ConfigFile, describe_admin, describe_journal, describe_source, reach};
+use super::logger::Logger;
 use super::{Failure, say};
-use crate::config::{Loaded, Log, Problem};
+use crate::config::Loaded;
 use crate::{Leaving, Server};
 
 pub(super) const EXAMPLES: &str = "\
@@ -24,11 +24,11 @@ Examples:
   FOURCAST_ADMIN__LISTEN=off fourcast            without the operator's port, as a second server on a machine
   RUST_LOG=debug fourcast                        logs every connection
 
+SIGHUP reads the configuration again: what can change counts at once, nobody is disconnected, and the log says
+what changed and what waits for a restart. A file that cannot be used changes nothing.
+
 SIGTERM tells the clients that the server comes back, SIGINT (Ctrl-C) that it goes away. It ends when they
 have gone or timeouts.drain has passed; a second signal ends it at once.";
-
-/// The variable that every program with this logger has.
-const LOG_VARIABLE: &str = "RUST_LOG";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -40,21 +40,37 @@ pub struct Args {
 /// Serves until SIGTERM or SIGINT, and says goodbye to every client. Blocks until then.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let loaded = args.file.load()?;
-    begin_log(&loaded.config.log);
+    let logger = Logger::begin(&loaded.config.log);
     let mut signals = take_signals()?;
     let server = Server::start(loaded.config.clone())
         .map_err(|error| Failure::Unavailable(error.to_string()))?;
+    let greeting = greeting(&loaded, server.address(), server.admin_address());
+    server.reread_from(move || {
+        let again = loaded.again()?;
+        logger.obey(&again.config.log);
+        Ok(again.config)
+    });
     // A server is not there for whoever reads its greeting, and goes on when nobody does.
-    let _ = say(&greeting(&loaded, server.address(), server.admin_address()));
-    let leaving = match signals.forever().next() {
-        Some(SIGINT) => Leaving::Away,
-        _ => Leaving::Restart,
-    };
+    let _ = say(&greeting);
+    let leaving = obey(&mut signals, &server);
     server.stop(leaving);
     Ok(())
 }
 
-/// From here on the first signal waits to be read, and the second one ends the process at once.
+/// Obeys signals until one asks the server to stop.
+fn obey(signals: &mut Signals, server: &Server) -> Leaving {
+    for signal in signals.forever() {
+        match signal {
+            // What came of it is in the log.
+            SIGHUP => drop(server.reread()),
+            SIGINT => return Leaving::Away,
+            _ => return Leaving::Restart,
+        }
+    }
+    Leaving::Restart
+}
+
+/// From here on signals wait to be read, and the second one that asks the server to stop ends the process at once.
 fn take_signals() -> Result<Signals, Failure> {
     let has_come = Arc::new(AtomicBool::new(false));
     let take = || {
@@ -66,57 +82,9 @@ fn take_signals() -> Result<Signals, Failure> {
         // A write beyond RLIMIT_FSIZE is an error of the journal, and no reason to die.
         let ignored = Arc::new(AtomicBool::new(false));
         flag::register(Signal::XFSZ.as_raw(), ignored)?;
-        Signals::new([SIGTERM, SIGINT])
+        Signals::new([SIGTERM, SIGINT, SIGHUP])
     };
     take().map_err(|error: io::Error| Failure::Failed(format!("cannot wait for signals: {error}")))
-}
-
-/// Logs to stderr, one line a record; `RUST_LOG` counts more than the configuration.
-fn begin_log(configured: &Log) {
-    let variable = std::env::var_os(LOG_VARIABLE).unwrap_or_default();
-    let log = chosen_log(&variable.to_string_lossy(), configured).unwrap_or_else(|problem| {
-        // Not a record: the level that counts now might hide it.
-        let _ = writeln!(io::stderr(), "fourcast: {problem}; log.level counts");
-        Cow::Borrowed(configured)
-    });
-    let begun = env_logger::Builder::new()
-        .parse_filters(&log.level)
-        .format(|line, record| {
-            let (time, level, target) = (
-                line.timestamp_millis(),
-                record.level(),
-                record.target().to_owned(),
-            );
-            let message = one_line(&record.args().to_string());
-            writeln!(line, "{time} {level:<5} {target}: {message}")
-        })
-        .try_init();
-    if begun.is_err() {
-        log::debug!("a logger is there already; log.level does not count");
-    }
-}
-
-/// What `variable` says, or the configuration where it says nothing. It is checked first: env_logger
-/// drops what it cannot read of a filter, and with it the whole log.
-fn chosen_log<'a>(variable: &str, configured: &'a Log) -> Result<Cow<'a, Log>, Problem> {
-    if variable.is_empty() {
-        return Ok(Cow::Borrowed(configured));
-    }
-    Log::from_variable(LOG_VARIABLE, variable).map(Cow::Owned)
-}
-
-/// Escapes control characters: what comes from the network could otherwise forge a record of its own,
-/// or speak to the operator's terminal.
-fn one_line(message: &str) -> String {
-    let mut line = String::with_capacity(message.len());
-    for c in message.chars() {
-        if c.is_control() {
-            line.extend(c.escape_default());
-        } else {
-            line.push(c);
-        }
-    }
-    line
 }
 
 /// The first lines: what counts, where events are kept, who reaches the server, and something to try.
@@ -186,37 +154,5 @@ mod tests {
             assert!(text.contains("any address of this machine"), "{text}");
             assert!(text.contains(url), "{text}");
         }
-    }
-
-    #[test]
-    fn a_variable_counts_more_than_the_configuration_unless_it_is_empty() {
-        let configured = Log::default();
-        for (variable, level) in [
-            ("", "info"),
-            ("debug", "debug"),
-            ("warn, fourcast::hub=debug", "warn, fourcast::hub=debug"),
-        ] {
-            let log = chosen_log(variable, &configured).unwrap();
-            assert_eq!(log.level, level, "{variable}");
-        }
-    }
-
-    #[test]
-    fn a_variable_with_a_typo_is_told_and_does_not_silence_the_log() {
-        for variable in ["fourcast=dbug", "dbug", " ", "\u{fffd}"] {
-            let problem = chosen_log(variable, &Log::default()).unwrap_err();
-            let told = problem.to_string();
-            assert!(told.starts_with("RUST_LOG: found "), "{told}");
-            assert!(told.contains("expected off, error, warn"), "{told}");
-            assert_eq!(told.lines().count(), 1, "{told}");
-        }
-    }
-
-    #[test]
-    fn a_record_cannot_be_forged_from_within_another() {
-        assert_eq!(
-            one_line("a\r\nERROR é\u{1b}[2J"),
-            "a\\r\\nERROR é\\u{1b}[2J"
-        );
     }
 }

@@ -26,13 +26,12 @@ impl Current {
             .clone()
     }
 
-    /// Has `config` count from now on.
-    pub fn set(&self, config: Config) {
-        let config = Arc::new(config);
+    /// Has what `next` makes of it count from now on: what counted before, and what counts now. Everyone waits for
+    /// `next`, so that of two changes one comes after the other; it must not block.
+    pub fn change(&self, next: impl FnOnce(&Config) -> Config) -> [Arc<Config>; 2] {
         let mut current = self.config.write().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut *current, config);
-        drop(current);
-        // Perhaps the last owner of much, so after the lock.
-        drop(before);
+        let now = Arc::new(next(&current));
+        let before = std::mem::replace(&mut *current, now.clone());
+        [before, now]
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn read(
 
 /// Every key that may stand in a file; those of list entries as `channels[].pattern`.
 #[cfg(test)]
-pub(super) fn keys() -> Vec<String> {
+pub(crate) fn keys() -> Vec<String> {
     let mut reader = Reader::default();
     reader.read(Vec::new(), |top| everything(top, &mut Config::default()));
     reader.known().to_vec()

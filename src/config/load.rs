@@ -63,6 +63,20 @@ impl Config {
     }
 }
 
+impl Loaded {
+    /// Reads the same file anew, with the environment of this process. Blocks while it reads. Without a file it is
+    /// looked for again.
+    ///
+    /// # Errors
+    /// Every problem of the file, or that it is not there any more.
+    pub fn again(&self) -> Result<Loaded, ConfigError> {
+        if let Some(path) = &self.source {
+            require_regular(path)?;
+        }
+        Config::load_with_environment(self.source.as_deref())
+    }
+}
+
 impl Log {
     /// Reads what the variable `name` of the environment holds, by the rule for `log.level`.
     ///
@@ -118,6 +132,19 @@ fn text_of(path: &Path) -> Result<String, ConfigError> {
             message,
         })
     })
+}
+
+/// A pipe gives its text once: read again it would be empty, which is a sound configuration, or never end.
+fn require_regular(path: &Path) -> Result<(), ConfigError> {
+    match fs::metadata(path) {
+        Ok(found) if !found.is_file() => Err(ConfigError::from(Problem {
+            place: Place::File(path.display().to_string()),
+            key: String::new(),
+            message: "it is no regular file, so it cannot be read again".to_owned(),
+        })),
+        // What is not there is told by whoever reads it.
+        _ => Ok(()),
+    }
 }
 
 /// Where relative paths begin; empty: at the working directory.

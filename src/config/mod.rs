@@ -1,6 +1,7 @@
 //! The configuration as values that cannot be wrong. Every default stands here once; `config.toml` at
 //! the top level shows them all and a test holds it against these.
 
+mod change;
 mod current;
 mod error;
 mod file;
@@ -19,14 +20,17 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use change::{Change, Reloaded};
 pub use current::Current;
 pub use error::{ConfigError, Place, Problem};
+#[cfg(test)]
+pub(crate) use file::keys;
 pub use load::Loaded;
 pub use secret::Secret;
 
 use crate::hub::selector::Selector;
 
-/// Everything that a server is told at its start.
+/// Everything that a server is told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The address of the data port; port 0 lets the system choose.

@@ -1,12 +1,13 @@
-//! The configuration that counts, as the text of a `config.toml`: every key in the order of that file,
-//! secrets masked. Reading it again gives the same configuration, but for the secrets.
+//! The configuration that counts, key by key: every key in the order of `config.toml`, secrets masked. As the text
+//! of that file, which read again gives the same configuration, but for the secrets; and as a list to compare.
 
 use std::fmt::{self, Display, Write as _};
 use std::time::Duration;
 
 use super::units::shown_size;
 use super::{
-    Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Retention, Sync, Timeouts,
+    Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Retention, Secret, Sync,
+    Timeouts,
 };
 
 /// Too short to be read as a secret again.
@@ -15,65 +16,168 @@ const MASK: &str = "********";
 impl Config {
     /// What counts, in the form of `config.toml`. Secrets are masked.
     pub fn to_toml(&self) -> String {
-        let mut text = Text(String::new());
-        text.set("listen", quoted(self.listen));
-        text.set("hosts", list(&self.hosts));
-        text.set("origins", list(&self.origins));
-        admin(&mut text, &self.admin);
-        journal(&mut text, &self.journal);
-        limits(&mut text, &self.limits);
-        timeouts(&mut text, &self.timeouts);
-        heartbeat(&mut text, &self.heartbeat);
-        text.section("[websocket]");
-        text.set("subprotocols", list(&self.websocket.subprotocols));
-        fanout(&mut text, &self.fanout);
-        text.section("[page]");
-        text.set("enabled", auto(self.page.enabled));
-        for entry in &self.channels {
-            retention(&mut text, entry);
+        let mut text = String::new();
+        let mut section = Section::Top;
+        for setting in self.settings() {
+            if setting.section != section {
+                section = setting.section;
+                text.push_str(&format!("\n{}\n", section.header()));
+            }
+            // Writing into a String cannot fail.
+            let _ = match &setting.value {
+                Value::Unset => writeln!(text, "# {} = (none)", setting.key),
+                value => writeln!(text, "{} = {}", setting.key, value.to_toml()),
+            };
         }
-        text.section("[log]");
-        text.set("level", quoted(&self.log.level));
-        text.0
+        text
+    }
+
+    /// Every key by its full name, with its value; the entries of a list by their pattern, behind the list of these.
+    pub(super) fn values(&self) -> Vec<(String, Value)> {
+        let mut values = Vec::new();
+        for setting in self.settings() {
+            let key = setting.key;
+            let name = match setting.section {
+                Section::Top => key.to_owned(),
+                Section::Named(section) => format!("{section}.{key}"),
+                // It is a part of the other names.
+                Section::Entry(..) if key == "pattern" => continue,
+                Section::Entry(_, pattern) => format!("channels[{pattern}].{key}"),
+            };
+            values.push((name, setting.value));
+        }
+        let patterns = self.channels.iter().map(|entry| entry.pattern.to_string());
+        values.push(("channels".to_owned(), Value::List(patterns.collect())));
+        values
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        let mut list = Settings::default();
+        list.add("listen", text(self.listen));
+        list.add("hosts", Value::List(self.hosts.clone()));
+        list.add("origins", Value::List(self.origins.clone()));
+        admin(&mut list, &self.admin);
+        journal(&mut list, &self.journal);
+        limits(&mut list, &self.limits);
+        timeouts(&mut list, &self.timeouts);
+        heartbeat(&mut list, &self.heartbeat);
+        list.begin("websocket");
+        list.add(
+            "subprotocols",
+            Value::List(self.websocket.subprotocols.clone()),
+        );
+        fanout(&mut list, &self.fanout);
+        list.begin("page");
+        list.add("enabled", auto(self.page.enabled));
+        for (index, entry) in self.channels.iter().enumerate() {
+            list.section = Section::Entry(index, entry.pattern.to_string());
+            retention(&mut list, entry);
+        }
+        list.begin("log");
+        list.add("level", text(&self.log.level));
+        list.settings
     }
 }
 
-struct Text(String);
+/// One key, where it stands, and what it has.
+struct Setting {
+    section: Section,
+    key: &'static str,
+    value: Value,
+}
 
-impl Text {
-    fn section(&mut self, header: &str) {
-        self.0.push('\n');
-        self.line(format_args!("{header}"));
-    }
+#[derive(Clone, PartialEq, Default)]
+enum Section {
+    #[default]
+    Top,
+    Named(&'static str),
+    /// An entry of `channels`: which one, and its pattern.
+    Entry(usize, String),
+}
 
-    fn set(&mut self, key: &str, value: impl Display) {
-        self.line(format_args!("{key} = {value}"));
-    }
-
+/// What a key has. As it is displayed, it is for people.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Value {
+    /// What TOML has in quotes.
+    Text(String),
+    /// What it has without.
+    Bare(String),
+    List(Vec<String>),
+    /// Is compared, and never shown.
+    Secret(Secret),
     /// A key that may be left out, and is.
-    fn unset(&mut self, key: &str) {
-        self.line(format_args!("# {key} = (none)"));
+    Unset,
+}
+
+#[derive(Default)]
+struct Settings {
+    section: Section,
+    settings: Vec<Setting>,
+}
+
+impl Settings {
+    fn begin(&mut self, section: &'static str) {
+        self.section = Section::Named(section);
     }
 
-    fn line(&mut self, line: fmt::Arguments<'_>) {
-        // Writing into a String cannot fail.
-        let _ = writeln!(self.0, "{line}");
+    fn add(&mut self, key: &'static str, value: Value) {
+        let section = self.section.clone();
+        self.settings.push(Setting {
+            section,
+            key,
+            value,
+        });
     }
 }
 
-fn admin(text: &mut Text, admin: &Admin) {
-    text.section("[admin]");
+impl Section {
+    fn header(&self) -> String {
+        match self {
+            Section::Top => String::new(),
+            Section::Named(name) => format!("[{name}]"),
+            Section::Entry(..) => "[[channels]]".to_owned(),
+        }
+    }
+}
+
+impl Value {
+    fn to_toml(&self) -> String {
+        match self {
+            Value::Text(text) => quoted(text),
+            Value::List(items) => {
+                let items: Vec<String> = items.iter().map(|item| quoted(item)).collect();
+                format!("[{}]", items.join(", "))
+            }
+            Value::Secret(_) => quoted(MASK),
+            Value::Bare(_) | Value::Unset => self.to_string(),
+        }
+    }
+}
+
+impl Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Text(text) | Value::Bare(text) => f.write_str(text),
+            Value::List(items) => write!(f, "[{}]", items.join(", ")),
+            Value::Secret(_) => f.write_str(MASK),
+            Value::Unset => f.write_str("(none)"),
+        }
+    }
+}
+
+fn admin(list: &mut Settings, admin: &Admin) {
+    list.begin("admin");
     match admin.listen {
-        None => text.set("listen", quoted("off")),
-        Some(address) => text.set("listen", quoted(address)),
+        None => list.add("listen", text("off")),
+        Some(address) => list.add("listen", text(address)),
     }
-    match admin.key {
-        None => text.unset("key"),
-        Some(_) => text.set("key", quoted(MASK)),
+    match &admin.key {
+        None => list.add("key", Value::Unset),
+        Some(key) => list.add("key", Value::Secret(key.clone())),
     }
 }
 
-fn journal(text: &mut Text, journal: &Journal) {
+fn journal(list: &mut Settings, journal: &Journal) {
     let kind = match journal.kind {
         JournalKind::Memory => "memory",
         JournalKind::Disk => "disk",
@@ -83,87 +187,89 @@ fn journal(text: &mut Text, journal: &Journal) {
         Sync::Interval(length) => format!("interval {}", humantime::format_duration(length)),
         Sync::Never => "never".to_owned(),
     };
-    text.section("[journal]");
-    text.set("kind", quoted(kind));
-    text.set("path", quoted(journal.path.display()));
-    text.set("sync", quoted(sync));
-    text.set("max_bytes", size(journal.max_bytes));
-    text.set("idempotency", duration(journal.idempotency));
+    list.begin("journal");
+    list.add("kind", text(kind));
+    list.add("path", text(journal.path.display()));
+    list.add("sync", text(sync));
+    list.add("max_bytes", size(journal.max_bytes));
+    list.add("idempotency", duration(journal.idempotency));
 }
 
-fn limits(text: &mut Text, limits: &Limits) {
-    text.section("[limits]");
-    text.set("connections", limits.connections);
-    text.set("head_bytes", size(limits.head_bytes));
-    text.set("target_bytes", size(limits.target_bytes));
-    text.set("fields", limits.fields);
-    text.set("event_bytes", size(limits.event_bytes));
-    text.set("batch_bytes", size(limits.batch_bytes));
-    text.set("batch_events", limits.batch_events);
-    text.set("subscriptions", limits.subscriptions);
-    text.set("channels", limits.channels);
-    text.set("send_buffer", size(limits.send_buffer));
-    text.set("control_messages", limits.control_messages);
-    text.set("idempotency_keys", limits.idempotency_keys);
+fn limits(list: &mut Settings, limits: &Limits) {
+    list.begin("limits");
+    list.add("connections", bare(limits.connections));
+    list.add("head_bytes", size(limits.head_bytes));
+    list.add("target_bytes", size(limits.target_bytes));
+    list.add("fields", bare(limits.fields));
+    list.add("event_bytes", size(limits.event_bytes));
+    list.add("batch_bytes", size(limits.batch_bytes));
+    list.add("batch_events", bare(limits.batch_events));
+    list.add("subscriptions", bare(limits.subscriptions));
+    list.add("channels", bare(limits.channels));
+    list.add("send_buffer", size(limits.send_buffer));
+    list.add("control_messages", bare(limits.control_messages));
+    list.add("idempotency_keys", bare(limits.idempotency_keys));
 }
 
-fn timeouts(text: &mut Text, timeouts: &Timeouts) {
-    text.section("[timeouts]");
-    text.set("head", duration(timeouts.head));
-    text.set("body", duration(timeouts.body));
-    text.set("idle", duration(timeouts.idle));
-    text.set("write", duration(timeouts.write));
-    text.set("close", duration(timeouts.close));
-    text.set("long_poll", duration(timeouts.long_poll));
-    text.set("drain", duration(timeouts.drain));
-    text.set("retry", duration(timeouts.retry));
+fn timeouts(list: &mut Settings, timeouts: &Timeouts) {
+    list.begin("timeouts");
+    list.add("head", duration(timeouts.head));
+    list.add("body", duration(timeouts.body));
+    list.add("idle", duration(timeouts.idle));
+    list.add("write", duration(timeouts.write));
+    list.add("close", duration(timeouts.close));
+    list.add("long_poll", duration(timeouts.long_poll));
+    list.add("drain", duration(timeouts.drain));
+    list.add("retry", duration(timeouts.retry));
 }
 
-fn heartbeat(text: &mut Text, heartbeat: &Heartbeat) {
-    text.section("[heartbeat]");
-    text.set("interval", duration(heartbeat.interval));
-    text.set("patience", duration(heartbeat.patience));
+fn heartbeat(list: &mut Settings, heartbeat: &Heartbeat) {
+    list.begin("heartbeat");
+    list.add("interval", duration(heartbeat.interval));
+    list.add("patience", duration(heartbeat.patience));
 }
 
-fn fanout(text: &mut Text, fanout: &Fanout) {
-    text.section("[fanout]");
-    text.set("shards", auto(fanout.shards));
-    text.set("catch_up", auto(fanout.catch_up));
-    text.set("tail_events", fanout.tail_events);
-    text.set("tail_bytes", size(fanout.tail_bytes));
-    text.set("replay_bytes", size(fanout.replay_bytes));
+fn fanout(list: &mut Settings, fanout: &Fanout) {
+    list.begin("fanout");
+    list.add("shards", auto(fanout.shards));
+    list.add("catch_up", auto(fanout.catch_up));
+    list.add("tail_events", bare(fanout.tail_events));
+    list.add("tail_bytes", size(fanout.tail_bytes));
+    list.add("replay_bytes", size(fanout.replay_bytes));
 }
 
-fn retention(text: &mut Text, retention: &Retention) {
-    text.section("[[channels]]");
-    text.set("pattern", quoted(retention.pattern.as_str()));
-    text.set("max_events", retention.max_events);
+fn retention(list: &mut Settings, retention: &Retention) {
+    list.add("pattern", text(retention.pattern.as_str()));
+    list.add("max_events", bare(retention.max_events));
     match retention.max_age {
-        None => text.unset("max_age"),
-        Some(age) => text.set("max_age", duration(age)),
+        None => list.add("max_age", Value::Unset),
+        Some(age) => list.add("max_age", duration(age)),
     }
-    text.set("max_bytes", size(retention.max_bytes));
+    list.add("max_bytes", size(retention.max_bytes));
 }
 
 /// A basic string of TOML: as one of JSON, but for DEL, which TOML wants escaped.
-fn quoted(text: impl Display) -> String {
-    let json = serde_json::Value::from(text.to_string()).to_string();
+fn quoted(text: &str) -> String {
+    let json = serde_json::Value::from(text).to_string();
     json.replace('\u{7f}', "\\u007F")
 }
 
-fn list(items: &[String]) -> String {
-    let items: Vec<String> = items.iter().map(quoted).collect();
-    format!("[{}]", items.join(", "))
+fn text(value: impl Display) -> Value {
+    Value::Text(value.to_string())
 }
 
-fn size(bytes: usize) -> String {
-    quoted(shown_size(u64::try_from(bytes).unwrap_or(u64::MAX)))
+fn bare(value: impl Display) -> Value {
+    Value::Bare(value.to_string())
 }
 
-fn duration(length: Duration) -> String {
-    quoted(humantime::format_duration(length))
+fn size(bytes: usize) -> Value {
+    text(shown_size(u64::try_from(bytes).unwrap_or(u64::MAX)))
 }
 
-fn auto(chosen: Option<impl Display>) -> String {
-    chosen.map_or_else(|| quoted("auto"), |chosen| chosen.to_string())
+fn duration(length: Duration) -> Value {
+    text(humantime::format_duration(length))
+}
+
+fn auto(chosen: Option<impl Display>) -> Value {
+    chosen.map_or_else(|| text("auto"), bare)
 }

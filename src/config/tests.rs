@@ -766,3 +766,27 @@ fn a_path_stays_as_it_is_written_where_there_is_no_file() {
     assert_eq!(config.journal.path.as_os_str(), "../kept");
     assert!(Config::default().journal.path.is_relative());
 }
+
+#[test]
+fn what_was_read_is_read_again_unless_it_is_gone_or_gave_its_text_once() {
+    let (pipe, _end) = std::io::pipe().unwrap();
+    let again = |source: PathBuf| {
+        let loaded = Loaded {
+            config: Config::default(),
+            source: Some(source),
+        };
+        loaded.again().map_err(|error| error.to_string())
+    };
+    let pipe = PathBuf::from(format!("/dev/fd/{}", pipe.as_raw_fd()));
+    for (source, told) in [
+        (pipe, "it is no regular file, so it cannot be read again"),
+        (PathBuf::from("src"), "it is no regular file"),
+        (PathBuf::from("tests/nowhere.toml"), "there is no such file"),
+    ] {
+        let message = again(source.clone()).unwrap_err();
+        assert_tells(&message, &[&source.display().to_string(), told]);
+    }
+    let again = again(PathBuf::from(ELSEWHERE)).unwrap();
+    let first = Config::load_with_environment(Some(Path::new(ELSEWHERE))).unwrap();
+    assert_eq!(again, first);
+}

@@ -11,12 +11,12 @@ pub mod sse;
 pub mod stream;
 pub mod websocket;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use self::catch_up::CatchUp;
 use self::control::Gap;
-use crate::config::{Config, Current};
+use crate::config::{Config, ConfigError, Current, Reloaded};
 use crate::event::Cursor;
 use crate::hub::selector::{Selection, Selector};
 use crate::hub::tail::Page;
@@ -28,7 +28,9 @@ use crate::shutdown::Shutdown;
 /// What every connection of a server shares.
 pub struct Context {
     /// What the server was told.
-    pub told: Current,
+    pub told: Arc<Current>,
+    /// How it is told again, if somebody knows.
+    pub reread: OnceLock<Box<Reread>>,
     /// Where events come from.
     pub hub: Hub,
     /// Who serves subscribers that are behind.
@@ -39,10 +41,28 @@ pub struct Context {
     pub shutdown: Shutdown,
 }
 
+/// Reads the configuration again and has it count, as far as that is possible without a restart.
+pub type Reread = dyn Fn(&Context) -> Result<Reloaded, ConfigError> + Send + Sync;
+
 impl Context {
     /// What counts now. Whoever needs several values that belong together takes them from one of these.
     pub fn config(&self) -> Arc<Config> {
         self.told.get()
+    }
+
+    /// Reads the configuration again, and logs what came of it; `None` when nobody knows where it is.
+    ///
+    /// # Errors
+    /// What is wrong with it. Nothing has changed then.
+    pub fn reread(&self) -> Option<Result<Reloaded, ConfigError>> {
+        let outcome = self.reread.get()?(self);
+        if let Err(error) = &outcome {
+            log::error!("reload: the configuration cannot be used, and nothing has changed");
+            for problem in &error.problems {
+                log::error!("reload: {problem}");
+            }
+        }
+        Some(outcome)
     }
 
     /// When a client is told to come back: anything from half to one and a half of `timeouts.retry`, so

@@ -30,6 +30,8 @@ pub struct Outbox {
     context: Arc<Context>,
     stream: Arc<Stream>,
     framing: &'static dyn Framing,
+    /// How often it says that it is there; a client is told at the beginning.
+    heartbeat: Duration,
     state: Mutex<State>,
     /// Notified when there is room for more work.
     room: Condvar,
@@ -47,6 +49,7 @@ impl Outbox {
         let (id, state) = (context.hub.new_id(), Mutex::new(State::new(opening)));
         Outbox {
             id,
+            heartbeat: context.config().heartbeat.interval,
             context,
             stream,
             framing,
@@ -58,6 +61,11 @@ impl Outbox {
     /// The socket.
     pub fn stream(&self) -> &Arc<Stream> {
         &self.stream
+    }
+
+    /// How often it says that it is there.
+    pub fn heartbeat(&self) -> Duration {
+        self.heartbeat
     }
 
     /// The server around it.

@@ -92,7 +92,7 @@ fn welcome(outbox: &Outbox, framing: &'static dyn Framing, cursor: Cursor) {
     let context = outbox.context();
     let welcome = Control::Welcome {
         cursor,
-        heartbeat: context.config().heartbeat.interval,
+        heartbeat: outbox.heartbeat(),
         retry: context.retry_after(),
     };
     if let Some(frame) = framing.control(&welcome) {
@@ -118,14 +118,14 @@ fn replay(outbox: &Arc<Outbox>) {
 
 /// Waits for the client to hang up, saying now and then that the server is there.
 fn listen(outbox: &Outbox) {
-    let config = &outbox.context().config();
     let mut scratch = [0; SCRATCH];
-    let mut beat = Instant::now() + config.heartbeat.interval;
+    let mut beat = Instant::now() + outbox.heartbeat();
     let mut end = None;
     loop {
         let ending = outbox.is_ending();
         let deadline = match ending {
-            true => *end.get_or_insert_with(|| Instant::now() + config.timeouts.close),
+            true => *end
+                .get_or_insert_with(|| Instant::now() + outbox.context().config().timeouts.close),
             false => beat,
         };
         match outbox.stream().read(&mut scratch, deadline) {
@@ -135,7 +135,7 @@ fn listen(outbox: &Outbox) {
             Err(ReadError::TimedOut) if ending => return,
             Err(ReadError::TimedOut) => {
                 outbox.keep_alive();
-                beat = next_beat(beat, config.heartbeat.interval);
+                beat = next_beat(beat, outbox.heartbeat());
             }
         }
     }

@@ -28,7 +28,7 @@ use self::pages::Pages;
 use self::publish::Delivery;
 use self::selector::{Selection, Selector};
 use self::tail::{Entry, Page, Tail};
-use crate::config::Config;
+use crate::config::{Config, Current};
 use crate::event::{Cursor, Id};
 use crate::journal::{
     Beginning, Holding, Journal, Limit, Opening, Sink, Start, Statistics, StoreError, unix_millis,
@@ -190,6 +190,11 @@ impl Hub {
         page.map(Page::from)
     }
 
+    /// Has what `told` says of journals count from now on. Returns when it does.
+    pub fn obey(&self, told: &Arc<Current>) {
+        self.journal.obey(told);
+    }
+
     /// Whether the journal could keep what it was given last.
     pub fn is_writable(&self) -> bool {
         self.journal.is_writable()
@@ -209,6 +214,12 @@ impl Hub {
         most: usize,
     ) -> Vec<Holding> {
         self.journal.holdings(after, filter, most)
+    }
+
+    /// The newest events that are at hand, at most `rows`, and the time from which on these are all that there were, in
+    /// milliseconds since 1970. Publishers wait while so many pointers are copied.
+    pub fn newest(&self, rows: usize) -> (u64, Vec<Arc<Entry>>) {
+        self.tail.newest(rows)
     }
 
     /// What is counted.

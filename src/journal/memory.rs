@@ -16,21 +16,24 @@ use super::{
     AppendError, Appended, Batch, Beginning, Draft, GapReason, Holding, Journal, Limit, Page,
     Receipt, Sink, Start, Statistics, StoreError, survey, unix_millis,
 };
-use crate::config::{Config, Retention};
+use crate::config::{Config, Current, Retention};
 use crate::event::{Cursor, Epoch, Event, Id};
 use crate::hub::channel::{Channel, ChannelName, LossReason};
 use crate::hub::selector::{Selection, Selector};
 use crate::shutdown::abort;
 
+/// How many channels get another rule while publishers wait.
+const AT_ONCE: usize = 1_024;
+
 /// Events in memory, bounded by count, age and bytes per channel and by bytes over all.
 pub struct MemoryJournal {
     epoch: Epoch,
-    rules: Rules,
     sink: Arc<dyn Sink>,
     state: RwLock<State>,
 }
 
 struct State {
+    rules: Arc<Rules>,
     head: u64,
     last_time: u64,
     log: Log,
@@ -60,9 +63,9 @@ impl MemoryJournal {
     pub fn open(config: &Config, random: u64, sink: Arc<dyn Sink>) -> Self {
         MemoryJournal {
             epoch: Epoch::from_random(random),
-            rules: Rules::of(config),
             sink,
             state: RwLock::new(State {
+                rules: Arc::new(Rules::of(config)),
                 head: 0,
                 last_time: 0,
                 log: Log::default(),
@@ -108,14 +111,15 @@ impl Journal for MemoryJournal {
                 repeated: true,
             });
         }
-        state.make_room_for_channels(&batch.drafts, &self.rules)?;
+        let rules = state.rules.clone();
+        state.make_room_for_channels(&batch.drafts, &rules)?;
         let events: Vec<_> = batch
             .drafts
             .into_iter()
-            .map(|draft| state.keep(draft, self.epoch, now, &self.rules))
+            .map(|draft| state.keep(draft, self.epoch, now, &rules))
             .collect();
         // Readers go by the clock as it is, even when it was ahead once.
-        state.trim(&events, wall, &self.rules);
+        state.trim(&events, wall, &rules);
         state.commits += 1;
         self.sink.committed(&events);
         let receipts: Arc<[Receipt]> = events.iter().map(|event| receipt(event)).collect();
@@ -241,6 +245,29 @@ impl Journal for MemoryJournal {
         records.map(Record::holding).collect()
     }
 
+    fn obey(&self, told: &Arc<Current>) {
+        let (rules, names) = {
+            let state = &mut *self.writing();
+            let rules = Rules::after(&state.rules, &told.get());
+            state.keys.bound(rules.key_memory, rules.max_keys);
+            state.rules = Arc::new(rules);
+            (state.rules.clone(), state.channels.names())
+        };
+        for names in names.chunks(AT_ONCE) {
+            // Matched without the lock: publishers wait for it.
+            let matched: Vec<_> = names.iter().map(|name| rules.rule_for(name)).collect();
+            let state = &mut *self.writing();
+            if !Arc::ptr_eq(&state.rules, &rules) {
+                // Somebody else was told something newer.
+                return;
+            }
+            for (name, rule) in names.iter().zip(matched) {
+                state.channels.change(name, |record| record.rule = rule);
+            }
+        }
+        self.retain();
+    }
+
     fn retain(&self) {
         let now = unix_millis();
         let state = &mut *self.writing();
@@ -250,6 +277,7 @@ impl Journal for MemoryJournal {
                 record.trim(&mut state.log, now);
             }
         });
+        state.trim_whole(state.rules.max_bytes, now);
         state.keys.expire(now);
     }
 

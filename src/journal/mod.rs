@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sha1_smol::Sha1;
 
-use crate::config::{Config, JournalKind};
+use crate::config::{Config, Current, JournalKind};
 use crate::event::{Cursor, Data, Epoch, Event, EventType, Id};
 use crate::hub::channel::{ChannelName, LossReason};
 use crate::hub::selector::{Selection, Selector};
@@ -38,7 +38,8 @@ pub use survey::{Holding, Statistics};
 /// **Snapshots.** What one call returns (events, gap and cursor) was true at one moment.
 ///
 /// **Retention.** Acts once a batch: all of it is kept, then each of its channels is brought within its own
-/// rule, then everything within `journal.max_bytes`, the oldest first.
+/// rule, then everything within `journal.max_bytes`, the oldest first. What [`retain`](Journal::retain) and
+/// [`obey`](Journal::obey) let go of is lost in the same way.
 ///
 /// **Losses.** Before an event that is still owed goes, its channel's mark
 /// ([`Channel::lose`](crate::hub::channel::Channel::lose)) is raised over it. An event that outlived its
@@ -109,7 +110,12 @@ pub trait Journal: Send + Sync {
     fn holdings(&self, after: Option<&ChannelName>, filter: &Selector, most: usize)
     -> Vec<Holding>;
 
-    /// Lets go of what retention no longer keeps by age or time to live. Called about once a second.
+    /// Has the bounds that `told` says now count instead of those it was opened with: every channel gets the rule that
+    /// its name matches now, and what is beyond it goes, soon where it is much. Where it lies stays as it is. Returns
+    /// when whatever comes next goes by it; of two calls at once, with what was told last.
+    fn obey(&self, told: &Arc<Current>);
+
+    /// Lets go of what retention no longer keeps, by age or time to live, or by a rule that is new. Called about once a second.
     fn retain(&self);
 
     /// Ends this life: what was acknowledged is safe when it returns. Nothing is appended or forgotten

@@ -33,6 +33,21 @@ impl Rules {
         }
     }
 
+    /// What the configuration says now. A rule that was there before is the same one, so that what has changed can be
+    /// told from what has not, and old ones are let go of.
+    pub(super) fn after(before: &Rules, config: &Config) -> Self {
+        let known = |rule: Arc<Retention>| {
+            let same = before.retention.iter().find(|known| **known == rule);
+            same.cloned().unwrap_or(rule)
+        };
+        let rules = Rules::of(config);
+        Rules {
+            retention: rules.retention.into_iter().map(known).collect(),
+            otherwise: before.otherwise.clone(),
+            ..rules
+        }
+    }
+
     /// The rule of a channel: the first whose pattern matches.
     pub(super) fn rule_for(&self, name: &ChannelName) -> Arc<Retention> {
         self.retention

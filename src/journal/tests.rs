@@ -7,6 +7,7 @@ mod forgetting;
 mod keys;
 mod losing;
 pub(super) mod model;
+mod obeying;
 mod reading;
 mod surveying;
 mod time_to_live;
@@ -119,6 +120,23 @@ macro_rules! journal_cases {
                 a_refused_batch_does_not_use_its_key
                 one_key_at_once_from_many_threads_is_kept_once
             }
+            run! { obeying:
+                a_lower_number_takes_the_oldest_and_tells_it
+                none_at_all_empties_a_channel
+                a_higher_number_keeps_more_from_then_on
+                a_channel_goes_by_the_pattern_that_matches_it_now
+                a_channel_that_comes_later_goes_by_the_new_rule
+                an_age_counts_for_what_was_there_before_it
+                without_its_age_everything_stays
+                fewer_bytes_count_for_a_channel_and_for_all
+                fewer_channels_refuse_new_ones_alone
+                fewer_keys_forget_the_oldest
+                a_shorter_memory_of_keys_counts_for_those_that_were_used
+                what_is_too_much_for_one_transaction_goes_in_those_that_follow
+                keys_that_are_too_many_for_one_transaction_go_in_those_that_follow
+                what_was_told_last_counts_also_of_many_at_once
+                a_reader_beside_new_rules_is_given_or_told_everything
+            }
             run! { surveying:
                 channels_are_seen_page_by_page_in_the_order_of_their_names
                 what_is_kept_of_a_channel_is_counted
@@ -127,6 +145,7 @@ macro_rules! journal_cases {
             run! { model:
                 any_steps_end_where_the_model_ends
                 any_steps_with_few_channels_lose_nothing_in_silence
+                any_steps_and_new_rules_end_where_the_model_ends
             }
         }
     )+};

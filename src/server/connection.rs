@@ -101,7 +101,6 @@ impl Connection {
             Err(refusal) => return self.refuse(None, refusal),
         };
         self.context.hub.metrics().requests.count();
-        self.config = self.context.config();
         let mut request = Request {
             visitor: Visitor::of(&head, &self.config),
             body_read: head.body == BodyFraming::None,
@@ -243,6 +242,8 @@ impl Connection {
         if is_quiet && self.await_request().is_err() {
             return Ok(None);
         }
+        // What counts for this request, to its end.
+        self.config = self.context.config();
         let ceilings = ceilings(&self.config.limits);
         self.inbound.read_head(&ceilings, self.config.timeouts.head)
     }

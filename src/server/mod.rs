@@ -2,6 +2,7 @@
 //!
 //! The [`listener`] accepts; the `door` gives a permit and a thread of the `crew`; `connection` is that thread's
 //! loop, to which [`inbound`] brings requests. Whoever finds no permit left is refused by the `doorman`.
+//! `reload` takes another configuration in.
 
 pub mod budget;
 mod connection;
@@ -11,6 +12,7 @@ mod doorman;
 pub mod inbound;
 pub mod listener;
 pub mod permit;
+mod reload;
 pub mod stream;
 #[cfg(test)]
 mod tests;
@@ -19,7 +21,7 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use self::budget::Budget;
@@ -28,6 +30,7 @@ use self::door::Door;
 use self::doorman::Doormen;
 use self::listener::Listener;
 use self::permit::Permits;
+use self::reload::Reload;
 use self::stream::Stream;
 use crate::admin::Admin;
 use crate::config::{Config, Current, Limits};
@@ -51,6 +54,7 @@ pub struct Server {
     doormen: Arc<Doormen>,
     permits: Permits,
     admin: Option<Admin>,
+    reload: Arc<Reload>,
 }
 
 /// The ports of a server, bound, with nobody behind them yet.
@@ -139,7 +143,8 @@ impl Server {
     ///
     /// # Errors
     /// When an address cannot be bound, the journal not opened, or there are no threads to be had.
-    pub fn start(mut config: Config) -> Result<Server, StartError> {
+    pub fn start(asked: Config) -> Result<Server, StartError> {
+        let mut config = asked.clone();
         let grant = Budget::of_this_process().grant(config.limits.connections);
         if let Some(sentence) = grant.lowered {
             log::warn!("{sentence}");
@@ -148,23 +153,25 @@ impl Server {
         let ports = Ports::bind(&config)?;
         let journal = Opening::open(&config, random()).map_err(StartError::Journal)?;
         let hub = Hub::start(&config, journal).map_err(StartError::Resources)?;
-        Self::serve(hub, config, ports).map_err(StartError::Resources)
+        Self::serve(hub, asked, config, ports).map_err(StartError::Resources)
     }
 
-    fn serve(hub: Hub, config: Config, ports: Ports) -> io::Result<Server> {
+    fn serve(hub: Hub, asked: Config, config: Config, ports: Ports) -> io::Result<Server> {
         let threads = config
             .fanout
             .catch_up
             .or(config.fanout.shards)
             .unwrap_or_else(cores);
         let permits = Permits::new(config.limits.connections);
+        let reload = Reload::new(asked, config.limits.connections, permits.clone());
         let shutdown = Shutdown::default();
         let context = Arc::new(Context {
             hub,
             catch_up: CatchUp::start(threads.get(), config.limits.connections)?,
             roster: Roster::new(shutdown.clone()),
             shutdown,
-            told: Current::new(config),
+            told: Arc::new(Current::new(config)),
+            reread: OnceLock::new(),
         });
         let admin = ports.admin.map(|socket| Admin::start(&context, socket));
         let admin = admin.transpose()?;
@@ -182,6 +189,7 @@ impl Server {
             doormen,
             permits,
             admin,
+            reload: Arc::new(reload),
         })
     }
 

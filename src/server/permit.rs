@@ -1,5 +1,6 @@
 //! Permits: how many connections may be open at once. One lives as long as its socket.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -10,7 +11,7 @@ pub struct Permits {
 }
 
 struct Shared {
-    limit: usize,
+    limit: AtomicUsize,
     taken: Mutex<usize>,
     given_back: Condvar,
 }
@@ -25,17 +26,22 @@ impl Permits {
     pub fn new(limit: usize) -> Self {
         Permits {
             shared: Arc::new(Shared {
-                limit,
+                limit: AtomicUsize::new(limit),
                 taken: Mutex::new(0),
                 given_back: Condvar::new(),
             }),
         }
     }
 
+    /// Lets `limit` count from now on. Those that are out stay out.
+    pub fn bound(&self, limit: usize) {
+        self.shared.limit.store(limit, Ordering::Relaxed);
+    }
+
     /// A permit, if there is one left.
     pub fn try_take(&self) -> Option<Permit> {
         let mut taken = self.shared.taken();
-        if *taken >= self.shared.limit {
+        if *taken >= self.shared.limit.load(Ordering::Relaxed) {
             return None;
         }
         *taken += 1;

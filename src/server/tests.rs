@@ -1,6 +1,7 @@
 //! What a connection leaves behind when it ends, seen from inside.
 
 mod faults;
+mod reloading;
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

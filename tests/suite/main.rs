@@ -26,4 +26,5 @@ mod compare;
 mod hardening;
 mod journal_commands;
 mod regression;
+mod reload;
 mod web;

@@ -101,12 +101,9 @@ impl Reader {
         query: &Query,
         early: Vec<u8>,
     ) -> Self {
-        let most = Some(outbox.context().config().limits.event_bytes);
         let config = WebSocketConfig::default()
             .read_buffer_size(PARSER_BYTES)
-            .write_buffer_size(0)
-            .max_frame_size(most)
-            .max_message_size(most);
+            .write_buffer_size(0);
         let only = match &query.selectors[..] {
             [Selector::Channel(name)] => Some(name.clone()),
             _ => None,
@@ -132,7 +129,7 @@ impl Reader {
         };
         drop(early);
         let mut buffer = vec![0; READ_LEAST];
-        let interval = self.outbox.context().config().heartbeat.interval;
+        let interval = self.outbox.heartbeat();
         let mut beat = Instant::now() + interval;
         let mut pinged: Option<Instant> = None;
         while next == Next::Read {
@@ -205,6 +202,7 @@ impl Reader {
 
     /// Takes bytes from the socket and obeys what they say.
     fn take(&mut self, bytes: &[u8]) -> Next {
+        self.take_message_bound();
         self.pipe.feed(bytes);
         loop {
             let message = self.parser.read(&mut self.pipe);
@@ -221,6 +219,17 @@ impl Reader {
                 }
                 Err(error) => return self.fail(&error),
             }
+        }
+    }
+
+    /// The bound of a message is that of the configuration that counts now.
+    fn take_message_bound(&mut self) {
+        let most = Some(self.outbox.context().config().limits.event_bytes);
+        if self.parser.get_config().max_message_size != most {
+            self.parser.set_config(|config| {
+                config.max_frame_size = most;
+                config.max_message_size = most;
+            });
         }
     }
 

@@ -19,7 +19,7 @@ use super::salvage::{self, Known, Salvaged};
 use super::shared::Shared;
 use super::store::{self, Durability, Store};
 use super::sweep::{self, Given, Sweeper, Swept};
-use crate::config::{Config, Sync};
+use crate::config::{Config, Current, Sync};
 use crate::event::Epoch;
 use crate::hub::channel::ChannelName;
 use crate::journal::clock::{Clock, Moment};
@@ -28,6 +28,8 @@ use crate::journal::{AppendError, Appended, Batch};
 
 /// Connections beside the writer's; each is in use for one page, or one checkpoint, at a time.
 const READERS: usize = 5;
+/// How many channels get another rule while readers wait.
+const AT_ONCE: usize = 1_024;
 /// So many pages (of 4 KiB) of log are too many: readers came one upon the other, so that it never began anew.
 const TOO_LONG: u64 = 4 * checkpoints::LONG;
 
@@ -61,6 +63,8 @@ pub(super) enum Work {
     Append(Batch),
     /// Take every event of a channel.
     Forget(ChannelName),
+    /// Go by what the configuration says now.
+    Obey(Arc<Current>),
     /// Let go of what is too old.
     Retain,
     /// End this life.
@@ -72,6 +76,7 @@ pub(super) enum Work {
 pub(super) enum Done {
     Appended(Appended),
     Forgotten(bool),
+    Obeyed,
     Retained,
     Closed,
 }
@@ -145,13 +150,18 @@ impl Desk {
         probes: bool,
         at: Moment,
     ) -> Result<Committed, Fault> {
+        work.iter().for_each(|work| {
+            if let Work::Obey(told) = work {
+                self.obey(&told.get());
+            }
+        });
         // Each time: a channel is kept within its rule whenever something is published there.
         self.clock.look(at.wall, at.instant);
         let times = Times {
             wall: at.wall,
             may_age: self.clock.may_age(),
         };
-        let retains = work.iter().any(|work| matches!(work, Work::Retain));
+        let retains = work.iter().any(Work::retains);
         self.has_spare_space |= retains;
         self.reopen_if_closed()?;
         if self.is_replaced() {
@@ -190,6 +200,21 @@ impl Desk {
         })?;
         self.ended = ended;
         Ok(committed)
+    }
+
+    /// Goes by what the configuration says now; what is beyond it goes with the transactions that follow.
+    fn obey(&mut self, config: &Config) {
+        self.sync = config.journal.sync;
+        self.rules = Rules::after(&self.rules, config);
+        let names = self.shared.catalogue().channels.names();
+        for names in names.chunks(AT_ONCE) {
+            // Matched without the lock: who reads waits for it. Nobody else changes the catalogue.
+            let rules: Vec<_> = names.iter().map(|name| self.rules.rule_for(name)).collect();
+            let channels = &mut self.shared.change().channels;
+            for (name, rule) in names.iter().zip(rules) {
+                channels.change(name, |record| record.obey(rule));
+            }
+        }
     }
 
     /// Takes over what was committed. `deliver` is called while nobody can read, so that no reader sees an event
@@ -344,6 +369,11 @@ impl Work {
         }
     }
 
+    /// Whether retention is due.
+    pub(super) fn retains(&self) -> bool {
+        matches!(self, Work::Retain | Work::Obey(_))
+    }
+
     /// Whether a client may rely on it after a power cut: what is delivered live and never kept is no promise.
     fn is_owed(&self) -> bool {
         match self {
@@ -352,7 +382,7 @@ impl Work {
                 batch.key.is_some() || batch.drafts.iter().any(|draft| is_kept(draft.ttl))
             }
             Work::Forget(_) => true,
-            Work::Retain | Work::Close => false,
+            Work::Obey(_) | Work::Retain | Work::Close => false,
         }
     }
 
@@ -361,6 +391,8 @@ impl Work {
             Work::Append(_) | Work::Forget(_) if *ended => Err(AppendError::Closed),
             Work::Append(batch) => group.append(batch)?.map(Done::Appended),
             Work::Forget(channel) => Ok(Done::Forgotten(group.forget(&channel)?)),
+            // Before everything else, whether or not all that follows can be committed.
+            Work::Obey(_) => Ok(Done::Obeyed),
             // Once for all that ask, after what was appended.
             Work::Retain => Ok(Done::Retained),
             Work::Close => {

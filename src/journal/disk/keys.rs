@@ -129,11 +129,13 @@ impl Group<'_> {
         row.put(self.connection)?;
         let keys = &mut self.change.standing.keys;
         *keys = keys.saturating_add(count).saturating_sub(replaced);
-        self.forget_oldest_keys()
+        self.forget_oldest_keys(count)
     }
 
-    /// Forgets the keys whose time is over, as far as one transaction goes.
+    /// Forgets the keys whose time is over, and those beyond a bound that was lowered, as far as one transaction goes.
     pub(super) fn expire_keys(&mut self) -> Result<(), Fault> {
+        self.forget_oldest_keys(STEP)?;
+        self.change.standing.overdue |= self.change.standing.keys > self.most_keys();
         let memory = u64::try_from(self.rules.key_memory.as_millis()).unwrap_or(u64::MAX);
         let Some(last) = self.old_by.checked_sub(memory) else {
             return Ok(());
@@ -144,10 +146,11 @@ impl Group<'_> {
         self.take_keys(sql, &[signed(last), signed(STEP)])
     }
 
-    /// Forgets the oldest keys while there are too many.
-    fn forget_oldest_keys(&mut self) -> Result<(), Fault> {
-        let most = u64::try_from(self.rules.max_keys).unwrap_or(u64::MAX);
-        while self.change.standing.keys > most {
+    /// Forgets the oldest keys while there are too many, until they weigh less by `weight`, which is what came or may go
+    /// in one transaction.
+    fn forget_oldest_keys(&mut self, weight: u64) -> Result<(), Fault> {
+        let least = self.change.standing.keys.saturating_sub(weight);
+        while self.change.standing.keys > self.most_keys().max(least) {
             let before = self.change.standing.keys;
             let sql = "DELETE FROM keys WHERE id = (SELECT min(id) FROM keys) RETURNING count";
             self.take_keys(sql, &[])?;
@@ -156,6 +159,10 @@ impl Group<'_> {
             }
         }
         Ok(())
+    }
+
+    fn most_keys(&self) -> u64 {
+        u64::try_from(self.rules.max_keys).unwrap_or(u64::MAX)
     }
 
     fn take_keys(&mut self, sql: &str, parameters: &[i64]) -> Result<(), Fault> {

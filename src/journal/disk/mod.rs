@@ -62,7 +62,7 @@ use super::{
     AppendError, Appended, Batch, Beginning, GapReason, Holding, Journal, Limit, Page, Sink, Start,
     Statistics, StoreError, survey, unix_millis,
 };
-use crate::config::Config;
+use crate::config::{Config, Current};
 use crate::event::Epoch;
 use crate::hub::channel::ChannelName;
 use crate::hub::fanout::or_abort;
@@ -378,6 +378,11 @@ impl Journal for DiskJournal {
         let catalogue = self.shared.catalogue();
         let records = names.iter().filter_map(|name| catalogue.channels.get(name));
         records.map(|record| catalogue.holding(record)).collect()
+    }
+
+    fn obey(&self, told: &Arc<Current>) {
+        // What fails is what goes in the same transaction, and is tried again.
+        let _ = self.ask(Work::Obey(told.clone()));
     }
 
     fn retain(&self) {

@@ -1,12 +1,15 @@
 //! What is no longer kept: which events go by count, bytes, age and time to live. Here the marks are raised; the
 //! rows go later.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::catalogue::Record;
 use super::error::Fault;
 use super::group::Group;
 use super::rows::{signed, unsigned, weight};
+use crate::config::Retention;
 use crate::event::Event;
 use crate::hub::channel::ChannelName;
 
@@ -207,6 +210,17 @@ impl Record {
         self.events = 0;
         self.due = u64::MAX;
         std::mem::take(&mut self.bytes)
+    }
+
+    /// Goes by another rule from now on.
+    pub(super) fn obey(&mut self, rule: Arc<Retention>) {
+        if Arc::ptr_eq(&self.rule, &rule) {
+            return;
+        }
+        self.rule = rule;
+        let may_go = self.events > 0 && (self.rule.max_age.is_some() || self.is_over());
+        // Nobody knows before it was looked.
+        self.due = if may_go { 0 } else { u64::MAX };
     }
 
     fn exceeds(&self, now: u64) -> bool {

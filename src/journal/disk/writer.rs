@@ -76,7 +76,7 @@ impl Writer {
     /// Serves until nobody is left to ask for anything.
     pub(super) fn run(mut self) {
         while let Some(orders) = self.wait() {
-            let retains = orders.iter().any(Order::retains);
+            let retains = orders.iter().any(|order| order.work.retains());
             if !orders.is_empty() {
                 self.serve(orders, Moment::now());
                 self.tidy_at = Instant::now() + QUIET;
@@ -279,11 +279,5 @@ impl Writer {
                 );
             });
         }
-    }
-}
-
-impl Order {
-    fn retains(&self) -> bool {
-        matches!(self.work, Work::Retain)
     }
 }

@@ -27,14 +27,20 @@ struct Use {
 impl Keys {
     /// Keys are forgotten after `memory`, or when they and their receipts are more than `capacity`, oldest first.
     pub(super) fn new(memory: Duration, capacity: usize) -> Self {
-        let memory = u64::try_from(memory.as_millis()).unwrap_or(u64::MAX);
         Keys {
-            memory,
+            memory: millis(memory),
             capacity,
             used: HashMap::new(),
             weight: 0,
             oldest_first: VecDeque::new(),
         }
+    }
+
+    /// Lets other bounds count from now on.
+    pub(super) fn bound(&mut self, memory: Duration, capacity: usize) {
+        self.memory = millis(memory);
+        self.capacity = capacity;
+        self.forget_excess();
     }
 
     /// The receipts of the first use of `key`, if it was used with the same payload.
@@ -64,9 +70,7 @@ impl Keys {
         if let Some(before) = self.used.insert(name, last) {
             self.weight -= weight(&before.receipts);
         }
-        while self.weight > self.capacity && !self.oldest_first.is_empty() {
-            self.forget_oldest();
-        }
+        self.forget_excess();
     }
 
     /// Forgets what is too old.
@@ -76,6 +80,12 @@ impl Keys {
             .front()
             .is_some_and(|(at, _)| self.is_over(*at, now))
         {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_excess(&mut self) {
+        while self.weight > self.capacity && !self.oldest_first.is_empty() {
             self.forget_oldest();
         }
     }
@@ -95,6 +105,10 @@ impl Keys {
             self.weight -= weight(&gone.receipts);
         }
     }
+}
+
+fn millis(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn weight(receipts: &[Receipt]) -> usize {

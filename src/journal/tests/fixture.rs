@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::config::{Config, Retention};
+use crate::config::{Config, Current, Retention};
 use crate::event::{Cursor, Data, Event};
 use crate::hub::channel::ChannelName;
 use crate::hub::selector::{Selection, Selector};
@@ -130,6 +130,13 @@ impl Fixture {
         drop(std::mem::replace(&mut self.journal, nobody));
         change(&mut self.config);
         self.journal = (self.open)(&self.config, self.heard.clone());
+    }
+
+    /// Lets other bounds count.
+    pub fn obey(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+        let told = Arc::new(Current::new(self.config.clone()));
+        self.journal.obey(&told);
     }
 
     /// The same with the disk as it is.

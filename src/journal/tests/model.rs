@@ -15,17 +15,21 @@ const SELECTORS: [&str; 8] = ["a", "b", "r/*", "**", "r/1", "s/**", "*", "nowher
 const STEPS: usize = 1_500;
 
 pub fn any_steps_end_where_the_model_ends(open: Open) {
-    run_seeds(open, CHANNELS.len() + 1, false);
+    run_seeds(open, CHANNELS.len() + 1, |_| {});
 }
 
 pub fn any_steps_with_few_channels_lose_nothing_in_silence(open: Open) {
-    run_seeds(open, 3, false);
+    run_seeds(open, 3, |_| {});
+}
+
+pub fn any_steps_and_new_rules_end_where_the_model_ends(open: Open) {
+    run_seeds(open, CHANNELS.len() + 1, |run| run.reloads = true);
 }
 
 /// For a journal that goes on where it ended.
 pub fn any_steps_and_restarts_end_where_the_model_ends(open: Open) {
-    run_seeds(open, CHANNELS.len() + 1, true);
-    run_seeds(open, 3, true);
+    run_seeds(open, CHANNELS.len() + 1, |run| run.restarts = true);
+    run_seeds(open, 3, |run| run.restarts = true);
 }
 
 /// Says with which seed a panic came.
@@ -39,11 +43,11 @@ impl Drop for Seed {
     }
 }
 
-fn run_seeds(open: Open, channels: usize, restarts: bool) {
+fn run_seeds(open: Open, channels: usize, prepare: fn(&mut Run)) {
     for seed in 1..=8 {
         let _named = Seed(seed);
         let mut run = Run::new(open, seed, channels);
-        run.restarts = restarts;
+        prepare(&mut run);
         run.steps(STEPS);
     }
 }
@@ -65,9 +69,10 @@ impl Random {
 }
 
 /// Everything that there ever was.
-#[derive(Default)]
 struct Model {
     events: Vec<Known>,
+    max_events: usize,
+    max_bytes: usize,
 }
 
 struct Known {
@@ -88,15 +93,21 @@ enum Fate {
 }
 
 impl Model {
-    const MAX_EVENTS: usize = 7;
-    const MAX_BYTES: usize = 8_000;
+    fn bound(&self, config: &mut Config) {
+        config.journal.max_bytes = self.max_bytes;
+        config.channels = vec![keep("**", self.max_events)];
+    }
 
     fn take_batch(&mut self, events: &[Arc<Event>]) {
         events.iter().for_each(|event| self.take(event));
+        self.retain_all();
+    }
+
+    fn retain_all(&mut self) {
         for channel in CHANNELS {
             self.retain(channel);
         }
-        while self.kept().map(|event| event.weight).sum::<usize>() > Self::MAX_BYTES {
+        while self.kept().map(|event| event.weight).sum::<usize>() > self.max_bytes {
             self.lose_oldest(|_| true);
         }
     }
@@ -116,7 +127,7 @@ impl Model {
     }
 
     fn retain(&mut self, channel: &str) {
-        while self.kept().filter(|e| e.channel == channel).count() > Self::MAX_EVENTS {
+        while self.kept().filter(|e| e.channel == channel).count() > self.max_events {
             self.lose_oldest(|event| event.channel == channel);
         }
     }
@@ -179,22 +190,29 @@ struct Run {
     drops: bool,
     /// Whether the journal ends and begins again now and then.
     restarts: bool,
+    /// Whether other bounds are told now and then.
+    reloads: bool,
 }
 
 impl Run {
     fn new(open: Open, seed: u64, channels: usize) -> Self {
+        let model = Model {
+            events: Vec::new(),
+            max_events: 7,
+            max_bytes: 8_000,
+        };
         let config = |config: &mut Config| {
             config.limits.channels = channels;
-            config.journal.max_bytes = Model::MAX_BYTES;
-            config.channels = vec![keep("**", Model::MAX_EVENTS)];
+            model.bound(config);
         };
         Run {
             random: Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             fixture: Fixture::with(open, config),
-            model: Model::default(),
+            model,
             readers: Vec::new(),
             drops: channels < CHANNELS.len(),
             restarts: false,
+            reloads: false,
         }
     }
 
@@ -202,6 +220,9 @@ impl Run {
         for _ in 0..count {
             if self.restarts && self.random.below(40) == 0 {
                 self.fixture.restart();
+            }
+            if self.reloads && self.random.below(30) == 0 {
+                self.reload();
             }
             match self.random.below(12) {
                 0..=3 => self.append(),
@@ -211,6 +232,14 @@ impl Run {
                 _ => self.read(),
             }
         }
+    }
+
+    fn reload(&mut self) {
+        self.model.max_events = self.random.below(10);
+        self.model.max_bytes = 4_000 + self.random.below(8_000);
+        let model = &mut self.model;
+        self.fixture.obey(|config| model.bound(config));
+        model.retain_all();
     }
 
     fn append(&mut self) {

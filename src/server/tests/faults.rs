@@ -53,7 +53,7 @@ impl Faulted {
         });
         let ports = Ports::bind(&config).unwrap();
         Faulted {
-            server: Server::serve(hub.unwrap(), config, ports).unwrap(),
+            server: Server::serve(hub.unwrap(), config.clone(), config, ports).unwrap(),
             faults,
         }
     }

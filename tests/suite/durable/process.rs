@@ -93,6 +93,21 @@ impl Process {
         self.child.wait().expect("its status");
     }
 
+    /// Asks it to read its configuration again (SIGHUP).
+    pub fn reload(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::HUP).expect("it can be asked");
+    }
+
+    /// Waits until it has said `what` on stderr, behind `seen` bytes.
+    pub fn await_log(&self, seen: usize, what: &str) {
+        let end = deadline();
+        let mut pace = self.connect();
+        while !self.log().get(seen..).is_some_and(|log| log.contains(what)) {
+            assert!(Instant::now() < end, "never said: {what}: {}", self.log());
+            pace.pause();
+        }
+    }
+
     /// Asks it to stop (SIGTERM) and waits until it has, which must succeed.
     pub fn stop(mut self) {
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it can be asked");

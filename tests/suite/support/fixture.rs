@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use fourcast::config::{Config, JournalKind, Retention};
+use fourcast::config::{Config, ConfigError, JournalKind, Retention};
 use fourcast::event::Data;
 use fourcast::{Draft, Leaving, Refusal, Server};
 
@@ -56,6 +56,14 @@ impl Fixture {
     /// Where its operator's port is, which must be there.
     pub fn admin(&self) -> SocketAddr {
         self.server.admin_address().expect("an operator's port")
+    }
+
+    /// Says where its configuration comes from when it is to be read again.
+    pub fn reread_from(
+        &self,
+        source: impl Fn() -> Result<Config, ConfigError> + Send + Sync + 'static,
+    ) {
+        self.server.reread_from(source);
     }
 
     /// A new connection.

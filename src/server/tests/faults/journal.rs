@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::config::Config;
+use crate::config::{Config, Current};
 use crate::event::Epoch;
 use crate::hub::channel::ChannelName;
 use crate::hub::selector::{Selection, Selector};
@@ -126,6 +126,10 @@ impl Journal for FaultyJournal {
         most: usize,
     ) -> Vec<Holding> {
         self.inner.holdings(after, filter, most)
+    }
+
+    fn obey(&self, told: &Arc<Current>) {
+        self.inner.obey(told);
     }
 
     fn retain(&self) {

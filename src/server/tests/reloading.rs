@@ -1,0 +1,78 @@
+//! What another configuration does to a running server, seen from inside.
+
+use super::*;
+use crate::delivery::outbox::Outbox;
+use crate::delivery::{Opening, sse};
+
+/// What the server goes by now, changed.
+fn changed(server: &Server, change: impl FnOnce(&mut Config)) -> Config {
+    let mut config = (*server.context.config()).clone();
+    change(&mut config);
+    config
+}
+
+/// A client to whom the server streams by `Accept`, once it says so.
+fn stream(server: &Server, accept: &str) -> TcpStream {
+    let mut client = connect(server.address());
+    let head = format!("GET /chat HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n");
+    client.write_all(head.as_bytes()).unwrap();
+    let mut begun = Vec::new();
+    while !String::from_utf8_lossy(&begun).contains("heartbeat_ms") {
+        let mut page = [0; 1_024];
+        let count = client.read(&mut page).unwrap();
+        assert!(count > 0, "the stream has ended");
+        begun.extend_from_slice(&page[..count]);
+    }
+    client
+}
+
+#[test]
+fn streams_let_go_of_a_configuration_that_was_replaced() {
+    let server = server(10);
+    let _streams = ["text/event-stream", "application/x-ndjson"].map(|way| stream(&server, way));
+    let old = Arc::downgrade(&server.context.config());
+    server.reload(changed(&server, |config| config.limits.fields = 50));
+    wait_until("nobody holds it", || old.upgrade().is_none());
+    assert_eq!(server.context.config().limits.fields, 50);
+}
+
+#[test]
+fn fewer_connections_count_for_those_that_come_and_cut_nobody() {
+    let server = server(3);
+    let clients = [(), (), ()].map(|()| server.wait("/chat", ""));
+    server.reload(changed(&server, |config| config.limits.connections = 2));
+    server.say("chat");
+    for mut client in clients {
+        let mut answer = [0; 15];
+        client.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    }
+    wait_until("all have gone", || {
+        server.permits.wait_for_all(Instant::now()) == 0
+    });
+    let taken = [(), (), ()].map(|()| server.permits.try_take());
+    assert!(matches!(taken, [Some(_), Some(_), None]));
+    server.reload(changed(&server, |config| config.limits.connections = 9));
+    assert_eq!(server.context.config().limits.connections, 3);
+    assert!(server.permits.try_take().is_some() && taken.len() == 3);
+}
+
+#[test]
+fn a_stream_keeps_the_heartbeat_that_it_was_told() {
+    let server = server(10);
+    let reloaded = server.reload(changed(&server, |config| {
+        config.heartbeat.interval = Duration::from_secs(7);
+    }));
+    let told: Vec<String> = reloaded.changed.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["heartbeat.interval: 25s → 7s"]);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let _client = connect(listener.local_addr().unwrap());
+    let (socket, _) = listener.accept().unwrap();
+    let stream = Arc::new(Stream::new(socket, None).unwrap());
+    let context = server.context.clone();
+    let outbox = Outbox::new(context, stream, &sse::JSON, Opening::default());
+    server.reload(changed(&server, |config| {
+        config.heartbeat.interval = Duration::from_secs(9);
+    }));
+    assert_eq!(outbox.heartbeat(), Duration::from_secs(7));
+}
