@@ -1,1 +1,455 @@
+// The client for browsers, served as it stands: an EventSource that finds its way. client.d.ts says what its members
+// are, wire.md what travels.
 
+const [CONNECTING, OPEN, CLOSED] = [0, 1, 2];
+const DEFAULTS = { transports: ["websocket", "sse", "long-poll", "poll"], timeout: 5_000, pollInterval: 3_000 };
+const FINAL_CODES = [1002, 1003, 1007, 1008, 1009, 1010, 4403];
+/** Milliseconds: for an answer; until a better way is tried again; pauses, on top of what the server wishes. */
+const [ANSWER, DETOUR, FIRST_PAUSE, LONGEST_PAUSE, LONGEST_WISH] = [30_000, 300_000, 500, 30_000, 600_000];
+/** A long poll's wait in seconds; attempts to publish; what is published by WebSocket; channels remembered. */
+const [WAIT, ATTEMPTS, INLINE, CHANNELS] = [25, 5, 4_000, 10_000];
+/** Whence this module came; of a bundle, the page. */
+const HOME = /.*\/(?=-\/client\.js)/.exec(import.meta.url)?.[0] ?? `${globalThis.location?.origin}/`;
+
+export default class Fourcast extends EventTarget {
+  readyState = CONNECTING;
+  lastEventId = "";
+  #options;
+  #root;
+  #query;
+  #channels;
+  /** Channels that joined later and are not yet where the others are. */
+  #late = [];
+  #heard = new Map();
+  #ways;
+  #way;
+  #until;
+  #failures = 0;
+  #retry = 0;
+  /** The connection or the pause before it, aborted with why. */
+  #link = new AbortController();
+  #isWelcome;
+  #heartbeat;
+  #watchdog;
+  #socket;
+  #asked = new Map();
+  #ref = 0;
+
+  constructor(channels, options = {}) {
+    super();
+    const [first = "", ...more] = [channels].flat().map(String);
+    const url = new URL(first.includes("://") ? first : HOME + first.replace(/^\//, ""));
+    this.#root = url.href.startsWith(HOME) ? HOME : `${url.origin}/`;
+    this.#channels = names([decodeURI(url.origin + url.pathname).slice(this.#root.length), ...more]);
+    const { format, lastEventId, last_event_id, after, last, since, ...query } = Object.fromEntries(url.searchParams);
+    this.#query = query;
+    this.#options = { after: after ?? lastEventId ?? last_event_id, last, since, ...DEFAULTS, ...options };
+    this.withCredentials = Boolean(options.withCredentials);
+    this.#ways = this.#options.transports.filter((way) => way !== "websocket" || globalThis.WebSocket);
+    this.#way = this.#preferred();
+    for (const type of ["open", "message", "error", "gap"]) {
+      this[`on${type}`] = null;
+      this.addEventListener(type, (event) => this[`on${type}`]?.(event));
+    }
+    globalThis.addEventListener?.("online", this.#online);
+    queueMicrotask(() => this.#run());
+  }
+
+  get url() {
+    return this.#address(this.#channels).href;
+  }
+
+  get transport() {
+    return this.#ways[this.#way];
+  }
+
+  close() {
+    this.readyState = CLOSED;
+    globalThis.removeEventListener?.("online", this.#online);
+    this.#link.abort(CHANGED);
+  }
+
+  subscribe(channels, { after } = {}) {
+    for (const name of names(channels)) {
+      if (this.#channels.includes(name)) continue;
+      const late = { name, after: after === "now" ? undefined : after };
+      this.#late.push(late);
+      if (this.#isLive()) this.#ask(late);
+    }
+    if (!this.#socket) this.#link.abort(CHANGED);
+  }
+
+  unsubscribe(channels) {
+    const gone = names(channels);
+    if (this.#isLive() && !this.#late.length) this.#operate({ op: "unsubscribe", channels: gone });
+    else this.#link.abort(CHANGED);
+    this.#late = this.#late.filter(({ name }) => !gone.includes(name));
+    this.#channels = this.#channels.filter((name) => !gone.includes(name));
+    // Whoever joins again may ask for the same again.
+    const isGone = (key) => gone.some((name) => key.startsWith(name.split("*")[0]));
+    for (const key of this.#heard.keys()) if (isGone(key)) this.#heard.delete(key);
+  }
+
+  async publish(data = null, { channel = this.#channels, type, ttl, key = randomKey() } = {}) {
+    channel = names(channel).join();
+    const isText = typeof data === "string";
+    const isBinary = data instanceof Blob || data instanceof ArrayBuffer || ArrayBuffer.isView(data);
+    const body = isText || isBinary ? data : JSON.stringify(data);
+    const mediaType = isText ? "text/plain" : isBinary ? data.type || "application/octet-stream" : "application/json";
+    // As an operation a JSON string would be text, and too much cost the connection.
+    const isInline = !isBinary && body.length <= INLINE && (isText || body[0] !== '"');
+    for (let failures = 1; ; failures++) {
+      try {
+        if (isInline && this.#isLive()) {
+          const ref = this.#operate({ op: "publish", channel, type, ttl, key, data });
+          const { id } = await new Promise((resolve, reject) => this.#asked.set(ref, { resolve, reject }));
+          return { id, channel };
+        }
+        const headers = { "Content-Type": mediaType, "Idempotency-Key": key };
+        const init = { method: "POST", headers, body, signal: AbortSignal.timeout(ANSWER) };
+        return await (await this.#fetch([channel], { type, ttl }, init)).json();
+      } catch (error) {
+        if (error.retry === false || failures === ATTEMPTS) throw error;
+        await sleep(pauseAfter(failures, error.wait));
+      }
+    }
+  }
+
+  async #run() {
+    while (this.readyState !== CLOSED) {
+      const begun = Date.now();
+      const error = await this.#connect();
+      if (this.#isWelcome && Date.now() - begun > LONGEST_PAUSE) this.#failures = 0;
+      const isEaten = error === SILENT || (this.transport === "websocket" && !this.#isWelcome && error !== CHANGED);
+      const falls = isEaten && this.#way + 1 < this.#ways.length;
+      this.#way = falls ? this.#way + 1 : this.#preferred();
+      // While ways are tried nothing is lost yet.
+      if (this.readyState === CLOSED || error === CHANGED || (falls && !this.#isWelcome)) continue;
+      this.readyState = CONNECTING;
+      const { signal } = (this.#link = new AbortController());
+      if (error.retry === false) this.close();
+      this.#fire("error", error);
+      if (!falls) await sleep(pauseAfter(this.#failures++, error.wait ?? this.#retry), signal).catch(() => {});
+    }
+  }
+
+  async #connect() {
+    const { signal } = (this.#link = new AbortController());
+    this.#isWelcome = false;
+    const error = await this.#receive(signal).catch((error) => (signal.aborted ? signal.reason : error));
+    this.#link.abort(error);
+    this.#socket = undefined;
+    clearTimeout(this.#watchdog);
+    this.#asked.forEach(({ reject }) => reject(error));
+    this.#asked.clear();
+    return error;
+  }
+
+  async #receive(signal) {
+    if (this.transport === "websocket") return this.#webSocket(signal);
+    if (this.#late.length) await this.#catchUp(signal);
+    if (this.#channels.length) return this.transport === "sse" ? this.#sse(signal) : this.#polls(signal);
+    this.#welcome({});
+    return sleep(Infinity, signal);
+  }
+
+  #online = () => {
+    this.#failures = 0;
+    if (this.readyState === CONNECTING) this.#link.abort(CHANGED);
+  };
+
+  /** The best way, unless it just did not get through. */
+  #preferred() {
+    const [until, way] = kept[`fourcast ${this.#root}`]?.split(" ") ?? [];
+    this.#until = until > Date.now() ? until : Infinity;
+    return this.#until < Infinity ? Math.max(0, this.#ways.indexOf(way)) : 0;
+  }
+
+  #expect(milliseconds, act = () => this.#link.abort(SILENT)) {
+    clearTimeout(this.#watchdog);
+    this.#watchdog = setTimeout(act, milliseconds);
+  }
+
+  async #webSocket(signal) {
+    const token = await this.#token();
+    signal.throwIfAborted();
+    const [path, place] = this.#channels.length ? [this.#channels, this.#place()] : [["-/socket"]];
+    const { href } = this.#address(path, { ...place, access_token: token });
+    const socket = (this.#socket = new WebSocket(href.replace("http", "ws")));
+    this.#expect(this.#options.timeout);
+    await new Promise((_, reject) => {
+      signal.addEventListener("abort", () => {
+        socket.onmessage = null;
+        socket.close();
+        reject(signal.reason);
+      });
+      socket.onmessage = ({ data }) => {
+        this.#take(JSON.parse(data));
+        // A page sees no pings, so it asks, and only then waits: a hidden page's timers are late.
+        this.#expect(this.#heartbeat, () => {
+          socket.send('{"op":"ping"}');
+          this.#expect(this.#heartbeat);
+        });
+      };
+      socket.onclose = ({ code, reason }) => {
+        const retry = code === 4401 ? this.#mayRenew() : !FINAL_CODES.includes(code);
+        reject(fault(reason || `closed with ${code}`, { code, retry }));
+      };
+    });
+  }
+
+  async #sse(signal) {
+    const init = { headers: { Accept: "text/event-stream" }, signal };
+    const { body } = await this.#fetch(this.#channels, this.#place(), init, this.#options.timeout);
+    const parse = eventStream((data) => this.#take(JSON.parse(data)), (retry) => (this.#retry = retry));
+    const decoder = new TextDecoder();
+    for (const reader = body.getReader(); ; ) {
+      const { done, value } = await reader.read();
+      if (done) throw this.#isWelcome ? fault("the stream ended") : SILENT;
+      parse(decoder.decode(value, { stream: true }));
+      if (this.#isWelcome) this.#expect(2 * this.#heartbeat);
+      if (this.#until < Date.now()) throw CHANGED;
+    }
+  }
+
+  async #polls(signal) {
+    const isHeld = this.transport === "long-poll";
+    // The first is not held, and so shows at once that the way gets through.
+    for (let wait; this.#until > Date.now(); wait = isHeld ? WAIT : undefined) {
+      const asked = Date.now();
+      const page = await this.#page(this.#channels, wait);
+      this.#welcome({});
+      this.#takePage(page);
+      // A held poll that is answered at once with nothing must not become a loop.
+      const isDue = page.more || (isHeld && (!wait || page.gap || page.events.length));
+      await sleep(isDue ? 0 : asked + this.#options.pollInterval - Date.now(), signal);
+    }
+    throw CHANGED;
+  }
+
+  async #page(channels, wait, after) {
+    const { signal } = this.#link;
+    const patience = ANSWER + 1_000 * (wait ?? 0);
+    const response = await this.#fetch(channels, { ...this.#place(after), wait }, { signal }, patience);
+    const page = await response.json();
+    clearTimeout(this.#watchdog);
+    return page;
+  }
+
+  #take(message) {
+    if (this.#link.signal.aborted) return;
+    const { op, id, cursor, code, retry_ms: wait } = message;
+    if (!op) {
+      this.lastEventId = id;
+      this.#failures = 0;
+      this.#deliver(message);
+    } else if (op === "welcome") this.#welcome(message);
+    else if (op === "heartbeat") this.lastEventId = cursor;
+    else if (op === "bye") this.#link.abort(fault(`closed with ${code}`, { code, wait, retry: wait >= 0 }));
+    else if (op === "gap") {
+      // Perhaps a late one's.
+      if (!this.#late.length) this.lastEventId = cursor;
+      this.#fire("gap", message);
+    } else this.#answered(message);
+  }
+
+  #takePage({ gap, events, cursor, more }) {
+    if (gap) this.#take({ op: "gap", ...gap });
+    events.forEach((event) => this.#take(event));
+    this.#take({ op: "heartbeat", cursor });
+    return more;
+  }
+
+  #welcome({ cursor = this.lastEventId, heartbeat_ms: heartbeat = 25_000 }) {
+    this.lastEventId = cursor;
+    this.#heartbeat = Math.max(1_000, heartbeat);
+    if (this.#isWelcome) return;
+    this.#isWelcome = true;
+    if (this.#way && this.#until === Infinity) {
+      this.#until = Date.now() + DETOUR;
+      try {
+        kept[`fourcast ${this.#root}`] = `${this.#until} ${this.transport}`;
+      } catch {}
+    }
+    if (this.#socket) this.#late.forEach((late) => this.#ask(late));
+    if (this.readyState === OPEN) return;
+    this.readyState = OPEN;
+    this.#fire("open");
+  }
+
+  /** Nothing twice: in one life of the journal a channel's ids only rise. */
+  #deliver({ id, channel, type, time, content_type: contentType, encoding, data }) {
+    const [life, number] = id.split("-");
+    if (this.#heard.get(channel + life) >= +number) return;
+    if (this.#heard.size > CHANNELS) this.#heard.clear();
+    this.#heard.set(channel + life, +number);
+    const value = encoding ? Uint8Array.from(atob(data), (byte) => byte.charCodeAt()) : data;
+    const text = encoding || typeof data === "string" ? value : JSON.stringify(data);
+    const event = new MessageEvent(type, { data: text, lastEventId: id, origin: new URL(this.#root).origin });
+    this.dispatchEvent(Object.assign(event, { id, channel, time, contentType, value }));
+  }
+
+  #fire(type, { message, ...members } = {}) {
+    this.dispatchEvent(Object.assign(new Event(type), members, { detail: message }));
+  }
+
+  #isLive() {
+    return this.#isWelcome && this.#socket?.readyState === OPEN;
+  }
+
+  #operate(operation) {
+    this.#socket.send(JSON.stringify({ ...operation, ref: ++this.#ref }));
+    return this.#ref;
+  }
+
+  #ask(late) {
+    late.ref = this.#operate({ op: "subscribe", channels: [late.name], after: late.after });
+  }
+
+  #answered({ op, ref, detail, ...answer }) {
+    const late = this.#late.find((other) => other.ref === ref);
+    const refusal = op === "error" && fault(detail, answer);
+    if (op === "replay") this.#replay(late, answer);
+    else if (late && refusal) this.#settle(late, refusal);
+    else if (op === "live" || (late && !late.after)) {
+      this.lastEventId = answer.cursor;
+      this.#settle(late);
+    } else if (refusal) this.#asked.get(ref)?.reject(refusal);
+    else this.#asked.get(ref)?.resolve(answer);
+  }
+
+  #replay(late, { events, cursor }) {
+    for (const event of events) {
+      if (this.#link.signal.aborted) return;
+      late.after = event.id;
+      this.#deliver(event);
+    }
+    late.after = cursor;
+  }
+
+  /** A request has one place, so polls bring the others and the late ones up to now. */
+  async #catchUp(signal) {
+    while (this.#channels.length && this.#takePage(await this.#page(this.#channels)));
+    for (const late of this.#late) {
+      const isFirst = !this.#channels.length;
+      try {
+        let page;
+        do {
+          page = await this.#page([late.name], undefined, late.after ?? (isFirst ? "now" : this.lastEventId));
+          if (page.gap) this.#fire("gap", page.gap);
+          this.#replay(late, page);
+          signal.throwIfAborted();
+        } while (page.more);
+        if (isFirst) this.lastEventId = late.after;
+        this.#settle(late);
+      } catch (error) {
+        if (error.retry !== false) throw error;
+        this.#settle(late, error);
+      }
+    }
+  }
+
+  #settle(late, refusal) {
+    this.#late = this.#late.filter((other) => other !== late);
+    if (refusal) this.#fire("error", refusal);
+    else this.#channels.push(late.name);
+  }
+
+  #place(after = this.lastEventId || this.#options.after) {
+    const { last, since } = this.#options;
+    if (after || (last ?? since) === undefined) return { after: after || "now" };
+    return { last, since: +since || since };
+  }
+
+  #address(channels, parameters) {
+    const url = new URL(this.#root + encodeURI(channels.join()));
+    for (const [name, value] of Object.entries({ ...this.#query, ...parameters })) {
+      if (value !== undefined) url.searchParams.set(name, value);
+    }
+    return url;
+  }
+
+  async #fetch(channels, parameters, { headers, ...init }, patience) {
+    const token = await this.#token();
+    if (patience) this.#expect(patience);
+    const response = await fetch(this.#address(channels, parameters), {
+      ...init,
+      headers: { ...headers, ...(token && { Authorization: `Bearer ${token}` }) },
+      credentials: this.withCredentials ? "include" : "same-origin",
+      cache: "no-store",
+    });
+    const { ok, status } = response;
+    if (ok) return response;
+    // A proxy may know nothing of RFC 9457.
+    const { detail, code, retry = /408|429|5../.test(status) } = await response.json().catch(Object);
+    throw fault(detail ?? `refused with ${status}`, {
+      status,
+      code,
+      retry: status === 401 ? this.#mayRenew() : retry,
+      wait: 1_000 * response.headers.get("Retry-After") || undefined,
+    });
+  }
+
+  async #token() {
+    const { token } = this.#options;
+    return this.#mayRenew() ? token() : token;
+  }
+
+  #mayRenew() {
+    return typeof this.#options.token === "function";
+  }
+}
+
+for (const place of [Fourcast, Fourcast.prototype]) Object.assign(place, { CONNECTING, OPEN, CLOSED });
+
+/** Coming back helps unless `retry` is false. */
+const fault = (message, members) => Object.assign(new Error(message), members);
+const CHANGED = fault("begun anew");
+const SILENT = fault("the server was silent");
+
+function pauseAfter(failures, wish = 0) {
+  const ceiling = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** failures);
+  return Math.min(LONGEST_WISH, wish) + ceiling * (0.1 + 0.9 * Math.random());
+}
+
+function sleep(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      signal?.aborted ? reject(signal.reason) : resolve();
+    };
+    const timer = milliseconds < Infinity && setTimeout(end, milliseconds);
+    signal?.addEventListener("abort", end);
+    if (signal?.aborted) end();
+  });
+}
+
+/** Reads an event stream (HTML, 9.2.6); ids and types stand in the data too. */
+function eventStream(take, retry) {
+  let [rest, data] = ["", ""];
+  return (text) => {
+    // A CR that ends a piece may be half of a CRLF.
+    const lines = (rest + text).split(/\r\n|\n|\r(?!$)/);
+    rest = lines.pop();
+    for (const line of lines) {
+      const [, field, value] = /^([^:]*):? ?([^]*)/.exec(line);
+      if (field === "data") data += `${value}\n`;
+      if (field === "retry" && /^\d+$/.test(value)) retry(+value);
+      if (line || !data) continue;
+      take(data.slice(0, -1));
+      data = "";
+    }
+  };
+}
+
+const names = (list) => [list].flat().join().split(",").map((name) => name.replace(/^\//, "")).filter(Boolean);
+
+/** randomUUID() needs a secure context. */
+const randomKey = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
+
+/** Which way got through to which server. */
+let kept = {};
+try {
+  kept = localStorage ?? kept;
+} catch {}

@@ -77,6 +77,12 @@ static ASSETS: &[Asset] = &[
         text: include_str!("client.js"),
         audience: Audience::Everyone,
     },
+    Asset {
+        path: "/-/client.d.ts",
+        media_type: "text/plain; charset=utf-8",
+        text: include_str!("client.d.ts"),
+        audience: Audience::Everyone,
+    },
 ];
 
 impl Asset {

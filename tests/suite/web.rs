@@ -3,7 +3,7 @@
 use crate::support::Fixture;
 
 const PAGE: [&str; 4] = ["/", "/-/page.css", "/-/page.js", "/-/page/lane.js"];
-const CLIENT: &str = "/-/client.js";
+const CLIENT: [&str; 2] = ["/-/client.js", "/-/client.d.ts"];
 const STRANGER: (&str, &str) = ("Origin", "https://elsewhere.example");
 
 #[test]
@@ -37,13 +37,13 @@ fn on_loopback_the_page_is_there_and_off_loopback_it_is_not_unless_switched_on()
 #[test]
 fn the_client_module_is_there_for_pages_of_any_origin_and_the_page_is_not() {
     let server = Fixture::start(|config| config.page.enabled = Some(false));
-    let answer = server.get(CLIENT, &[STRANGER]);
-    assert_eq!(answer.status(), 200);
-    assert_eq!(answer.head.must("Access-Control-Allow-Origin"), "*");
-    assert_eq!(
-        answer.head.must("Content-Type"),
-        "text/javascript; charset=utf-8"
-    );
+    for (path, media_type) in CLIENT.iter().zip(["text/javascript", "text/plain"]) {
+        let answer = server.get(path, &[STRANGER]);
+        assert_eq!(answer.status(), 200, "{path}");
+        assert_eq!(answer.head.must("Access-Control-Allow-Origin"), "*");
+        let expected = format!("{media_type}; charset=utf-8");
+        assert_eq!(answer.head.must("Content-Type"), expected, "{path}");
+    }
     let server = Fixture::plain();
     for path in PAGE {
         assert_eq!(server.get(path, &[STRANGER]).status(), 403, "{path}");
@@ -53,7 +53,7 @@ fn the_client_module_is_there_for_pages_of_any_origin_and_the_page_is_not() {
 #[test]
 fn a_browser_that_has_a_file_as_it_is_is_told_so() {
     let server = Fixture::plain();
-    for path in PAGE.iter().chain(&[CLIENT]) {
+    for path in PAGE.iter().chain(&CLIENT) {
         let first = server.get(path, &[]);
         assert_eq!(first.head.must("Cache-Control"), "no-cache", "{path}");
         let tag = first.head.must("ETag");
@@ -73,7 +73,7 @@ fn a_browser_that_has_a_file_as_it_is_is_told_so() {
 #[test]
 fn files_for_browsers_can_only_be_read() {
     let server = Fixture::plain();
-    for path in PAGE.iter().chain(&[CLIENT]) {
+    for path in PAGE.iter().chain(&CLIENT) {
         let answer = server.post(path, &[], "x");
         assert_eq!(answer.status(), 405, "{path}");
         assert_eq!(answer.head.must("Allow"), "GET, HEAD, OPTIONS", "{path}");

@@ -1,0 +1,20 @@
+// A hook: the events of a channel so far, and what else a component wants to know.
+
+import Fourcast from "fourcast";
+import { useEffect, useState } from "react";
+
+/** `options` are those of `new Fourcast`, and count when the channels change. */
+export function useFourcast(channel, options) {
+  const [state, setState] = useState({ events: [], isOpen: false, isGap: false });
+  useEffect(() => {
+    const fourcast = new Fourcast(channel, options);
+    const change = (part) => setState((state) => ({ ...state, ...part(state) }));
+    setState({ events: [], isOpen: false, isGap: false, fourcast });
+    fourcast.onopen = () => change(() => ({ isOpen: true }));
+    fourcast.onerror = () => change(() => ({ isOpen: false }));
+    fourcast.ongap = () => change(() => ({ isGap: true }));
+    fourcast.onmessage = (event) => change(({ events }) => ({ events: [...events, event] }));
+    return () => fourcast.close();
+  }, [String(channel)]);
+  return state;
+}

@@ -1,0 +1,2 @@
+// React as a module, as a CDN makes it.
+export { createElement, useEffect, useState } from "react";
