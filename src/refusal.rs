@@ -122,6 +122,8 @@ refusals! {
     TooSlow = 408 4408 "too_slow" "Subscriber too slow" Later;
     /// A peer that no longer answers pings.
     Unresponsive = 408 4408 "unresponsive" "No answer to pings" Later;
+    /// A connection that the operator ended for good.
+    Removed = 403 4403 "removed" "Disconnected by the operator" Never;
 }
 
 /// One refusal: its kind, and a sentence that says what to do about it.

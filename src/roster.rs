@@ -170,6 +170,19 @@ impl Roster {
         slots.iter().map(|slot| slot.sighting()).collect()
     }
 
+    /// All whose numbers are above `after`, in their order, seen page by page: whoever comes or goes meanwhile waits for
+    /// no walk.
+    pub fn walk(&self, after: u64) -> impl Iterator<Item = Sighting> {
+        const PAGE: usize = 256;
+        let mut after = after;
+        let pages = std::iter::from_fn(move || {
+            let page = self.look(after, PAGE);
+            after = page.last()?.number;
+            Some(page)
+        });
+        pages.flatten()
+    }
+
     /// Ends the connection with this number; `false` when there is none.
     pub fn dismiss(&self, number: u64, refusal: &Refusal) -> bool {
         let Some(slot) = self.list().slots.get(&number).cloned() else {
@@ -477,6 +490,18 @@ mod tests {
         }
         let ways: Vec<_> = seen.iter().map(|seen| seen.presence.way).collect();
         assert_eq!(ways, [Way::Http, Way::Http, Way::Http, Way::Sse, Way::Http]);
+    }
+
+    #[test]
+    fn a_walk_meets_everyone_once_however_many_pages_they_fill() {
+        let (roster, _) = roster();
+        let _berths: Vec<_> = (0..600)
+            .map(|_| roster.berth(Arc::<Wire>::default()))
+            .collect();
+        let numbers: Vec<_> = roster.walk(0).map(|seen| seen.number).collect();
+        assert_eq!(numbers, (1..=600).collect::<Vec<_>>());
+        assert_eq!(roster.walk(598).count(), 2);
+        assert_eq!(roster.walk(600).count(), 0);
     }
 
     #[test]

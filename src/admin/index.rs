@@ -1,4 +1,4 @@
-//! `GET /`: what there is at this port.
+//! `GET /-/index`: what there is at this port.
 
 use std::fmt::Write as _;
 

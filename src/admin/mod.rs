@@ -3,13 +3,25 @@
 //! The `gate` reads each request as the data port would, whole and within bounds, has the `guard` look at who asks, and
 //! passes it, rewritten, over a `private_socket` to the `engine`. That is tiny_http, which has none of these
 //! bounds itself and would not survive the open network. There `route` finds the endpoint, one file each.
+//!
+//! What they tell they read from the hub and the roster, in pages and copies: nobody there waits for an operator.
 
+mod audience;
+mod channels;
+mod connections;
+mod console;
+mod dismissal;
 mod engine;
+mod exposition;
+mod figures;
 mod gate;
 mod guard;
 mod health;
 mod index;
+mod listing;
 mod private_socket;
+mod process;
+mod rate;
 mod reload;
 pub mod route;
 mod running_config;

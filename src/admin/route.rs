@@ -1,21 +1,30 @@
 //! What is served at the operator's port: one endpoint a line, and how its line is found.
 
-use super::{health, index, reload, running_config};
+use super::{
+    channels, connections, console, dismissal, figures, health, index, reload, running_config,
+};
 use crate::delivery::Context;
 use crate::http::Method;
 use crate::http::response::Response;
 use crate::refusal::{Kind, Refusal};
 
 use Access::{Keyed, Open};
-use Method::{Get, Post};
+use Method::{Delete, Get, Post};
 
 /// Every endpoint. `{}` at the end of a path stands for one segment, which is [`Asked::item`]. A GET answers
 /// HEAD as well.
 #[rustfmt::skip] // A table: one endpoint a line.
 pub static ENDPOINTS: &[Endpoint] = &[
-    Endpoint::new(Get, "/", Open, index::answer, "this list"),
+    Endpoint::new(Get, "/", Open, console::page, "the console, for a browser"),
+    Endpoint::new(Get, "/-/console.css", Open, console::style, "a part of it"),
+    Endpoint::new(Get, "/-/console.js", Open, console::script, "a part of it"),
+    Endpoint::new(Get, "/-/index", Open, index::answer, "this list"),
     Endpoint::new(Get, "/-/healthy", Open, health::healthy, "200 while the process answers"),
     Endpoint::new(Get, "/-/ready", Open, health::ready, "200 while it takes events, else 503"),
+    Endpoint::new(Get, "/metrics", Keyed, figures::answer, "all figures, for Prometheus"),
+    Endpoint::new(Get, "/-/channels", Keyed, channels::answer, "what is kept of each channel, and who listens"),
+    Endpoint::new(Get, "/-/connections", Keyed, connections::answer, "who is connected, and how far each is"),
+    Endpoint::new(Delete, "/-/connections/{}", Keyed, dismissal::answer, "ends one of them"),
     Endpoint::new(Get, "/-/config", Keyed, running_config::answer, "the configuration that counts"),
     Endpoint::new(Post, "/-/reload", Keyed, reload::answer, "reads it again, and says what changed"),
 ];
@@ -133,7 +142,7 @@ fn find(method: Method, path: &str) -> Result<(&'static Endpoint, &str), Refusal
     });
     let methods: Vec<_> = methods.collect();
     if methods.is_empty() {
-        let detail = "nothing is served here; GET / lists what there is";
+        let detail = "nothing is served here; GET /-/index lists what there is";
         return Err(Refusal::new(Kind::NotFound, detail));
     }
     let detail = format!("{method} means nothing here");
@@ -196,6 +205,7 @@ mod tests {
             assert!(!is_open(path), "{path}");
         }
         assert!(is_open("/") && is_open("/-/ready"));
+        assert!(!is_open("/metrics") && !is_open("/-/connections/1"));
     }
 
     #[test]

@@ -81,6 +81,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_operators_port_is_told_with_who_may_use_it() {
+        let told = |address: &str, has_key| describe_admin(address.parse().ok(), has_key);
+        let here = "127.0.0.1:8081, only this machine reaches it";
+        assert_eq!(told("127.0.0.1:8081", false), here);
+        assert_eq!(
+            told("192.168.1.20:8081", true),
+            "192.168.1.20:8081, other machines may reach it, with the key"
+        );
+        assert_eq!(told("off", false), "off, as admin.listen says");
+    }
+
+    #[test]
     fn a_journal_is_told_with_its_place_and_what_an_answer_is_worth() {
         let interval = Sync::Interval(Duration::from_millis(1_500));
         for (kind, sync, told) in [

@@ -2,9 +2,11 @@
 
 mod bench;
 mod check;
+mod compare;
 mod config_file;
 mod failure;
 mod journal;
+mod load;
 mod logger;
 mod print;
 mod progress;
@@ -29,6 +31,7 @@ Examples:
   fourcast publish chat hello             publishes to it
   fourcast check                          is it right, and how large may it be here?
   fourcast bench                          how much does it carry here, how fast, at what cost?
+  fourcast compare                        how much does each way take for the same events?
   fourcast journal backup FILE            all events in one file, while the server runs
 
 Exit codes:
@@ -61,6 +64,8 @@ enum Command {
     Check(check::Args),
     /// Measure a server, running or started for it: deliveries, delays, CPU time, memory
     Bench(bench::Args),
+    /// Compare the ways under the same events: requests, bytes, CPU time, delay
+    Compare(compare::Args),
     /// Back up, inspect, verify, export or restore the journal on disk
     Journal(journal::Args),
     /// Print what is built in, such as a configuration to begin with
@@ -90,6 +95,7 @@ fn obey(command: Command) -> Result<(), Failure> {
         Command::Subscribe(args) => subscribe::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Journal(args) => journal::run(&args),
         Command::Print(args) => print::run(&args),
     }

@@ -1,10 +1,11 @@
-//! The client's connections and requests without the client around them, for `fourcast bench`, which
-//! serves thousands of connections with a few threads.
+//! The client's connections and requests without the client around them, for commands that serve thousands of
+//! connections with a few threads.
 
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub(crate) use super::connection::Traffic;
 pub(crate) use super::http::{Body, Head};
 
 use super::connection::{Connection, Exchange};
@@ -24,6 +25,8 @@ pub(crate) struct Begun {
     pub(crate) received: Vec<u8>,
     /// What the bytes on it are.
     pub(crate) form: Form,
+    /// What went over it so far.
+    pub(crate) traffic: Traffic,
 }
 
 /// What comes on a connection.
@@ -125,10 +128,12 @@ impl Client {
 impl Begun {
     fn on(mut connection: Connection, form: Form) -> Result<Self, Error> {
         let received = connection.take_received();
+        let traffic = connection.traffic();
         Ok(Begun {
             socket: socket_of(connection)?,
             received,
             form,
+            traffic,
         })
     }
 }

@@ -37,6 +37,16 @@ pub(super) struct Connection {
     received: Vec<u8>,
     heard: Instant,
     usable_until: Option<Instant>,
+    traffic: Traffic,
+}
+
+/// Bytes that went over a socket.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    /// From here to the server.
+    pub(crate) sent: u64,
+    /// From the server to here.
+    pub(crate) received: u64,
 }
 
 impl Connection {
@@ -64,12 +74,18 @@ impl Connection {
             received: Vec::new(),
             heard: Instant::now(),
             usable_until: None,
+            traffic: Traffic::default(),
         })
     }
 
     /// The socket, to be shut down or written to by another owner.
     pub(super) fn socket(&self) -> &Arc<TcpStream> {
         &self.socket
+    }
+
+    /// What was sent by exchanges and received so far.
+    pub(super) fn traffic(&self) -> Traffic {
+        self.traffic
     }
 
     /// When the last bytes came.
@@ -105,6 +121,7 @@ impl Connection {
                 Err(error) => return Err(error),
                 Ok(length) => {
                     self.heard = Instant::now();
+                    self.traffic.received += length as u64;
                     return Ok(length);
                 }
             }
@@ -193,7 +210,7 @@ pub(super) struct Answer {
 impl Exchange {
     /// Sends a request, at most until `deadline`.
     pub(super) fn begin(
-        connection: Connection,
+        mut connection: Connection,
         request: &Request,
         endpoint: &Endpoint,
         deadline: Instant,
@@ -202,6 +219,7 @@ impl Exchange {
         // A server may refuse before it has read all (RFC 9112, section 9.5): its answer is worth
         // more than the failure to write, so that is kept and told only when no answer comes.
         let unsent = write_all(&connection.socket, &bytes, deadline).err();
+        connection.traffic.sent += bytes.len() as u64;
         Exchange {
             connection,
             unsent,

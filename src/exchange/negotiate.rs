@@ -54,6 +54,20 @@ impl<'a> Parameters<'a> {
         }
     }
 
+    /// How many of whatever there is an answer may have, 100 if nothing is said; 1,000 at most.
+    ///
+    /// # Errors
+    /// When it is not a number, or 0.
+    pub fn limit(&self) -> Result<usize, Refusal> {
+        const DEFAULT: usize = 100;
+        const MOST: usize = 1000;
+        match self.get("limit")?.map(str::parse::<usize>) {
+            None => Ok(DEFAULT),
+            Some(Ok(limit @ 1..)) => Ok(limit.min(MOST)),
+            Some(_) => Err(bad("'limit' is a number from 1 to 1000")),
+        }
+    }
+
     fn find(&self, name: &str) -> Result<Option<&str>, Refusal> {
         let mut values = self
             .pairs
@@ -89,7 +103,7 @@ pub fn negotiate(
         selectors,
         start: start(&head.fields, in_url, none_match),
         raw: is_raw(parameters)?,
-        limit: limit(parameters)?,
+        limit: parameters.limit()?,
         before: before(parameters)?,
         conditional: none_match.is_some(),
     };
@@ -218,16 +232,6 @@ fn since(text: &str) -> Result<Start, Refusal> {
     Ok(Start::Since(unix_millis().saturating_sub(ago)))
 }
 
-fn limit(parameters: &Parameters<'_>) -> Result<usize, Refusal> {
-    const DEFAULT: usize = 100;
-    const MOST: usize = 1000;
-    match parameters.get("limit")?.map(str::parse::<usize>) {
-        None => Ok(DEFAULT),
-        Some(Ok(limit @ 1..)) => Ok(limit.min(MOST)),
-        Some(_) => Err(bad("'limit' is a number of events from 1 to 1000")),
-    }
-}
-
 fn before(parameters: &Parameters<'_>) -> Result<Option<Cursor>, Refusal> {
     let unreadable = || Refusal::new(Kind::BadCursor, "'before' is a cursor as it was handed out");
     let read = |text| Cursor::parse(text).ok_or_else(unreadable);
@@ -256,6 +260,7 @@ fn check(way: Way, query: &Query, in_url: bool) -> Result<(), Refusal> {
     }
 }
 
-fn bad(detail: impl Into<Cow<'static, str>>) -> Refusal {
+/// A parameter that means nothing.
+pub fn bad(detail: impl Into<Cow<'static, str>>) -> Refusal {
     Refusal::new(Kind::BadParameter, detail)
 }

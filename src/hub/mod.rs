@@ -216,6 +216,12 @@ impl Hub {
         self.journal.holdings(after, filter, most)
     }
 
+    /// The newest events that are at hand, at most `rows`, and the time from which on these are all that there were, in
+    /// milliseconds since 1970. Publishers wait while so many pointers are copied.
+    pub fn newest(&self, rows: usize) -> (u64, Vec<Arc<Entry>>) {
+        self.tail.newest(rows)
+    }
+
     /// What is counted.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics

@@ -37,6 +37,11 @@ impl Selector {
         }
     }
 
+    /// Whether it may stand for several channels.
+    pub fn is_pattern(&self) -> bool {
+        matches!(self, Selector::Pattern(_))
+    }
+
     /// The selector as it was written.
     pub fn as_str(&self) -> &str {
         match self {

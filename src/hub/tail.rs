@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::reader::Reader;
 use super::selector::Selection;
 use crate::event::Event;
-use crate::journal::{Limit, Loss};
+use crate::journal::{Limit, Loss, unix_millis};
 use crate::roster::Way;
 use crate::shutdown::abort;
 
@@ -97,6 +97,8 @@ pub struct Tail {
 struct Ring {
     entries: VecDeque<Arc<Entry>>,
     bytes: usize,
+    /// The time from which on it has every event, in milliseconds since 1970.
+    since: u64,
 }
 
 impl Page {
@@ -133,7 +135,10 @@ impl Tail {
     pub fn new(head: u64, max_events: usize, max_bytes: usize) -> Self {
         Tail {
             head: AtomicU64::new(head),
-            ring: RwLock::default(),
+            ring: RwLock::new(Ring {
+                since: unix_millis(),
+                ..Ring::default()
+            }),
             max_events: max_events.max(1),
             max_bytes,
         }
@@ -159,6 +164,7 @@ impl Tail {
                 break;
             };
             ring.bytes -= oldest.event.weight();
+            ring.since = oldest.event.time;
         }
         self.head.store(last.id.seq, Ordering::Release);
     }
@@ -213,6 +219,16 @@ impl Tail {
         (begin, ring.entries.iter().take(rows).cloned().collect())
     }
 
+    /// The newest events, at most `rows`, and the time from which on these are all that there were, in milliseconds
+    /// since 1970.
+    pub fn newest(&self, rows: usize) -> (u64, Vec<Arc<Entry>>) {
+        let ring = self.reading();
+        let skipped = ring.entries.len().saturating_sub(rows);
+        let last_skipped = skipped.checked_sub(1).and_then(|at| ring.entries.get(at));
+        let since = last_skipped.map_or(ring.since, |entry| entry.event.time);
+        (since, ring.entries.range(skipped..).cloned().collect())
+    }
+
     fn reading(&self) -> RwLockReadGuard<'_, Ring> {
         self.ring
             .read()
@@ -235,5 +251,45 @@ impl Ring {
         }
         let skipped = usize::try_from(place + 1 - first).unwrap_or(usize::MAX);
         Some(self.entries.range(skipped.min(self.entries.len())..))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Data, Epoch, EventType, Id};
+    use crate::hub::channel::Channel;
+
+    /// An event that came `seq` seconds after 1970.
+    fn event(seq: u64) -> Arc<Event> {
+        Arc::new(Event {
+            id: Id {
+                epoch: Epoch::from_random(0),
+                seq,
+            },
+            channel: Arc::new(Channel::new("a".parse().unwrap())),
+            kind: EventType::message(),
+            time: seq * 1000,
+            expires: None,
+            content_type: None,
+            data: Data::Text("x".into()),
+        })
+    }
+
+    #[test]
+    fn it_knows_from_which_time_on_its_newest_are_all_that_there_were() {
+        let tail = Tail::new(0, 3, usize::MAX);
+        let began = tail.newest(10).0;
+        let look = |rows| {
+            let (since, entries) = tail.newest(rows);
+            let seqs: Vec<_> = entries.iter().map(|entry| entry.seq()).collect();
+            (since, seqs)
+        };
+        tail.push(&[event(1), event(2), event(3)]);
+        assert_eq!(look(10), (began, vec![1, 2, 3]), "nothing has left it");
+        tail.push(&[event(4), event(5)]);
+        assert_eq!(look(10), (2000, vec![3, 4, 5]));
+        assert_eq!(look(2), (3000, vec![4, 5]));
+        assert_eq!(look(0), (5000, vec![]));
     }
 }

@@ -3,6 +3,10 @@
 
 mod attacks;
 mod callers;
+mod dashboard;
+mod dismissal;
+mod lists;
+mod metrics;
 
 use std::net::SocketAddr;
 use std::thread;
@@ -10,7 +14,7 @@ use std::time::Instant;
 
 use fourcast::config::{Config, JournalKind, Secret};
 use fourcast::{Leaving, Server, StartError};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{
     Fixture, Listener, PATIENCE, Response, Way, Wire, deadline, exchange, request,
@@ -49,6 +53,24 @@ fn get(server: &Fixture, target: &str) -> Response {
     ask(server, "GET", target, &[])
 }
 
+/// The connections that the query finds.
+fn connections(server: &Fixture, query: &str) -> Vec<Value> {
+    let answer = get(server, &format!("/-/connections?{query}"));
+    assert_eq!(answer.status(), 200, "{:?}", answer.text());
+    answer.json()["connections"]
+        .as_array()
+        .expect("a list")
+        .clone()
+}
+
+/// Looks again and again until it is so; each look is a request, which paces it.
+fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = deadline();
+    while !is_so() {
+        assert!(Instant::now() < end, "{what}: not in time");
+    }
+}
+
 /// Fails the test unless an honest operator is answered.
 fn assert_answers(server: &Fixture) {
     let answer = get(server, "/-/healthy");
@@ -72,9 +94,9 @@ fn it_says_that_the_server_is_well() {
 }
 
 #[test]
-fn what_the_port_has_is_listed_at_its_root() {
+fn what_the_port_has_is_listed() {
     let server = server(|_| {});
-    let list = get(&server, "/");
+    let list = get(&server, "/-/index");
     assert_eq!(list.status(), 200);
     for path in ["/-/healthy", "/-/ready", "/-/config"] {
         assert!(list.text().contains(path), "{}", list.text());
@@ -246,7 +268,7 @@ fn one_connection_is_for_one_request() {
 #[test]
 fn a_refusal_is_a_problem_as_everywhere() {
     let answer = get(&server(|_| {}), "/-/nothing");
-    let detail = "nothing is served here; GET / lists what there is";
+    let detail = "nothing is served here; GET /-/index lists what there is";
     assert_eq!(
         answer.json(),
         json!({"type": "about:blank", "title": "Nothing here", "status": 404, "detail": detail,

@@ -22,6 +22,7 @@ mod admin;
 
 mod bench;
 mod client;
+mod compare;
 mod hardening;
 mod journal_commands;
 mod regression;

@@ -7,16 +7,17 @@ use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 
-use super::control::{Control, EndOnDrop};
-use super::mark::Marks;
-use super::process::Processes;
-use super::publishers::{Publishers, Work};
 use super::reckoning::{Connected, Outcome, Run, all_events};
 use super::report::Report;
 use super::subscribers::{self, Assignment, Polling};
 use super::target::{Place, Target};
 use super::watch::Watch;
 use super::{Args, Failure};
+use crate::cli::load::control::{Control, EndOnDrop};
+use crate::cli::load::mark::Marks;
+use crate::cli::load::process::Processes;
+use crate::cli::load::publishers::{Publishers, Work};
+use crate::cli::load::subscriber::PollRequest;
 use crate::cli::progress::Progress;
 use crate::client::Transport;
 use crate::client::bare::Begun;
@@ -142,20 +143,19 @@ impl<'a> Measurement<'a> {
         } = &self.target.subscribe;
         let limit = [("limit", POLL_LIMIT.to_string())];
         let request = match self.args.way {
-            Transport::Poll => client.get(channel, &limit, Vec::new())?,
+            Transport::Poll => Some(client.get(channel, &limit, Vec::new())?),
             Transport::LongPoll => {
                 let wait = vec![("Prefer", LONG_POLL.to_owned())];
-                client.get(channel, &limit, wait)?
+                Some(client.get(channel, &limit, wait)?)
             }
-            _ => Vec::new(),
+            _ => None,
         };
         Ok(Assignment {
             control: Arc::clone(control),
             marks: self.marks.clone(),
             publishers: self.work.publishers.into(),
             polling: Polling {
-                // The empty line comes behind the cursor.
-                request: request.strip_suffix(b"\r\n").unwrap_or(&request).to_vec(),
+                request: request.as_deref().map(PollRequest::after_last_event_id),
                 interval: self.args.interval,
                 transport: self.args.way,
             },

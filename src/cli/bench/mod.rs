@@ -1,38 +1,26 @@
 //! `fourcast bench`: how much a server carries, how fast, and what that costs it, measured where it runs.
 
-mod control;
-mod delays;
-mod frames;
-mod ledger;
-mod mark;
 mod measurement;
-mod own_journal;
-mod own_server;
-mod process;
-mod publishers;
-mod readiness;
 mod reckoning;
 mod report;
-mod subscriber;
 mod subscribers;
 mod target;
 mod watch;
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
-
 use super::{Failure, remote, say, subscribe};
+use crate::cli::load::arguments::{at_most, count};
+use crate::cli::load::mark;
+use crate::cli::load::own_journal::OwnJournal;
+use crate::cli::load::publishers::{Extent, Work};
+use crate::cli::load::room::make_room;
+use crate::cli::load::signals::take_signals;
 use crate::client::Transport;
 use measurement::Measurement;
-use own_journal::OwnJournal;
-use publishers::{Extent, Work};
 use report::Report;
-use target::{ChannelUrl, Running, Target, make_room};
+use target::{ChannelUrl, Running, Target};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -244,32 +232,6 @@ fn span(text: &str) -> Result<Duration, String> {
 
 fn interval(text: &str) -> Result<Duration, String> {
     at_most(LONGEST_INTERVAL, text)
-}
-
-fn at_most(longest: Duration, text: &str) -> Result<Duration, String> {
-    let time = remote::duration(text)?;
-    match time <= longest {
-        true => Ok(time),
-        false => Err(format!("at most {}", humantime::format_duration(longest))),
-    }
-}
-
-fn count(least: u64, most: u64) -> impl clap::builder::TypedValueParser<Value = usize> {
-    use clap::builder::TypedValueParser as _;
-    clap::value_parser!(u64)
-        .range(least..=most)
-        .try_map(usize::try_from)
-}
-
-/// A signal is seen by whoever looks. A second one does not end the process at once: a server of its own
-/// would be left behind.
-fn take_signals() -> Result<Arc<AtomicBool>, Failure> {
-    let has_come = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT] {
-        flag::register(signal, has_come.clone())
-            .map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
-    }
-    Ok(has_come)
 }
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::Args;
-use super::control::between;
-use super::own_journal::OwnJournal;
-use super::process::Processes;
-use super::publishers::{Extent, Published, Work};
 use super::report::{Cost, Delay, Load, Report, microseconds};
 use super::subscribers::Harvest;
+use crate::cli::load::control::between;
+use crate::cli::load::own_journal::OwnJournal;
+use crate::cli::load::process::Processes;
+use crate::cli::load::publishers::{Extent, Published, Work};
 use crate::client::Transport;
 use crate::client::bare::Begun;
 

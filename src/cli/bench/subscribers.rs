@@ -8,12 +8,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Failure;
-use super::control::Control;
-use super::delays::Delays;
-use super::ledger::{Entry, Ledger, Tally};
-use super::mark::Marks;
-use super::readiness::Readiness;
-use super::subscriber::{Buffers, Heard, Subscriber};
+use crate::cli::load::control::Control;
+use crate::cli::load::delays::Delays;
+use crate::cli::load::ledger::{Entry, Ledger, Tally};
+use crate::cli::load::mark::Marks;
+use crate::cli::load::readiness::Readiness;
+use crate::cli::load::subscriber::{Buffers, Heard, PollRequest, Subscriber};
 use crate::client::bare::Begun;
 use crate::client::{Error, Transport};
 
@@ -40,8 +40,8 @@ pub(super) struct Assignment {
 /// How polls are made.
 #[derive(Debug, Clone)]
 pub(super) struct Polling {
-    /// A request but for its cursor, see [`Subscriber::ask`]; empty on the other ways.
-    pub(super) request: Vec<u8>,
+    /// The request; nothing on the other ways.
+    pub(super) request: Option<PollRequest>,
     /// The pause between an answer and the next request.
     pub(super) interval: Duration,
     /// The way: long polls have no such pause.
@@ -134,7 +134,7 @@ impl Reader {
     /// Spreads the first polls over the interval, as those of clients that came at any time are.
     fn plan_first_polls(&mut self) {
         let polling = &self.assignment.polling;
-        if polling.request.is_empty() {
+        if polling.request.is_none() {
             return;
         }
         let spread = match polling.transport {
@@ -247,12 +247,17 @@ impl Reader {
     fn ask_who_is_due(&mut self) {
         let now = Instant::now();
         while let Some((_, number)) = self.due.pop_front_if(|(due, _)| *due <= now) {
-            let request = &self.assignment.polling.request;
-            let subscriber = self.subscribers.get_mut(number).and_then(Option::as_mut);
-            let asked = subscriber.map_or(Ok(()), |subscriber| subscriber.ask(request));
-            if let Err(error) = asked {
+            if let Err(error) = self.ask(number) {
                 self.bury(number, &error);
             }
+        }
+    }
+
+    fn ask(&mut self, number: usize) -> Result<(), Error> {
+        let subscriber = self.subscribers.get_mut(number).and_then(Option::as_mut);
+        match (subscriber, &self.assignment.polling.request) {
+            (Some(subscriber), Some(request)) => subscriber.ask(request),
+            _ => Ok(()),
         }
     }
 

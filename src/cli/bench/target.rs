@@ -1,11 +1,11 @@
 //! The server that is measured: one that runs somewhere, or one that is started for the run.
 
 use super::Failure;
-use super::own_journal::OwnJournal;
-use super::own_server::OwnServer;
-use super::process::Processes;
+use crate::cli::load::own_journal::OwnJournal;
+use crate::cli::load::own_server::OwnServer;
+use crate::cli::load::process::Processes;
+use crate::cli::load::room::start_own;
 use crate::client::{Client, Error};
-use crate::server::budget::{Budget, Setting};
 
 /// The channel on a server that is started for the run.
 const CHANNEL: &str = "bench";
@@ -124,17 +124,6 @@ impl Place {
     }
 }
 
-/// This program has a server's bounds, for threads and files, so it knows those of a server of its own.
-fn start_own(connections: usize, journal: OwnJournal) -> Result<OwnServer, Failure> {
-    let grant = Budget::of_this_process().grant(connections);
-    match grant.lowered {
-        None => OwnServer::start(connections, journal),
-        Some(why) => Err(Failure::Failed(format!(
-            "cannot start a server for {connections} connections: {why}"
-        ))),
-    }
-}
-
 /// Processes of this machine, where that can be told; `None` for no numbers.
 fn processes(pids: &[u32]) -> Result<Option<Processes>, Failure> {
     let processes = Processes::new(pids);
@@ -143,21 +132,6 @@ fn processes(pids: &[u32]) -> Result<Option<Processes>, Failure> {
             "there is no process {pid} on this machine, or it may not be looked into"
         ))),
         _ => Ok((!pids.is_empty()).then_some(processes)),
-    }
-}
-
-/// Makes room for so many connections of this process.
-pub(super) fn make_room(connections: usize) -> Result<(), Failure> {
-    let budget = Budget::of_this_process();
-    let files = |reading: &&crate::server::budget::Reading| reading.setting == Setting::OpenFiles;
-    match budget.readings.iter().find(files) {
-        Some(reading) if reading.connections() < connections as u64 => {
-            Err(Failure::Failed(format!(
-                "cannot hold {connections} connections, since {reading}; {}",
-                reading.remedy(connections)
-            )))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -201,17 +175,5 @@ mod tests {
         for url in ["http://127.0.0.1:8080", "http://127.0.0.1:8080/", ""] {
             assert!(ChannelUrl::parse(url).is_err(), "{url}");
         }
-    }
-
-    #[test]
-    fn too_many_connections_are_refused_with_what_lifts_the_bound() {
-        let refused = make_room(usize::MAX / 2);
-        if let Err(failure) = refused {
-            assert!(
-                failure.to_string().contains("RLIMIT_NOFILE is"),
-                "{failure}"
-            );
-        }
-        assert_eq!(make_room(1), Ok(()));
     }
 }

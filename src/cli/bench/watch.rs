@@ -7,10 +7,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::Failure;
-use super::control::Control;
-use super::process::Processes;
-use super::publishers::{Extent, Published};
 use super::subscribers::Harvest;
+use crate::cli::load::control::Control;
+use crate::cli::load::process::Processes;
+use crate::cli::load::publishers::{Extent, Published};
 use crate::cli::progress::Progress;
 use crate::client::Error;
 

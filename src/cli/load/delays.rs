@@ -8,7 +8,7 @@ const BUCKETS: usize = STEPS * (u64::BITS - STEP_BITS + 1) as usize;
 
 /// Delays in nanoseconds, 58 KiB of them however many there are.
 #[derive(Debug, Clone)]
-pub(super) struct Delays {
+pub(in crate::cli) struct Delays {
     counts: Vec<u64>,
     total: u64,
     greatest: u64,
@@ -16,7 +16,7 @@ pub(super) struct Delays {
 
 impl Delays {
     /// None so far.
-    pub(super) fn new() -> Self {
+    pub(in crate::cli) fn new() -> Self {
         Delays {
             counts: vec![0; BUCKETS],
             total: 0,
@@ -25,7 +25,7 @@ impl Delays {
     }
 
     /// Adds one.
-    pub(super) fn add(&mut self, nanoseconds: u64) {
+    pub(in crate::cli) fn add(&mut self, nanoseconds: u64) {
         if let Some(count) = self.counts.get_mut(bucket(nanoseconds)) {
             *count += 1;
         }
@@ -34,7 +34,7 @@ impl Delays {
     }
 
     /// Adds all of another's.
-    pub(super) fn merge(&mut self, other: &Delays) {
+    pub(in crate::cli) fn merge(&mut self, other: &Delays) {
         for (count, more) in self.counts.iter_mut().zip(&other.counts) {
             *count += more;
         }
@@ -44,7 +44,7 @@ impl Delays {
 
     /// The delay that this share (0 to 1) of all does not exceed, too high by 1 % at most; `None` when
     /// there is none.
-    pub(super) fn quantile(&self, share: f64) -> Option<u64> {
+    pub(in crate::cli) fn quantile(&self, share: f64) -> Option<u64> {
         if self.total == 0 {
             return None;
         }
@@ -58,7 +58,7 @@ impl Delays {
     }
 
     /// The greatest, exactly; 0 when there is none.
-    pub(super) fn greatest(&self) -> u64 {
+    pub(in crate::cli) fn greatest(&self) -> u64 {
         self.greatest
     }
 }

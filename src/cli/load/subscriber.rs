@@ -10,7 +10,7 @@ use rustix::net::{RecvFlags, recv};
 
 use super::frames::Frames;
 use crate::client::Error;
-use crate::client::bare::{self, Begun, Body, Form, Head};
+use crate::client::bare::{self, Begun, Body, Form, Head, Traffic};
 use crate::event::Cursor;
 
 /// The most bytes of an answer to a poll around its events, with a cursor of 48 characters. In so many from
@@ -20,14 +20,23 @@ const ENVELOPE: usize = 100;
 const MAX_REST: usize = 64 * 1024;
 
 /// One connection, and the place in what comes on it.
-pub(super) struct Subscriber {
+pub(in crate::cli) struct Subscriber {
     /// The connection; reads and writes on it do not block.
-    pub(super) socket: Arc<TcpStream>,
+    pub(in crate::cli) socket: Arc<TcpStream>,
     conversation: Conversation,
     /// What was received and not understood yet.
     received: Vec<u8>,
     /// The end of the text, which may be the beginning of a mark.
     text: Vec<u8>,
+    traffic: Traffic,
+    content: u64,
+}
+
+/// A poll but for its cursor, which it is given when it is sent.
+#[derive(Debug, Clone)]
+pub(in crate::cli) struct PollRequest {
+    before: Vec<u8>,
+    behind: &'static [u8],
 }
 
 enum Conversation {
@@ -47,16 +56,16 @@ struct Polls {
 }
 
 /// The buffers of a thread, shared by all its subscribers, one after the other.
-pub(super) struct Buffers {
+pub(in crate::cli) struct Buffers {
     received: Vec<u8>,
     /// What was sent to the subscriber, without the framing of its way.
-    pub(super) text: Vec<u8>,
+    pub(in crate::cli) text: Vec<u8>,
     reply: Vec<u8>,
 }
 
 /// What reading has brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(in crate::cli) enum Heard {
     /// Text, perhaps none.
     Text,
     /// Text, and with it the end of an answer to a poll.
@@ -73,7 +82,7 @@ impl Buffers {
     const READ: usize = 64 * 1024;
 
     /// Empty ones.
-    pub(super) fn new() -> Self {
+    pub(in crate::cli) fn new() -> Self {
         Buffers {
             received: Vec::with_capacity(Self::READ),
             text: Vec::with_capacity(Self::READ),
@@ -82,9 +91,30 @@ impl Buffers {
     }
 }
 
+impl PollRequest {
+    /// A GET, as bytes, that will say what was seen last.
+    pub(in crate::cli) fn after_last_event_id(get: &[u8]) -> Self {
+        Self::with(get, b"Last-Event-ID: ", b"\r\n\r\n")
+    }
+
+    /// A GET, as bytes, that will ask for what is not what it has, so that 304 answers it when there is nothing.
+    pub(in crate::cli) fn if_none_match(get: &[u8]) -> Self {
+        Self::with(get, b"If-None-Match: \"", b"\"\r\n\r\n")
+    }
+
+    fn with(get: &[u8], before: &[u8], behind: &'static [u8]) -> Self {
+        // The empty line comes behind the cursor.
+        let fields = get.strip_suffix(b"\r\n").unwrap_or(get);
+        PollRequest {
+            before: [fields, before].concat(),
+            behind,
+        }
+    }
+}
+
 impl Subscriber {
     /// Goes on with what has begun.
-    pub(super) fn new(begun: Begun) -> io::Result<Self> {
+    pub(in crate::cli) fn new(begun: Begun) -> io::Result<Self> {
         begun.socket.set_nonblocking(true)?;
         Ok(Subscriber {
             socket: Arc::new(begun.socket),
@@ -100,7 +130,19 @@ impl Subscriber {
             },
             received: exact(&begun.received),
             text: Vec::new(),
+            traffic: begun.traffic,
+            content: 0,
         })
+    }
+
+    /// All bytes that went over the connection, its beginning included.
+    pub(in crate::cli) fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    /// Bytes that were received as text, without heads, chunk lines and frame headers.
+    pub(in crate::cli) fn content(&self) -> u64 {
+        self.content
     }
 
     /// Reads once, 64 KiB at most, into the text of `buffers`, in front of which stands what was kept.
@@ -108,7 +150,7 @@ impl Subscriber {
     ///
     /// # Errors
     /// Why there will be nothing more on this connection; what came before the end is in the text.
-    pub(super) fn hear(&mut self, buffers: &mut Buffers) -> Result<Heard, Error> {
+    pub(in crate::cli) fn hear(&mut self, buffers: &mut Buffers) -> Result<Heard, Error> {
         let Buffers {
             received,
             text,
@@ -120,7 +162,9 @@ impl Subscriber {
         text.append(&mut self.text);
         reply.clear();
         let has_ended = !self.receive(received)?;
+        let kept = text.len();
         let heard = self.conversation.understand(received, text, reply)?;
+        self.content += text.len().saturating_sub(kept) as u64;
         self.send(reply)?;
         if received.len() > MAX_REST {
             return Err(Error::Protocol("a head without an end".into()));
@@ -133,28 +177,31 @@ impl Subscriber {
     }
 
     /// Keeps the end of a text for the next one.
-    pub(super) fn keep(&mut self, text: &[u8]) {
+    pub(in crate::cli) fn keep(&mut self, text: &[u8]) {
         self.text = exact(text);
     }
 
-    /// Asks for what came after the last answer: `request` without a cursor, and without the empty line.
+    /// Asks for what came after the last answer.
     ///
     /// # Errors
     /// When the connection is lost.
-    pub(super) fn ask(&mut self, request: &[u8]) -> Result<(), Error> {
+    pub(in crate::cli) fn ask(&mut self, request: &PollRequest) -> Result<(), Error> {
         let Conversation::Polls(polls) = &self.conversation else {
             return Ok(());
         };
-        let cursor = format!("Last-Event-ID: {}\r\n\r\n", polls.cursor);
-        self.send(&[request, cursor.as_bytes()].concat())
+        let cursor = polls.cursor.to_string();
+        self.send(&[&request.before, cursor.as_bytes(), request.behind].concat())
     }
 
     /// Appends what there is; says whether the connection still stands.
-    fn receive(&self, received: &mut Vec<u8>) -> Result<bool, Error> {
+    fn receive(&mut self, received: &mut Vec<u8>) -> Result<bool, Error> {
         received.reserve(Buffers::READ);
         loop {
             match recv(&self.socket, spare_capacity(received), RecvFlags::DONTWAIT) {
-                Ok((_, length)) => return Ok(length > 0),
+                Ok((_, length)) => {
+                    self.traffic.received += length as u64;
+                    return Ok(length > 0);
+                }
                 Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::AGAIN) => return Ok(true),
                 Err(error) => return Err(Error::Connection(error.into())),
@@ -163,9 +210,11 @@ impl Subscriber {
     }
 
     /// Sends what is far less than an empty buffer of the system, and so fits or will never fit.
-    fn send(&self, bytes: &[u8]) -> Result<(), Error> {
+    fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let mut socket = &*self.socket;
-        socket.write_all(bytes).map_err(Error::Connection)
+        socket.write_all(bytes).map_err(Error::Connection)?;
+        self.traffic.sent += bytes.len() as u64;
+        Ok(())
     }
 }
 
@@ -225,7 +274,8 @@ impl Polls {
         let Some(head) = Head::take(received)? else {
             return Ok(false);
         };
-        if head.status != 200 {
+        // 304: there is nothing behind the cursor that it was asked with (RFC 9110, section 15.4.5).
+        if !matches!(head.status, 200 | 304) {
             return Err(bare::refusal(&head, received));
         }
         self.cursor = bare::cursor_of(&head)?;

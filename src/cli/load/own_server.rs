@@ -1,4 +1,4 @@
-//! The server that bench starts for itself: this very program, with a configuration of its own, whatever
+//! The server that a measuring command starts for itself: this very program, with a configuration of its own, whatever
 //! lies in the working directory or stands in the environment.
 
 use std::io::{self, Read as _, Write as _};
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::Failure;
 use super::own_journal::{OwnDirectory, OwnJournal};
+use crate::cli::Failure;
 
 /// How long a server may take until it says where it listens.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -17,10 +17,10 @@ const START_TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_GREETING: usize = 16 * 1024;
 
 /// A running server; dropping it ends it. Nobody needs what it has on disk, so it is killed rather than asked.
-pub(super) struct OwnServer {
+pub(in crate::cli) struct OwnServer {
     child: Child,
     /// Where it listens.
-    pub(super) address: SocketAddr,
+    pub(in crate::cli) address: SocketAddr,
     /// Removed when the server has ended.
     _directory: Option<OwnDirectory>,
 }
@@ -28,7 +28,7 @@ pub(super) struct OwnServer {
 impl OwnServer {
     /// Starts a server for so many connections, which keeps events in `journal`. Blocks until it listens, for
     /// [`START_TIMEOUT`] at most.
-    pub(super) fn start(connections: usize, journal: OwnJournal) -> Result<Self, Failure> {
+    pub(in crate::cli) fn start(connections: usize, journal: OwnJournal) -> Result<Self, Failure> {
         let mut server = Self::launch(&configuration(connections, journal), journal)
             .map_err(|error| cannot_start(&error.to_string()))?;
         server.address = server.greeting()?;
@@ -49,7 +49,7 @@ impl OwnServer {
     }
 
     /// The number of its process.
-    pub(super) fn pid(&self) -> u32 {
+    pub(in crate::cli) fn pid(&self) -> u32 {
         self.child.id()
     }
 

@@ -7,9 +7,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Failure;
 use super::control::Control;
 use super::mark::{Mark, Marks, WIDTH};
+use crate::cli::Failure;
 use crate::client::bare::{self, Body, Head};
 use crate::client::{Client, Error};
 
@@ -23,24 +23,24 @@ const PIECE: usize = 8 * 1024;
 
 /// What is to be published.
 #[derive(Debug, Clone)]
-pub(super) struct Work {
+pub(in crate::cli) struct Work {
     /// To which channel.
-    pub(super) channel: String,
+    pub(in crate::cli) channel: String,
     /// By how many publishers.
-    pub(super) publishers: u16,
+    pub(in crate::cli) publishers: u16,
     /// Bytes of each payload, at least [`WIDTH`].
-    pub(super) size: usize,
+    pub(in crate::cli) size: usize,
     /// Events in one request, at least 1.
-    pub(super) batch: u32,
+    pub(in crate::cli) batch: u32,
     /// Events in a second, of all publishers together; `None`: as many as are acknowledged.
-    pub(super) rate: Option<f64>,
+    pub(in crate::cli) rate: Option<f64>,
     /// When it ends.
-    pub(super) extent: Extent,
+    pub(in crate::cli) extent: Extent,
 }
 
 /// How much there is to do.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Extent {
+pub(in crate::cli) enum Extent {
     /// So long.
     Time(Duration),
     /// So many events, of all publishers together.
@@ -49,19 +49,19 @@ pub(super) enum Extent {
 
 /// What a publisher has done.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Published {
+pub(in crate::cli) struct Published {
     /// Events that were acknowledged.
-    pub(super) events: u32,
+    pub(in crate::cli) events: u32,
     /// When it sent the first, in nanoseconds since the beginning.
-    pub(super) first: u64,
+    pub(in crate::cli) first: u64,
     /// When the last was acknowledged, likewise.
-    pub(super) last: u64,
+    pub(in crate::cli) last: u64,
     /// How long after its time an event was sent, at worst.
-    pub(super) late: Duration,
+    pub(in crate::cli) late: Duration,
 }
 
 /// Connected publishers that have not begun.
-pub(super) struct Publishers(Vec<Publisher>);
+pub(in crate::cli) struct Publishers(Vec<Publisher>);
 
 /// One of them.
 struct Publisher {
@@ -76,7 +76,11 @@ struct Publisher {
 
 impl Publishers {
     /// Connects them all. Blocks for the connect timeout of each at most.
-    pub(super) fn connect(client: &Client, work: &Work, marks: &Marks) -> Result<Self, Error> {
+    pub(in crate::cli) fn connect(
+        client: &Client,
+        work: &Work,
+        marks: &Marks,
+    ) -> Result<Self, Error> {
         let connect = |number| {
             Ok(Publisher {
                 number,
@@ -93,7 +97,7 @@ impl Publishers {
     }
 
     /// Lets them publish. Each gives its account when it is done.
-    pub(super) fn publish(
+    pub(in crate::cli) fn publish(
         self,
         control: &Arc<Control>,
     ) -> Result<Receiver<Result<Published, Error>>, Failure> {
@@ -102,7 +106,7 @@ impl Publishers {
         for publisher in self.0 {
             let (control, accounts) = (Arc::clone(control), accounts.clone());
             thread::Builder::new()
-                .name("bench-publisher".to_owned())
+                .name("publisher".to_owned())
                 // Whoever listens for the account may have failed meanwhile.
                 .spawn(move || drop(accounts.send(publisher.publish(&control, begin))))
                 .map_err(|error| Failure::Failed(format!("cannot start a thread: {error}")))?;

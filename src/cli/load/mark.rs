@@ -4,32 +4,32 @@
 use memchr::memmem::Finder;
 
 /// Bytes of a mark: `bench-RRRRRRRR-PPPP-NNNNNNNN-TTTTTTTTTTTTTTTT`, all numbers hexadecimal.
-pub(super) const WIDTH: usize = BEGINNING + 4 + 1 + 8 + 1 + 16;
+pub(in crate::cli) const WIDTH: usize = BEGINNING + 4 + 1 + 8 + 1 + 16;
 
 /// Bytes that all marks of a run begin with.
 const BEGINNING: usize = 6 + 8 + 1;
 
 /// What a mark says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(in crate::cli) struct Mark {
     /// Who published the event, from 0.
-    pub(super) publisher: u16,
+    pub(in crate::cli) publisher: u16,
     /// Which of its events this is, from 0.
-    pub(super) number: u32,
+    pub(in crate::cli) number: u32,
     /// When it was sent, in nanoseconds since the beginning of the run.
-    pub(super) sent: u64,
+    pub(in crate::cli) sent: u64,
 }
 
 /// Writes and finds the marks of one run. Those of another run on the same channel are not found.
 #[derive(Debug, Clone)]
-pub(super) struct Marks {
+pub(in crate::cli) struct Marks {
     beginning: String,
     finder: Finder<'static>,
 }
 
 impl Marks {
     /// The marks of the run with this number.
-    pub(super) fn of_run(run: u32) -> Self {
+    pub(in crate::cli) fn of_run(run: u32) -> Self {
         let beginning = format!("bench-{run:08x}-");
         Marks {
             finder: Finder::new(&beginning).into_owned(),
@@ -38,7 +38,7 @@ impl Marks {
     }
 
     /// The text of a mark, [`WIDTH`] bytes of ASCII that JSON need not escape.
-    pub(super) fn text(&self, mark: Mark) -> String {
+    pub(in crate::cli) fn text(&self, mark: Mark) -> String {
         let Mark {
             publisher,
             number,
@@ -49,7 +49,7 @@ impl Marks {
 
     /// Gives `found` each whole mark in `text`, in their order, and returns from where on `text` may be
     /// the beginning of another: its length, if it is not.
-    pub(super) fn find(&self, text: &[u8], mut found: impl FnMut(Mark)) -> usize {
+    pub(in crate::cli) fn find(&self, text: &[u8], mut found: impl FnMut(Mark)) -> usize {
         let mut whole = 0;
         for at in self.finder.find_iter(text) {
             let end = at.saturating_add(WIDTH);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// One run, as its threads see it.
 #[derive(Debug)]
-pub(super) struct Control {
+pub(in crate::cli) struct Control {
     began: Instant,
     published: AtomicU64,
     deliveries: AtomicU64,
@@ -26,7 +26,7 @@ enum Phase {
 
 impl Control {
     /// A run that begins now.
-    pub(super) fn begin() -> Self {
+    pub(in crate::cli) fn begin() -> Self {
         Control {
             began: Instant::now(),
             published: AtomicU64::new(0),
@@ -38,63 +38,63 @@ impl Control {
     }
 
     /// Nanoseconds since the beginning.
-    pub(super) fn now(&self) -> u64 {
+    pub(in crate::cli) fn now(&self) -> u64 {
         self.nanoseconds_at(Instant::now())
     }
 
     /// Nanoseconds from the beginning to `time`.
-    pub(super) fn nanoseconds_at(&self, time: Instant) -> u64 {
+    pub(in crate::cli) fn nanoseconds_at(&self, time: Instant) -> u64 {
         let since = time.saturating_duration_since(self.began);
         u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// Events that were acknowledged so far.
-    pub(super) fn published(&self) -> u64 {
+    pub(in crate::cli) fn published(&self) -> u64 {
         self.published.load(Ordering::Relaxed)
     }
 
     /// Adds acknowledged events.
-    pub(super) fn add_published(&self, events: u64) {
+    pub(in crate::cli) fn add_published(&self, events: u64) {
         self.published.fetch_add(events, Ordering::Relaxed);
     }
 
     /// Events that reached a subscriber so far, each counted once for each subscriber.
-    pub(super) fn deliveries(&self) -> u64 {
+    pub(in crate::cli) fn deliveries(&self) -> u64 {
         self.deliveries.load(Ordering::Relaxed)
     }
 
     /// Adds deliveries.
-    pub(super) fn add_deliveries(&self, deliveries: u64) {
+    pub(in crate::cli) fn add_deliveries(&self, deliveries: u64) {
         self.deliveries.fetch_add(deliveries, Ordering::Relaxed);
     }
 
     /// Says how many deliveries there are to be, now that nothing more is published.
-    pub(super) fn set_goal(&self, deliveries: u64) {
+    pub(in crate::cli) fn set_goal(&self, deliveries: u64) {
         self.goal.store(deliveries, Ordering::Relaxed);
     }
 
     /// Whether there were as many deliveries as there are to be.
-    pub(super) fn has_reached_goal(&self) -> bool {
+    pub(in crate::cli) fn has_reached_goal(&self) -> bool {
         self.deliveries() >= self.goal.load(Ordering::Relaxed)
     }
 
     /// From now on no subscriber reads.
-    pub(super) fn pause(&self) {
+    pub(in crate::cli) fn pause(&self) {
         self.change(Phase::Paused);
     }
 
     /// From now on all read again.
-    pub(super) fn resume(&self) {
+    pub(in crate::cli) fn resume(&self) {
         self.change(Phase::Going);
     }
 
     /// Ends the run.
-    pub(super) fn end(&self) {
+    pub(in crate::cli) fn end(&self) {
         self.change(Phase::Over);
     }
 
     /// Blocks while the run is paused; says whether it goes on.
-    pub(super) fn wait_while_paused(&self) -> bool {
+    pub(in crate::cli) fn wait_while_paused(&self) -> bool {
         let phase = self
             .changed
             .wait_while(self.phase(), |phase| *phase == Phase::Paused)
@@ -103,7 +103,7 @@ impl Control {
     }
 
     /// Blocks until `time`; says whether the run goes on, at once if it does not.
-    pub(super) fn wait_until(&self, time: Instant) -> bool {
+    pub(in crate::cli) fn wait_until(&self, time: Instant) -> bool {
         let left = time.saturating_duration_since(Instant::now());
         let (phase, _) = self
             .changed
@@ -127,7 +127,7 @@ impl Control {
 }
 
 /// Ends the run when it is dropped, so that no thread goes on after whoever led it has failed.
-pub(super) struct EndOnDrop<'a>(pub(super) &'a Control);
+pub(in crate::cli) struct EndOnDrop<'a>(pub(in crate::cli) &'a Control);
 
 impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {
@@ -136,7 +136,7 @@ impl Drop for EndOnDrop<'_> {
 }
 
 /// The time from one moment to another, both in nanoseconds since the beginning of a run.
-pub(super) fn between(from: u64, to: u64) -> Duration {
+pub(in crate::cli) fn between(from: u64, to: u64) -> Duration {
     Duration::from_nanos(to.saturating_sub(from))
 }
 

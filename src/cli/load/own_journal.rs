@@ -1,5 +1,5 @@
-//! The journal of the server that bench starts for itself: in memory, or in a directory that lives as long as the
-//! server does.
+//! The journal of a server that is started to be measured: in memory, or in a directory that lives as long as
+//! the server does.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Where that server keeps events, and when they have to be on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum OwnJournal {
+pub(in crate::cli) enum OwnJournal {
     /// In memory: no disk slows it down
     Memory,
     /// On the disk before the publisher is answered
@@ -21,7 +21,7 @@ pub(super) enum OwnJournal {
 
 impl OwnJournal {
     /// Its name on the command line and in the report.
-    pub(super) const fn name(self) -> &'static str {
+    pub(in crate::cli) const fn name(self) -> &'static str {
         match self {
             OwnJournal::Memory => "memory",
             OwnJournal::Always => "always",
@@ -31,7 +31,7 @@ impl OwnJournal {
     }
 
     /// What of `[journal]` in a configuration makes it this one.
-    pub(super) const fn keys(self) -> &'static str {
+    pub(in crate::cli) const fn keys(self) -> &'static str {
         match self {
             OwnJournal::Memory => "kind = \"memory\"",
             OwnJournal::Always => "kind = \"disk\"\nsync = \"always\"",
@@ -41,7 +41,7 @@ impl OwnJournal {
     }
 
     /// A directory for it, where it needs one.
-    pub(super) fn directory(self) -> io::Result<Option<OwnDirectory>> {
+    pub(in crate::cli) fn directory(self) -> io::Result<Option<OwnDirectory>> {
         match self {
             OwnJournal::Memory => Ok(None),
             _ => OwnDirectory::new().map(Some),
@@ -50,7 +50,7 @@ impl OwnJournal {
 }
 
 /// A new directory; dropping this removes it and what is in it.
-pub(super) struct OwnDirectory(PathBuf);
+pub(in crate::cli) struct OwnDirectory(PathBuf);
 
 impl OwnDirectory {
     /// In the working directory: where the system has others for what is temporary, they may be in memory.
@@ -67,7 +67,7 @@ impl OwnDirectory {
     }
 
     /// Its path, which is absolute.
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::cli) fn path(&self) -> &Path {
         &self.0
     }
 }

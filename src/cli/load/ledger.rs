@@ -9,7 +9,7 @@ const GAPS: usize = 64;
 
 /// What a thread's subscribers got of each publisher.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(in crate::cli) struct Ledger {
     publishers: usize,
     /// The number due next, for each publisher of each subscriber.
     due: Vec<u32>,
@@ -20,18 +20,18 @@ pub(super) struct Ledger {
 
 /// What all came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Tally {
+pub(in crate::cli) struct Tally {
     /// Events that came, each counted once for each subscriber.
-    pub(super) deliveries: u64,
+    pub(in crate::cli) deliveries: u64,
     /// Events that came again.
-    pub(super) duplicates: u64,
+    pub(in crate::cli) duplicates: u64,
     /// Events that came after one with a higher number.
-    pub(super) out_of_order: u64,
+    pub(in crate::cli) out_of_order: u64,
 }
 
 /// What an event was to its subscriber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Entry {
+pub(in crate::cli) enum Entry {
     /// The one that was due.
     Due,
     /// A later one: those between are missing so far.
@@ -44,7 +44,7 @@ pub(super) enum Entry {
 
 impl Ledger {
     /// An empty ledger for so many subscribers of so many publishers each.
-    pub(super) fn new(subscribers: usize, publishers: usize) -> Self {
+    pub(in crate::cli) fn new(subscribers: usize, publishers: usize) -> Self {
         Ledger {
             publishers,
             due: vec![0; subscribers.saturating_mul(publishers)],
@@ -54,7 +54,7 @@ impl Ledger {
     }
 
     /// Enters that a subscriber got an event. `None`: there is no such publisher.
-    pub(super) fn enter(
+    pub(in crate::cli) fn enter(
         &mut self,
         subscriber: usize,
         publisher: usize,
@@ -84,7 +84,7 @@ impl Ledger {
     }
 
     /// What all came to so far.
-    pub(super) fn tally(&self) -> Tally {
+    pub(in crate::cli) fn tally(&self) -> Tally {
         self.tally
     }
 

@@ -9,9 +9,9 @@ use rustix::event::Timespec;
 use rustix::io::Errno;
 
 #[cfg(not(target_os = "linux"))]
-pub(super) use self::anywhere::Readiness;
+pub(in crate::cli) use self::anywhere::Readiness;
 #[cfg(target_os = "linux")]
-pub(super) use self::linux::Readiness;
+pub(in crate::cli) use self::linux::Readiness;
 
 /// The longest wait: an hour, within what every system can count.
 const LONGEST: Duration = Duration::from_secs(3600);

@@ -5,11 +5,11 @@ use std::time::Duration;
 /// The processes of one server on this machine. Figures are sums, and unknown where that of one process is.
 /// On systems without `/proc` nothing is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Processes(Vec<u32>);
+pub(in crate::cli) struct Processes(Vec<u32>);
 
 impl Processes {
     /// Those with these numbers. One that is named twice counts once.
-    pub(super) fn new(pids: &[u32]) -> Self {
+    pub(in crate::cli) fn new(pids: &[u32]) -> Self {
         let mut pids = pids.to_vec();
         pids.sort_unstable();
         pids.dedup();
@@ -17,18 +17,18 @@ impl Processes {
     }
 
     /// Their numbers, each once.
-    pub(super) fn pids(&self) -> &[u32] {
+    pub(in crate::cli) fn pids(&self) -> &[u32] {
         &self.0
     }
 
     /// How finely [`cpu`](Self::cpu) is counted.
-    pub(super) fn cpu_resolution() -> Duration {
+    pub(in crate::cli) fn cpu_resolution() -> Duration {
         let ticks = u32::try_from(rustix::param::clock_ticks_per_second()).unwrap_or(u32::MAX);
         Duration::from_secs(1) / ticks.max(1)
     }
 
     /// The time that all their threads have computed so far, in user and in kernel mode.
-    pub(super) fn cpu(&self) -> Option<Duration> {
+    pub(in crate::cli) fn cpu(&self) -> Option<Duration> {
         let ticks = self.sum(|pid| ticks_in(&file(pid, "stat")?))?;
         Some(Self::cpu_resolution().saturating_mul(u32::try_from(ticks).ok()?))
     }
@@ -36,18 +36,18 @@ impl Processes {
     /// Bytes of memory that each has to itself, and its share of what it shares with others (PSS). Needs
     /// the right to look into the processes. What the kernel holds for them, such as what sockets buffer,
     /// is not among it.
-    pub(super) fn memory(&self) -> Option<u64> {
+    pub(in crate::cli) fn memory(&self) -> Option<u64> {
         let kibibytes = self.sum(|pid| field(&file(pid, "smaps_rollup")?, "Pss:"))?;
         kibibytes.checked_mul(1024)
     }
 
     /// Their threads.
-    pub(super) fn threads(&self) -> Option<u64> {
+    pub(in crate::cli) fn threads(&self) -> Option<u64> {
         self.sum(threads)
     }
 
     /// The first of them that is not there, or may not be looked into.
-    pub(super) fn unknown(&self) -> Option<u32> {
+    pub(in crate::cli) fn unknown(&self) -> Option<u32> {
         self.0.iter().copied().find(|pid| threads(*pid).is_none())
     }
 

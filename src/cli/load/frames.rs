@@ -13,7 +13,7 @@ const MAX_CONTROL: usize = 125;
 
 /// The place in a stream of frames.
 #[derive(Debug, Default)]
-pub(super) struct Frames {
+pub(in crate::cli) struct Frames {
     /// Bytes that the text begun still has.
     left: u64,
 }
@@ -24,7 +24,7 @@ impl Frames {
     ///
     /// # Errors
     /// [`Error::Closed`] at a close, and when these are no frames.
-    pub(super) fn decode(
+    pub(in crate::cli) fn decode(
         &mut self,
         received: &mut Vec<u8>,
         text: &mut Vec<u8>,

@@ -1,0 +1,184 @@
+//! What the rounds have shown, as the object that programs read; people get it as a table and as a chart.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::audience::Harvest;
+use super::plan::Plan;
+use super::round::Round;
+
+/// All rounds of a run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Comparison {
+    /// Clients in each round.
+    pub(super) clients: usize,
+    /// How long events were published in each round.
+    pub(super) seconds: f64,
+    /// Bytes of each payload.
+    pub(super) payload_bytes: usize,
+    /// A row for each round: the ways of the first scenario, then those of the second.
+    pub(super) rows: Vec<Row>,
+    /// What they answer.
+    pub(super) findings: Vec<String>,
+    /// What to know before one believes the rest.
+    pub(super) warnings: Vec<String>,
+}
+
+/// One way under one load. A delivery is one event to one client.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Row {
+    /// `sparse` or `frequent`.
+    pub(super) scenario: &'static str,
+    pub(super) events_per_second: f64,
+    /// The way, for people.
+    pub(super) way: String,
+    /// The way, as the wire's `transport` has it.
+    pub(super) transport: &'static str,
+    /// The time from an answer to the next poll.
+    pub(super) interval_ms: Option<u64>,
+    pub(super) clients: usize,
+    pub(super) events: u64,
+    pub(super) deliveries: u64,
+    pub(super) duplicates: u64,
+    pub(super) out_of_order: u64,
+    /// Requests of all clients, their first included.
+    pub(super) requests: u64,
+    /// Answers to them; a stream is one.
+    pub(super) answers: u64,
+    /// Answers without an event, but for each client's first, which brings its place.
+    pub(super) empty_answers: u64,
+    /// Bytes on the clients' sockets, all heads, frames, heartbeats and chunk lines included.
+    pub(super) bytes_to_server: u64,
+    pub(super) bytes_from_server: u64,
+    /// The part of them up to where every client had its place: its first answer, or its welcome.
+    pub(super) opening_bytes_to_server: u64,
+    pub(super) opening_bytes_from_server: u64,
+    /// What of the bytes from the server that came after it is text: without heads, chunk lines and frame headers.
+    pub(super) content_bytes_from_server: u64,
+    /// All bytes, both directions, by deliveries.
+    pub(super) bytes_per_delivery: f64,
+    /// The same without the opening.
+    pub(super) once_open: OnceOpen,
+    /// What the server's process computed while the clients were connected, publishing included.
+    pub(super) server_cpu_seconds: Option<f64>,
+    pub(super) server_cpu_us_per_delivery: Option<f64>,
+    /// From before an event was sent to after it was read.
+    pub(super) delay_us: Delay,
+}
+
+/// What each delivery took when the clients had their places.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(super) struct OnceOpen {
+    pub(super) requests_per_delivery: f64,
+    pub(super) bytes_per_delivery: f64,
+}
+
+/// Delays in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(super) struct Delay {
+    pub(super) p50: f64,
+    pub(super) p99: f64,
+}
+
+impl Comparison {
+    /// No round yet.
+    pub(super) fn of(plan: &Plan) -> Self {
+        Comparison {
+            clients: plan.clients,
+            seconds: plan.time.as_secs_f64(),
+            payload_bytes: plan.payload,
+            rows: Vec::new(),
+            findings: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The rows of each scenario, in their order.
+    pub(super) fn scenarios(&self) -> impl Iterator<Item = &[Row]> {
+        self.rows
+            .chunk_by(|one, next| one.scenario == next.scenario)
+    }
+
+    /// One JSON object in one line.
+    pub(super) fn to_json(&self) -> Result<String, serde_json::Error> {
+        Ok(serde_json::to_string(self)? + "\n")
+    }
+}
+
+impl Row {
+    /// What a round's clients got, and what the server computed.
+    pub(super) fn new(round: &Round<'_>, harvest: &Harvest, cpu: Option<Duration>) -> Self {
+        let Harvest {
+            tally,
+            exchanges,
+            volume,
+            opening,
+            ..
+        } = harvest;
+        let clients = round.plan.clients;
+        let each = |sum: u64| sum as f64 / each_of(tally.deliveries);
+        let once_open = volume.bytes().saturating_sub(opening.bytes());
+        let quantile = |share| harvest.delays.quantile(share).unwrap_or(0) as f64 / 1e3;
+        let interval = round.way.interval();
+        Row {
+            scenario: round.scenario.name,
+            events_per_second: round.scenario.rate,
+            way: round.way.to_string(),
+            transport: round.way.transport().name(),
+            interval_ms: interval.and_then(|interval| u64::try_from(interval.as_millis()).ok()),
+            clients,
+            events: round.scenario.events.into(),
+            deliveries: tally.deliveries,
+            duplicates: tally.duplicates,
+            out_of_order: tally.out_of_order,
+            requests: exchanges.requests,
+            answers: exchanges.answers,
+            empty_answers: exchanges.empty,
+            bytes_to_server: volume.traffic.sent,
+            bytes_from_server: volume.traffic.received,
+            opening_bytes_to_server: opening.traffic.sent,
+            opening_bytes_from_server: opening.traffic.received,
+            content_bytes_from_server: volume.content.saturating_sub(opening.content),
+            bytes_per_delivery: each(volume.bytes()),
+            once_open: OnceOpen {
+                requests_per_delivery: each(exchanges.requests.saturating_sub(clients as u64)),
+                bytes_per_delivery: each(once_open),
+            },
+            server_cpu_seconds: cpu.map(|cpu| cpu.as_secs_f64()),
+            server_cpu_us_per_delivery: cpu
+                .map(|cpu| cpu.as_secs_f64() * 1e6 / each_of(tally.deliveries)),
+            delay_us: Delay {
+                p50: quantile(0.5),
+                p99: quantile(0.99),
+            },
+        }
+    }
+
+    /// Whether it asks again and again at an interval.
+    pub(super) fn polls(&self) -> bool {
+        self.interval_ms.is_some()
+    }
+
+    /// The share of a way's answers, but for the first ones, that brought nothing; 0 where there are none.
+    pub(super) fn empty_share(&self) -> f64 {
+        let later = self.answers.saturating_sub(self.clients as u64);
+        self.empty_answers as f64 / each_of(later)
+    }
+
+    /// What of an open way's bytes is text, by deliveries: on a WebSocket, the event's JSON and nothing else.
+    pub(super) fn content_per_delivery(&self) -> f64 {
+        self.content_bytes_from_server as f64 / each_of(self.deliveries)
+    }
+
+    /// What an opening took, in bytes for each client.
+    pub(super) fn opening_bytes_per_client(&self) -> f64 {
+        let bytes = self.opening_bytes_to_server + self.opening_bytes_from_server;
+        bytes as f64 / each_of(self.clients as u64)
+    }
+}
+
+/// A number to divide by.
+fn each_of(count: u64) -> f64 {
+    count.max(1) as f64
+}

@@ -1,0 +1,262 @@
+//! What `/metrics` tells is what happened: counted here by the clients themselves.
+
+use std::collections::BTreeMap;
+use std::thread;
+
+use fourcast::config::Retention;
+
+use super::{connections, eventually, get, server};
+use crate::support::{Fixture, Listener, Way, request};
+
+/// The samples that are told, by name and label as they stand there.
+pub(super) struct Metrics {
+    text: String,
+    samples: BTreeMap<String, f64>,
+}
+
+impl Metrics {
+    pub(super) fn of(server: &Fixture) -> Self {
+        let answer = get(server, "/metrics");
+        assert_eq!(answer.status(), 200);
+        let media_type = answer.head.must("Content-Type");
+        assert_eq!(media_type, "text/plain; version=0.0.4; charset=utf-8");
+        let text = answer.text().to_owned();
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let sample = |line: &str| {
+            let (name, value) = line.rsplit_once(' ').expect("a name and a value");
+            (name.to_owned(), value.parse().expect("a number"))
+        };
+        let samples = lines.map(sample).collect();
+        Metrics { text, samples }
+    }
+
+    /// The value of a sample that must be there.
+    pub(super) fn get(&self, name: &str) -> f64 {
+        let value = self.samples.get(name).copied();
+        value.unwrap_or_else(|| panic!("no {name} in {}", self.text))
+    }
+
+    /// Name and kind of every family.
+    pub(super) fn families(&self) -> Vec<(&str, &str)> {
+        let kinds = self
+            .text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE "));
+        let kinds = kinds.map(|line| line.split_once(' ').expect("a kind"));
+        kinds.collect()
+    }
+}
+
+fn value(server: &Fixture, name: &str) -> f64 {
+    Metrics::of(server).get(name)
+}
+
+#[test]
+fn each_event_counts_once_for_each_who_got_it_by_its_way() {
+    const EVENTS: usize = 20;
+    const EACH: usize = 3;
+    let server = server(|_| {});
+    let ways = Way::ALL.into_iter().flat_map(|way| [way; EACH]);
+    let mut listeners: Vec<_> = ways
+        .map(|way| Listener::open(way, &server, "/chat?after=now"))
+        .collect();
+    let texts: Vec<_> = (0..EVENTS)
+        .map(|number| format!("event {number}"))
+        .collect();
+    for text in &texts {
+        server.publish("chat", text);
+    }
+    for listener in &mut listeners {
+        assert_eq!(listener.texts(EVENTS), texts);
+    }
+    let ways = ["http", "long-poll", "sse", "ndjson", "websocket"];
+    let deliveries = |metrics: &Metrics| {
+        ways.map(|way| metrics.get(&format!("fourcast_deliveries_total{{way=\"{way}\"}}")))
+    };
+    // What a client has read was counted at about that time.
+    eventually("all are counted", || {
+        deliveries(&Metrics::of(&server)) == [(EVENTS * EACH) as f64; 5]
+    });
+    let metrics = Metrics::of(&server);
+    let bytes: usize = texts.iter().map(String::len).sum();
+    assert_eq!(
+        metrics.get("fourcast_events_published_total"),
+        EVENTS as f64
+    );
+    assert_eq!(metrics.get("fourcast_published_bytes_total"), bytes as f64);
+    assert_eq!(metrics.get("fourcast_journal_events"), EVENTS as f64);
+    assert_eq!(metrics.get("fourcast_journal_channels"), 1.0);
+    assert_eq!(
+        metrics.get("fourcast_journal_append_seconds_count"),
+        EVENTS as f64
+    );
+    assert!(metrics.get("fourcast_delivery_delay_seconds_count") >= EVENTS as f64);
+}
+
+#[test]
+fn those_who_are_connected_count_by_what_they_do() {
+    let server = server(|_| {});
+    let streams = [Way::Sse, Way::Sse, Way::Ndjson, Way::WebSocket]
+        .map(|way| Listener::open(way, &server, "/chat"));
+    let waits = Listener::open(Way::LongPoll, &server, "/chat?wait=60");
+    eventually("the long poll waits", || {
+        value(&server, "fourcast_connections{way=\"long-poll\"}") == 1.0
+    });
+    let metrics = Metrics::of(&server);
+    for (way, count) in [
+        ("sse", 2.0),
+        ("ndjson", 1.0),
+        ("websocket", 1.0),
+        ("http", 0.0),
+    ] {
+        assert_eq!(
+            metrics.get(&format!("fourcast_connections{{way=\"{way}\"}}")),
+            count
+        );
+    }
+    assert_eq!(metrics.get("fourcast_connections_accepted_total"), 5.0);
+    drop((streams, waits));
+    eventually("all have gone", || connections(&server, "").is_empty());
+}
+
+#[test]
+fn bytes_are_those_that_the_client_saw() {
+    let server = server(|_| {});
+    let mut wire = server.connect();
+    let publication = request("POST", "/chat", &[("Connection", "close")], b"hello");
+    wire.send(&publication);
+    let answer = wire.take_rest(crate::support::deadline());
+    eventually("it is counted", || {
+        let metrics = Metrics::of(&server);
+        metrics.get("fourcast_received_bytes_total") == publication.len() as f64
+            && metrics.get("fourcast_sent_bytes_total") == answer.len() as f64
+    });
+    assert_eq!(value(&server, "fourcast_requests_total"), 1.0);
+}
+
+#[test]
+fn gaps_and_refusals_are_counted_by_what_was_told() {
+    let server = server(|config| {
+        config.channels = vec![Retention {
+            max_events: 1,
+            ..Retention::default()
+        }];
+    });
+    let metrics = Metrics::of(&server);
+    for name in [
+        "fourcast_gaps_total{reason=\"retention\"}",
+        "fourcast_gaps_total{reason=\"overtaken\"}",
+        "fourcast_refusals_total{code=\"bad_cursor\"}",
+        "fourcast_refusals_total{code=\"removed\"}",
+    ] {
+        assert_eq!(metrics.get(name), 0.0, "{name} is there before it happens");
+    }
+    let first = server.publish("chat", "one");
+    server.publish_all("chat", &["two", "three"]);
+    let mut listener = Listener::open(Way::Poll, &server, &format!("/chat?after={first}"));
+    listener.next_gap();
+    assert_eq!(server.get("/chat?after=x", &[]).refusal(), "bad_cursor");
+    assert_eq!(server.get("/a*b", &[]).refusal(), "bad_channel");
+    assert_eq!(server.get("/a*b", &[]).refusal(), "bad_channel");
+    let metrics = Metrics::of(&server);
+    assert_eq!(
+        metrics.get("fourcast_gaps_total{reason=\"retention\"}"),
+        1.0
+    );
+    assert_eq!(
+        metrics.get("fourcast_refusals_total{code=\"bad_cursor\"}"),
+        1.0
+    );
+    assert_eq!(
+        metrics.get("fourcast_refusals_total{code=\"bad_channel\"}"),
+        2.0
+    );
+}
+
+#[test]
+fn whoever_finds_every_connection_taken_is_counted() {
+    let server = server(|config| config.limits.connections = 1);
+    let _stream = Listener::open(Way::Sse, &server, "/chat");
+    assert_eq!(server.get("/chat", &[]).refusal(), "overloaded");
+    let metrics = Metrics::of(&server);
+    assert_eq!(metrics.get("fourcast_connections_limit"), 1.0);
+    assert_eq!(metrics.get("fourcast_connections_turned_away_total"), 1.0);
+    assert_eq!(metrics.get("fourcast_connections{way=\"sse\"}"), 1.0);
+}
+
+#[test]
+fn whoever_does_not_read_is_seen_to_be_behind() {
+    let server = server(|config| config.limits.send_buffer = 8 * 1024);
+    let slow = Listener::open_slow(Way::Sse, &server, "/chat");
+    let large = "x".repeat(20_000);
+    for _ in 0..100 {
+        server.publish("chat", &large);
+    }
+    eventually("it is behind", || {
+        value(&server, "fourcast_subscribers_behind") == 1.0
+    });
+    let [seen] = &connections(&server, "way=sse")[..] else {
+        panic!("there is one");
+    };
+    assert_eq!(seen["behind"], true, "{seen}");
+    let behind = seen["events_behind"].as_u64().expect("a number");
+    assert!((1..=100).contains(&behind), "{seen}");
+    drop(slow);
+}
+
+/// The counters, which may only grow.
+fn counters(metrics: &Metrics) -> Vec<(&str, f64)> {
+    let families = metrics.families();
+    let grows = |name: &str| {
+        families.iter().any(|(family, kind)| {
+            let is_its = name.strip_prefix(family);
+            is_its.is_some_and(|rest| match *kind {
+                "counter" => rest.is_empty() || rest.starts_with('{'),
+                "histogram" => rest.starts_with('_'),
+                _ => false,
+            })
+        })
+    };
+    let samples = metrics.samples.iter();
+    let samples = samples.map(|(name, value)| (name.as_str(), *value));
+    samples.filter(|(name, _)| grows(name)).collect()
+}
+
+#[test]
+fn the_port_answers_while_events_flood_in_and_no_counter_ever_goes_down() {
+    const EVENTS: usize = 20_000;
+    let server = server(|_| {});
+    let mut streams = [(); 4].map(|()| Listener::open(Way::WebSocket, &server, "/flood/*"));
+    thread::scope(|scope| {
+        let flood = scope.spawn(|| {
+            for number in 0..EVENTS {
+                server.publish_embedded(&format!("flood/{}", number % 50), "drop");
+            }
+        });
+        let readers = streams
+            .each_mut()
+            .map(|stream| scope.spawn(|| stream.texts(EVENTS)));
+        let mut before = Metrics::of(&server);
+        loop {
+            let is_over = flood.is_finished();
+            let now = Metrics::of(&server);
+            for (name, value) in counters(&before) {
+                assert!(now.get(name) >= value, "{name} went down from {value}");
+            }
+            for target in ["/-/channels", "/-/connections", "/-/ready"] {
+                assert_eq!(get(&server, target).status(), 200, "{target}");
+            }
+            before = now;
+            if is_over {
+                break;
+            }
+        }
+        for reader in readers {
+            assert_eq!(reader.join().expect("a reader").len(), EVENTS);
+        }
+    });
+    assert_eq!(
+        value(&server, "fourcast_events_published_total"),
+        EVENTS as f64
+    );
+}
