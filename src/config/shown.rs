@@ -32,7 +32,8 @@ impl Config {
         text
     }
 
-    /// Every key by its full name, with its value; the entries of a list by their pattern, behind the list of these.
+    /// Every key by its full name, with its value; the entries of a list by their pattern, and the
+    /// order of these last.
     pub(super) fn values(&self) -> Vec<(String, Value)> {
         let mut values = Vec::new();
         for setting in self.settings() {
