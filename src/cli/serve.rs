@@ -1,6 +1,6 @@
 //! `fourcast serve`: runs a server until it is told to stop.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -27,8 +27,8 @@ Examples:
 SIGHUP reads the configuration again: what can change counts at once, nobody is disconnected, and the log says
 what changed and what waits for a restart. A file that cannot be used changes nothing.
 
-SIGTERM tells the clients that the server comes back, SIGINT (Ctrl-C) that it goes away. It ends when they
-have gone or timeouts.drain has passed; a second signal ends it at once.";
+SIGTERM tells the clients that the server comes back, SIGINT (Ctrl-C) or the end of its terminal that it goes
+away. It ends when they have gone or timeouts.drain has passed; a second signal ends it at once.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -59,8 +59,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 
 /// Obeys signals until one asks the server to stop.
 fn obey(signals: &mut Signals, server: &Server) -> Leaving {
+    let has_terminal = io::stdin().is_terminal();
     for signal in signals.forever() {
         match signal {
+            // The terminal that it was started at was closed, and would leave it to nobody.
+            SIGHUP if has_terminal && !io::stdin().is_terminal() => return Leaving::Away,
             // What came of it is in the log.
             SIGHUP => drop(server.reread()),
             SIGINT => return Leaving::Away,

@@ -6,6 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fourcast::config::ConfigError;
+use rustix::fs::{Mode, OFlags, open};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::{Value, json};
 
 use crate::durable::home::Home;
@@ -193,6 +195,28 @@ fn what_waits_for_a_restart_says_so_and_stays() {
     server.reload("", "journal.sync: never → always");
     server.reload("", "reload: nothing has changed");
     server.process.stop();
+}
+
+#[test]
+fn a_server_at_a_terminal_ends_with_it() {
+    let home = Home::new("reload-terminal");
+    fs::write(home.path().join("config.toml"), ALWAYS).expect("a file");
+    let terminal =
+        openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
+    grantpt(&terminal)
+        .and_then(|()| unlockpt(&terminal))
+        .expect("its other end");
+    let name = ptsname(&terminal, Vec::new()).expect("its name");
+    let flags = OFlags::RDWR | OFlags::NOCTTY;
+    let end = open(name, flags, Mode::empty()).expect("its other end");
+    let mut process = Process::start_at(&home, end);
+    let seen = process.log().len();
+    process.reload();
+    process.await_log(seen, "nothing");
+    drop(terminal);
+    process.reload();
+    let status = process.fate().expect("it ends");
+    assert!(status.success(), "{status}: {}", process.log());
 }
 
 #[test]

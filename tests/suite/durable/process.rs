@@ -47,11 +47,21 @@ impl Process {
         Self::try_start_as(home, home.serve())
     }
 
+    /// Starts a server that reads from `input`.
+    pub fn start_at(home: &Home, input: impl Into<Stdio>) -> Self {
+        Self::launch(home, home.serve(), input.into())
+            .unwrap_or_else(|refused| panic!("it does not start: {refused:?}"))
+    }
+
     /// The same with a command line of the caller's.
-    pub fn try_start_as(home: &Home, mut command: Command) -> Result<Self, Refused> {
+    pub fn try_start_as(home: &Home, command: Command) -> Result<Self, Refused> {
+        Self::launch(home, command, Stdio::null())
+    }
+
+    fn launch(home: &Home, mut command: Command, input: Stdio) -> Result<Self, Refused> {
         let log = home.next_log();
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(File::create(&log).expect("a log"))
             .spawn()
