@@ -10,7 +10,7 @@ use super::framing::Framing;
 use super::outbox::Outbox;
 use super::{Context, Listening, Opening, Query};
 use crate::event::Cursor;
-use crate::journal::Start;
+use crate::journal::{Start, StoreError};
 use crate::roster::Berth;
 use crate::server::stream::{ReadError, Stream};
 
@@ -19,16 +19,26 @@ const SCRATCH: usize = 256;
 /// How often a replay that waits for its reader looks whether it is to end.
 const LOOK_FOR_END: Duration = Duration::from_secs(1);
 
+/// Finds where a stream begins. That is done before the head of its answer is written: whoever has read the head
+/// gets whatever is published from then on.
+///
+/// # Errors
+/// When the journal cannot be read, which the stream itself says.
+pub fn find_opening(context: &Context, query: &Query) -> Result<Opening, StoreError> {
+    let start = query.start.unwrap_or(Start::Now);
+    Opening::find(&context.hub, &query.selectors, start)
+}
+
 /// Begins to stream events: writes what the subscriber missed, blocking, and makes it live. The head of
 /// the answer has been written.
 pub fn begin(
     context: Arc<Context>,
     stream: Arc<Stream>,
     berth: Arc<Berth>,
-    query: &Query,
+    opening: Result<Opening, StoreError>,
     framing: &'static dyn Framing,
 ) -> Box<dyn Listening> {
-    let outbox = open(&context, &stream, framing, query);
+    let outbox = open(&context, &stream, framing, opening);
     let listener = Listener {
         outbox: outbox.clone(),
         _berth: berth.clone(),
@@ -62,7 +72,7 @@ pub fn open(
     context: &Arc<Context>,
     stream: &Arc<Stream>,
     framing: &'static dyn Framing,
-    query: &Query,
+    opening: Result<Opening, StoreError>,
 ) -> Arc<Outbox> {
     let outbox = |opening| {
         Arc::new(Outbox::new(
@@ -72,8 +82,7 @@ pub fn open(
             opening,
         ))
     };
-    let start = query.start.unwrap_or(Start::Now);
-    match Opening::find(&context.hub, &query.selectors, start) {
+    match opening {
         Ok(opening) => {
             let cursor = context.hub.cursor(opening.place);
             let outbox = outbox(opening);

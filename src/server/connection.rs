@@ -241,22 +241,26 @@ impl Connection {
         framing: &'static dyn Framing,
         head: Response,
     ) -> After {
+        let opening = streaming::find_opening(&self.context, query);
         let begun = self.write(request, request.visitor.decorate(head), false);
         if !begun || request.head.method == Method::Head {
             return After::Close;
         }
         // What else the client sent means nothing.
         let (context, stream, berth) = self.parts();
-        After::Listen(streaming::begin(context, stream, berth, query, framing))
+        After::Listen(streaming::begin(context, stream, berth, opening, framing))
     }
 
     fn speak_websocket(&mut self, request: &Request, query: &Query, response: Response) -> After {
+        let opening = streaming::find_opening(&self.context, query);
         if !self.write(request, response, false) {
             return After::Close;
         }
         let early = std::mem::take(&mut self.inbound.buffer);
         let (context, stream, berth) = self.parts();
-        After::Listen(websocket::begin(context, stream, berth, query, early))
+        After::Listen(websocket::begin(
+            context, stream, berth, query, opening, early,
+        ))
     }
 
     /// What goes on when this connection is no HTTP any more.

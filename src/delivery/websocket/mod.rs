@@ -21,10 +21,10 @@ use super::control::Control;
 use super::framing::Framing;
 use super::outbox::Outbox;
 use super::stream::{next_beat, open};
-use super::{Context, Listening, Query};
+use super::{Context, Listening, Opening, Query};
 use crate::hub::channel::ChannelName;
 use crate::hub::selector::Selector;
-use crate::journal::Draft;
+use crate::journal::{Draft, StoreError};
 use crate::refusal::Kind;
 use crate::roster::Berth;
 use crate::server::stream::{ReadError, Stream};
@@ -44,10 +44,11 @@ pub fn begin(
     stream: Arc<Stream>,
     berth: Arc<Berth>,
     query: &Query,
+    opening: Result<Opening, StoreError>,
     early: Vec<u8>,
 ) -> Box<dyn Listening> {
     let framing: &'static dyn Framing = if query.raw { &wire::RAW } else { &wire::EVENTS };
-    let outbox = open(&context, &stream, framing, query);
+    let outbox = open(&context, &stream, framing, opening);
     let reader = Reader::new(outbox.clone(), berth.clone(), framing, query, early);
     berth.hold(outbox.clone());
     go_live(&outbox);

@@ -4,6 +4,7 @@
 mod journal;
 
 use std::num::NonZeroUsize;
+use std::sync::mpsc;
 
 use self::journal::{Faults, FaultyJournal};
 use super::*;
@@ -174,6 +175,19 @@ fn assert_unavailable(answer: &str) {
     assert!(answer.contains("Retry-After: "), "{answer}");
     let code = r#""code":"journal_unavailable","retry":true"#;
     assert!(answer.contains(code), "{answer}");
+}
+
+#[test]
+fn where_a_stream_begins_is_found_before_its_client_is_answered() {
+    for (way, _) in STREAMS {
+        let faulted = Faulted::start();
+        let roster = faulted.server.context.roster.clone();
+        let (tell, told) = mpsc::channel();
+        let sent = move || tell.send(roster.traffic().sent).unwrap();
+        *faulted.faults.before_begin.lock().unwrap() = Some(Box::new(sent));
+        faulted.stream(way, "");
+        assert_eq!(told.recv(), Ok(0), "{way}");
+    }
 }
 
 #[test]

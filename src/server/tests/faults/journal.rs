@@ -19,6 +19,8 @@ pub struct Faults {
     pub begin: Fault,
     pub read: Fault,
     pub write: Fault,
+    /// Is called before it is found where somebody begins.
+    pub before_begin: Mutex<Option<Box<dyn Fn() + Send>>>,
 }
 
 /// One thing that may not work.
@@ -83,6 +85,9 @@ impl Journal for FaultyJournal {
     }
 
     fn begin(&self, selectors: Vec<Selector>, start: Start) -> Result<Beginning, StoreError> {
+        if let Some(hook) = &*self.faults.before_begin.lock().unwrap() {
+            hook();
+        }
         self.faults.begin.check()?;
         self.inner.begin(selectors, start)
     }
