@@ -271,6 +271,9 @@ impl Journal for MemoryJournal {
     fn retain(&self) {
         let now = unix_millis();
         let state = &mut *self.writing();
+        if state.closed {
+            return;
+        }
         state.channels.change_all(|record| {
             if record.is_overdue(now) {
                 record.sweep(&mut state.log, now);

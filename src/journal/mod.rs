@@ -119,7 +119,7 @@ pub trait Journal: Send + Sync {
     fn retain(&self);
 
     /// Ends this life: what was acknowledged is safe when it returns. Nothing is appended or forgotten
-    /// afterwards.
+    /// afterwards, and nothing let go of.
     fn close(&self);
 
     /// Lets another process open it. Nothing is read afterwards.

@@ -122,6 +122,7 @@ macro_rules! journal_cases {
             }
             run! { obeying:
                 a_lower_number_takes_the_oldest_and_tells_it
+                a_closed_journal_lets_go_of_nothing
                 none_at_all_empties_a_channel
                 a_higher_number_keeps_more_from_then_on
                 a_channel_goes_by_the_pattern_that_matches_it_now

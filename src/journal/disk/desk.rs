@@ -167,8 +167,9 @@ impl Desk {
         if self.is_replaced() {
             return Err(Fault::Replaced);
         }
-        let (standing, mut ended) = (self.standing, self.ended);
-        let expires = (retains || standing.overdue) && !ended;
+        let (standing, had_ended) = (self.standing, self.ended);
+        let mut ended = had_ended;
+        let expires = (retains || standing.overdue) && !had_ended;
         let (shared, rules, sweeper) = (&*self.shared, &self.rules, &self.sweeper);
         let store = self.store.as_mut().ok_or(Fault::Replaced)?;
         if shared.log_is_doubtful.swap(false, Ordering::AcqRel) {
@@ -183,8 +184,11 @@ impl Desk {
             if expires {
                 group.expire()?;
             }
-            group.trim()?;
-            let swept = match sweeper.is_overdue() {
+            // After its life another process may own the files.
+            if !had_ended {
+                group.trim()?;
+            }
+            let swept = match sweeper.is_overdue() && !had_ended {
                 // Twice as many rows go as came, so that they do not pile up.
                 true => {
                     sweeper.sweep(connection, sweep::ROWS.max(2 * group.change.events.len()))?

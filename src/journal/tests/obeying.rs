@@ -37,6 +37,20 @@ pub fn a_lower_number_takes_the_oldest_and_tells_it(open: Open) {
     assert_eq!((statistics.events, statistics.crowded_out), (6, 0));
 }
 
+pub fn a_closed_journal_lets_go_of_nothing(open: Open) {
+    let mut fixture = five_of_each(open);
+    fixture.journal.close();
+    let held = fixture.journal.statistics();
+    fixture.obey(|config| {
+        config.channels = vec![keep("**", 1)];
+        config.journal.max_bytes = 1;
+    });
+    fixture.journal.retain();
+    let still = fixture.journal.statistics();
+    assert_eq!((still.events, still.bytes), (held.events, held.bytes));
+    assert_eq!(fixture.seqs_from("a", Start::Earliest), [1, 3, 5, 7, 9]);
+}
+
 pub fn none_at_all_empties_a_channel(open: Open) {
     let mut fixture = five_of_each(open);
     fixture.obey(|config| config.channels = vec![keep("a", 0)]);
