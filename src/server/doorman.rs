@@ -139,14 +139,18 @@ fn write_refusal(context: &Context, head: &Head, local: SocketAddr, out: &mut Ve
         Kind::Overloaded,
         "every connection is taken; come back later",
     );
-    let response = match origin::check(head, &visitor, &context.config(), local) {
-        Err(refusal) => Response::refusal(&refusal, None),
-        Ok(()) if head.path() == "/-/healthy" => healthy(),
-        Ok(()) if asks_for_sse(head) => {
-            return turn_away_event_source(context, head, &answering, out);
+    let refusal = match origin::check(head, &visitor, &context.config(), local) {
+        Err(refusal) => refusal,
+        Ok(()) if head.path() == "/-/healthy" => {
+            return out.extend(visitor.decorate(healthy()).encode(&answering));
         }
-        Ok(()) => Response::refusal(&full, Some(context.retry_after())),
+        Ok(()) => full,
     };
+    context.hub.metrics().refusals(refusal.kind).count();
+    if refusal.kind == Kind::Overloaded && asks_for_sse(head) {
+        return turn_away_event_source(context, head, &answering, out);
+    }
+    let response = Response::refusal(&refusal, Some(context.retry_after()));
     out.extend(visitor.decorate(response).encode(&answering));
 }
 

@@ -181,6 +181,10 @@ fn whoever_finds_every_connection_taken_is_counted() {
     let metrics = Metrics::of(&server);
     assert_eq!(metrics.get("fourcast_connections_limit"), 1.0);
     assert_eq!(metrics.get("fourcast_connections_turned_away_total"), 1.0);
+    assert_eq!(
+        metrics.get("fourcast_refusals_total{code=\"overloaded\"}"),
+        1.0
+    );
     assert_eq!(metrics.get("fourcast_connections{way=\"sse\"}"), 1.0);
 }
 
