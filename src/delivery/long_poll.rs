@@ -405,5 +405,7 @@ impl Guest for Waiting {
 
     fn dismiss(&self, refusal: &Refusal) {
         self.end_with(|| self.refuse(refusal));
+        // Whoever is being answered has no other end: it might not read its answer, or ask again.
+        self.stream.shutdown();
     }
 }

@@ -92,6 +92,22 @@ fn a_long_poll_gets_its_answer() {
 }
 
 #[test]
+fn a_long_poll_that_does_not_read_its_answer_is_cut() {
+    let server = server(|config| config.limits.send_buffer = 8 * 1024);
+    let mut wire = server.connect().with_small_receive_buffer();
+    wire.send(request("GET", "/chat?wait=60&after=now", &[], b""));
+    let id = id_of(&server, "way=long-poll");
+    server.publish("chat", &"x".repeat(900_000));
+    eventually("its answer has begun", || {
+        connections(&server, "way=long-poll")[0]["sent_bytes"] != 0
+    });
+    assert_eq!(end(&server, id, "").status(), 204);
+    eventually("it has gone", || {
+        connections(&server, "way=long-poll").is_empty()
+    });
+}
+
+#[test]
 fn a_connection_that_waits_for_a_request_is_cut() {
     let server = server(|_| {});
     let mut wire = server.connect();
