@@ -110,8 +110,8 @@ fn events(metrics: &Metrics) -> [Family; 5] {
         ),
         Family::histogram(
             "fourcast_delivery_delay_seconds",
-            "From when an event was taken until it was handed to the live subscribers of one thread that writes; \
-             event times are whole milliseconds",
+            "From when an event was taken until a thread that writes had handed over the turn that it was in, if \
+             anybody got anything of it; event times are whole milliseconds",
             metrics.delay.get(),
         ),
         Family::histogram(

@@ -56,7 +56,8 @@ impl Admin {
         self.gate.address()
     }
 
-    /// Ends it; whoever is being answered has half a second. Returns when those threads have ended.
+    /// Ends it; whoever is being answered has half a second, and an endpoint that is at work the time that it takes.
+    /// Returns when those threads have ended.
     pub fn stop(&self) {
         self.gate.stop();
         self.engine.stop();
