@@ -31,8 +31,8 @@ export interface FourcastOptions {
 /**
  * An event, dispatched under its own type: one that was published without a type goes to `onmessage`.
  *
- * `data` is what EventSource has: the text that was published. `value` is the same for a program, so that what one
- * page publishes, another finds in `value`.
+ * `data` is what EventSource has: what was published, as text. `value` is the same for a program, so that what one
+ * page publishes, another finds in `value`. JSON is read as JavaScript does: numbers beyond 2^53 are rounded.
  */
 export interface FourcastEvent<T = unknown> extends MessageEvent<string | Uint8Array> {
   /** The payload: text as it is, JSON as its text, bytes as bytes. */

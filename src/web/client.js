@@ -1,12 +1,11 @@
-// The client for browsers, served as it stands: an EventSource that finds its way. client.d.ts says what its members
-// are, wire.md what travels.
+// An EventSource that finds its way. client.d.ts says what its members are, wire.md what travels.
 
 const [CONNECTING, OPEN, CLOSED] = [0, 1, 2];
 const DEFAULTS = { transports: ["websocket", "sse", "long-poll", "poll"], timeout: 5_000, pollInterval: 3_000 };
 const FINAL_CODES = [1002, 1003, 1007, 1008, 1009, 1010, 4403];
-/** Milliseconds: for an answer; until a better way is tried again; pauses, on top of what the server wishes. */
+/** Milliseconds: for an answer; until a better way is tried; pauses, on top of the server's wish. */
 const [ANSWER, DETOUR, FIRST_PAUSE, LONGEST_PAUSE, LONGEST_WISH] = [30_000, 300_000, 500, 30_000, 600_000];
-/** A long poll's wait in seconds; attempts to publish; what is published by WebSocket; channels remembered. */
+/** Seconds of a long poll; attempts to publish; most by WebSocket; channels remembered. */
 const [WAIT, ATTEMPTS, INLINE, CHANNELS] = [25, 5, 4_000, 10_000];
 /** Whence this module came; of a bundle, the page. */
 const HOME = /.*\/(?=-\/client\.js)/.exec(import.meta.url)?.[0] ?? `${globalThis.location?.origin}/`;
@@ -85,7 +84,6 @@ export default class Fourcast extends EventTarget {
     else this.#link.abort(CHANGED);
     this.#late = this.#late.filter(({ name }) => !gone.includes(name));
     this.#channels = this.#channels.filter((name) => !gone.includes(name));
-    // Whoever joins again may ask for the same again.
     const isGone = (key) => gone.some((name) => key.startsWith(name.split("*")[0]));
     for (const key of this.#heard.keys()) if (isGone(key)) this.#heard.delete(key);
   }
@@ -106,7 +104,7 @@ export default class Fourcast extends EventTarget {
           return { id, channel };
         }
         const headers = { "Content-Type": mediaType, "Idempotency-Key": key };
-        const init = { method: "POST", headers, body, signal: AbortSignal.timeout(ANSWER) };
+        const init = { method: "POST", redirect: "error", headers, body, signal: AbortSignal.timeout(ANSWER) };
         return await (await this.#fetch([channel], { type, ttl }, init)).json();
       } catch (error) {
         if (error.retry === false || failures === ATTEMPTS) throw error;
@@ -289,8 +287,8 @@ export default class Fourcast extends EventTarget {
     this.dispatchEvent(Object.assign(event, { id, channel, time, contentType, value }));
   }
 
-  #fire(type, { message, ...members } = {}) {
-    this.dispatchEvent(Object.assign(new Event(type), members, { detail: message }));
+  #fire(type, { message: detail, code, status, reason, from, cursor } = {}) {
+    this.dispatchEvent(Object.assign(new Event(type), { detail, code, status, reason, from, cursor }));
   }
 
   #isLive() {
@@ -314,8 +312,10 @@ export default class Fourcast extends EventTarget {
     else if (op === "live" || (late && !late.after)) {
       this.lastEventId = answer.cursor;
       this.#settle(late);
-    } else if (refusal) this.#asked.get(ref)?.reject(refusal);
-    else this.#asked.get(ref)?.resolve(answer);
+    } else {
+      this.#asked.get(ref)?.[refusal ? "reject" : "resolve"](refusal || answer);
+      this.#asked.delete(ref);
+    }
   }
 
   #replay(late, { events, cursor }) {
@@ -392,7 +392,11 @@ export default class Fourcast extends EventTarget {
 
   async #token() {
     const { token } = this.#options;
-    return this.#mayRenew() ? token() : token;
+    try {
+      return this.#mayRenew() ? await token() : token;
+    } catch (error) {
+      throw fault(`${error?.message ?? error}`);
+    }
   }
 
   #mayRenew() {

@@ -71,3 +71,39 @@ test("in Node it follows, publishes and ends", async (t) => {
   const { stdout } = await run(process.execPath, node, { cwd: project, timeout: PATIENCE });
   assert.deepEqual(JSON.parse(stdout), { value: { from: "Node" }, channel: "node" });
 });
+
+test("whatever a token callback rejects with is an error, and it is asked again", async (t) => {
+  const server = await Server.start(t);
+  const script = `
+    import Fourcast from "fourcast-client";
+    const reasons = [undefined, "no", Object.defineProperty({ type: "error" }, "isTrusted", { value: true, enumerable: true })];
+    const token = () => (reasons.length ? Promise.reject(reasons.shift()) : undefined);
+    const follower = new Fourcast("${server.url}/node", { token });
+    let errors = 0;
+    follower.onerror = ({ detail }) => (errors += typeof detail === "string");
+    follower.onopen = () => {
+      console.log(errors);
+      follower.close();
+    };
+  `;
+  const node = ["--input-type=module", "--eval", script];
+  const { stdout } = await run(process.execPath, node, { cwd: project, timeout: PATIENCE });
+  assert.equal(stdout, "3\n");
+});
+
+test("a redirect of what is published is an error, and not a read that passes for it", async (t) => {
+  const server = await Server.start(t);
+  const script = `
+    import { createServer } from "node:http";
+    import Fourcast from "fourcast-client";
+    const moved = createServer((_, response) => response.writeHead(301, { Location: "${server.url}/node" }).end());
+    await new Promise((resolve) => moved.listen(0, "127.0.0.1", resolve));
+    const follower = new Fourcast("http://127.0.0.1:" + moved.address().port + "/node");
+    const outcome = await follower.publish("lost", { key: "once" }).then(() => "published", () => "refused");
+    console.log(outcome);
+    process.exit();
+  `;
+  const node = ["--input-type=module", "--eval", script];
+  const { stdout } = await run(process.execPath, node, { cwd: project, timeout: PATIENCE });
+  assert.equal(stdout, "refused\n");
+});
