@@ -18,6 +18,8 @@ static ORIGINS: Seldom = Seldom::new();
 #[derive(Clone)]
 pub struct Visitor {
     origin: Option<String>,
+    /// Whether the operator named this origin, and it did not pass by where it is.
+    is_listed: bool,
 }
 
 /// Checks whom the request is for and who sent it. `local` is the address that it came in at.
@@ -85,9 +87,12 @@ fn is_origin(text: &str) -> bool {
         .is_some_and(|(scheme, rest)| is_token(scheme) && Authority::parse(rest).is_some())
 }
 
-fn is_allowed(origin: &str, head: &Head, config: &Config) -> bool {
-    config.origins.iter().any(|allowed| allowed == origin)
-        || Source::parse(origin).is_some_and(|from| from.is_loopback() || from.is_host_of(head))
+fn is_listed(origin: &str, config: &Config) -> bool {
+    config.origins.iter().any(|listed| listed == origin)
+}
+
+fn is_near(origin: &str, head: &Head) -> bool {
+    Source::parse(origin).is_some_and(|from| from.is_loopback() || from.is_host_of(head))
 }
 
 /// Whether a page of `origin` came from the very host and port that this request is for.
@@ -142,27 +147,37 @@ impl Visitor {
     pub fn of(head: &Head, config: &Config) -> Self {
         let mut origins = head.fields.get_all("Origin");
         let only = origins.next().filter(|_| origins.next().is_none());
+        let is_listed = only.is_some_and(|origin| is_listed(origin, config));
+        let allowed = only.filter(|origin| is_listed || is_near(origin, head));
         Visitor {
-            origin: only
-                .filter(|origin| is_allowed(origin, head, config))
-                .map(str::to_owned),
+            origin: allowed.map(str::to_owned),
+            is_listed,
         }
     }
 
     /// Whoever sent a head that could not be read.
     pub const fn unknown() -> Self {
-        Visitor { origin: None }
+        Visitor {
+            origin: None,
+            is_listed: false,
+        }
     }
 
     /// Adds what every answer carries: that no cache may keep or change it, and who may read it.
     pub fn decorate(&self, response: Response) -> Response {
         let response = response.with("Cache-Control", "no-store, no-transform");
-        match &self.origin {
-            None => response,
-            Some(origin) => response
-                .with("Access-Control-Allow-Origin", origin)
-                .with("Access-Control-Expose-Headers", EXPOSED)
-                .with("Vary", "Origin"),
+        let Some(origin) = &self.origin else {
+            return response;
+        };
+        let response = response
+            .with("Access-Control-Allow-Origin", origin)
+            .with("Access-Control-Expose-Headers", EXPOSED)
+            .with("Vary", "Origin");
+        // Cookies are for a proxy in front. Whatever else runs on this machine shares its loopback name, and has no
+        // business with somebody's session there.
+        match self.is_listed {
+            true => response.with("Access-Control-Allow-Credentials", "true"),
+            false => response,
         }
     }
 

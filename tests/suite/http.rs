@@ -393,6 +393,32 @@ fn a_script_of_another_origin_may_read_what_it_needs() {
 }
 
 #[test]
+fn only_pages_of_a_listed_origin_may_send_cookies() {
+    let listed = "https://app.example.com";
+    let server = Fixture::start(|config| config.origins = vec![listed.to_owned()]);
+    let own = format!("http://{}", server.address);
+    for (origin, allowed) in [
+        (listed, Some("true")),
+        ("http://localhost:9000", None),
+        (&own, None),
+        ("https://evil.example", None),
+    ] {
+        let preflight = [
+            ("Origin", origin),
+            ("Access-Control-Request-Method", "POST"),
+        ];
+        for answer in [
+            server.get("/chat", &[("Origin", origin)]),
+            server.get("/a//b", &[("Origin", origin)]),
+            server.send("OPTIONS", "/chat", &preflight, b""),
+        ] {
+            let credentials = answer.head.field("Access-Control-Allow-Credentials");
+            assert_eq!(credentials, allowed, "{origin}: {}", answer.head.raw);
+        }
+    }
+}
+
+#[test]
 fn every_answer_has_a_date_and_those_of_channels_are_never_stored() {
     let server = Fixture::plain();
     let id = server.publish("chat", "hi");
