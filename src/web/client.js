@@ -25,8 +25,9 @@ export default class Fourcast extends EventTarget {
   #until;
   #failures = 0;
   #retry = 0;
-  /** The connection or the pause before it, aborted with why. */
+  /** The connection, aborted with why; the pause before it. */
   #link = new AbortController();
+  #pause;
   #isWelcome;
   #heartbeat;
   #watchdog;
@@ -43,6 +44,8 @@ export default class Fourcast extends EventTarget {
     const { format, lastEventId, last_event_id, after, last, since, ...query } = Object.fromEntries(url.searchParams);
     this.#query = query;
     this.#options = { after: after ?? lastEventId ?? last_event_id, last, since, ...DEFAULTS, ...options };
+    const { after: cursor = "now" } = this.#options;
+    if (!["earliest", "now"].includes(cursor)) this.lastEventId = cursor;
     this.withCredentials = Boolean(options.withCredentials);
     this.#ways = this.#options.transports.filter((way) => way !== "websocket" || globalThis.WebSocket);
     this.#way = this.#preferred();
@@ -65,27 +68,31 @@ export default class Fourcast extends EventTarget {
   close() {
     this.readyState = CLOSED;
     globalThis.removeEventListener?.("online", this.#online);
-    this.#link.abort(CHANGED);
+    this.#abort();
   }
 
   subscribe(channels, { after } = {}) {
-    for (const name of names(channels)) {
-      if (this.#channels.includes(name)) continue;
+    const added = names(channels).filter((name) => !this.#followed.includes(name));
+    for (const name of added) {
       const late = { name, after: after === "now" ? undefined : after };
       this.#late.push(late);
-      if (this.#isLive()) this.#ask(late);
+      if (this.#isLive()) this.#join(late);
     }
-    if (!this.#socket) this.#link.abort(CHANGED);
+    if (added.length && !this.#socket) this.#renew();
   }
 
   unsubscribe(channels) {
-    const gone = names(channels);
-    if (this.#isLive() && !this.#late.length) this.#operate({ op: "unsubscribe", channels: gone });
-    else this.#link.abort(CHANGED);
+    const gone = names(channels).filter((name) => this.#followed.includes(name));
+    if (!gone.length) return;
+    const isLeft = this.#isLive() && !this.#late.length;
+    const left = isLeft ? this.#ask({ op: "unsubscribe", channels: gone }) : this.#renew();
+    const isGone = (key) => gone.some((name) => key.startsWith(`${name} `.split("*")[0]));
+    // Not before: what is under way would be remembered again, and a replay taken for heard.
+    left.catch(Object).then(() => {
+      for (const key of this.#heard.keys()) if (isGone(key)) this.#heard.delete(key);
+    });
     this.#late = this.#late.filter(({ name }) => !gone.includes(name));
     this.#channels = this.#channels.filter((name) => !gone.includes(name));
-    const isGone = (key) => gone.some((name) => key.startsWith(name.split("*")[0]));
-    for (const key of this.#heard.keys()) if (isGone(key)) this.#heard.delete(key);
   }
 
   async publish(data = null, { channel = this.#channels, type, ttl, key = randomKey() } = {}) {
@@ -99,8 +106,7 @@ export default class Fourcast extends EventTarget {
     for (let failures = 1; ; failures++) {
       try {
         if (isInline && this.#isLive()) {
-          const ref = this.#operate({ op: "publish", channel, type, ttl, key, data });
-          const { id } = await new Promise((resolve, reject) => this.#asked.set(ref, { resolve, reject }));
+          const { id } = await this.#ask({ op: "publish", channel, type, ttl, key, data });
           return { id, channel };
         }
         const headers = { "Content-Type": mediaType, "Idempotency-Key": key };
@@ -124,7 +130,7 @@ export default class Fourcast extends EventTarget {
       // While ways are tried nothing is lost yet.
       if (this.readyState === CLOSED || error === CHANGED || (falls && !this.#isWelcome)) continue;
       this.readyState = CONNECTING;
-      const { signal } = (this.#link = new AbortController());
+      const { signal } = (this.#pause = new AbortController());
       if (error.retry === false) this.close();
       this.#fire("error", error);
       if (!falls) await sleep(pauseAfter(this.#failures++, error.wait ?? this.#retry), signal).catch(() => {});
@@ -153,8 +159,24 @@ export default class Fourcast extends EventTarget {
 
   #online = () => {
     this.#failures = 0;
-    if (this.readyState === CONNECTING) this.#link.abort(CHANGED);
+    if (this.readyState === CONNECTING) this.#abort();
   };
+
+  #abort() {
+    this.#link.abort(CHANGED);
+    this.#pause?.abort();
+  }
+
+  /** Connects anew when what is at hand, whose events a handler may have called, was taken. */
+  async #renew() {
+    const link = this.#link;
+    await null;
+    link.abort(CHANGED);
+  }
+
+  get #followed() {
+    return [...this.#channels, ...this.#late.map(({ name }) => name)];
+  }
 
   /** The best way, unless it just did not get through. */
   #preferred() {
@@ -258,8 +280,9 @@ export default class Fourcast extends EventTarget {
     return more;
   }
 
-  #welcome({ cursor = this.lastEventId, heartbeat_ms: heartbeat = 25_000 }) {
-    this.lastEventId = cursor;
+  #welcome({ cursor = "", heartbeat_ms: heartbeat = 25_000 }) {
+    // Where there is one it stands: this may lie behind a gap that is told next.
+    this.lastEventId ||= cursor;
     this.#heartbeat = Math.max(1_000, heartbeat);
     if (this.#isWelcome) return;
     this.#isWelcome = true;
@@ -269,7 +292,7 @@ export default class Fourcast extends EventTarget {
         kept[`fourcast ${this.#root}`] = `${this.#until} ${this.transport}`;
       } catch {}
     }
-    if (this.#socket) this.#late.forEach((late) => this.#ask(late));
+    if (this.#socket) this.#late.forEach((late) => this.#join(late));
     if (this.readyState === OPEN) return;
     this.readyState = OPEN;
     this.#fire("open");
@@ -278,9 +301,10 @@ export default class Fourcast extends EventTarget {
   /** Nothing twice: in one life of the journal a channel's ids only rise. */
   #deliver({ id, channel, type, time, content_type: contentType, encoding, data }) {
     const [life, number] = id.split("-");
-    if (this.#heard.get(channel + life) >= +number) return;
+    const key = `${channel} ${life}`;
+    if (this.#heard.get(key) >= +number) return;
     if (this.#heard.size > CHANNELS) this.#heard.clear();
-    this.#heard.set(channel + life, +number);
+    this.#heard.set(key, +number);
     const value = encoding ? Uint8Array.from(atob(data), (byte) => byte.charCodeAt()) : data;
     const text = encoding || typeof data === "string" ? value : JSON.stringify(data);
     const event = new MessageEvent(type, { data: text, lastEventId: id, origin: new URL(this.#root).origin });
@@ -300,7 +324,11 @@ export default class Fourcast extends EventTarget {
     return this.#ref;
   }
 
-  #ask(late) {
+  #ask(operation) {
+    return new Promise((resolve, reject) => this.#asked.set(this.#operate(operation), { resolve, reject }));
+  }
+
+  #join(late) {
     late.ref = this.#operate({ op: "subscribe", channels: [late.name], after: late.after });
   }
 
@@ -447,7 +475,7 @@ function eventStream(take, retry) {
   };
 }
 
-const names = (list) => [list].flat().join().split(",").map((name) => name.replace(/^\//, "")).filter(Boolean);
+const names = (list) => [...new Set([list].flat().join().split(",").map((name) => name.replace(/^\//, "")).filter(Boolean))];
 
 /** randomUUID() needs a secure context. */
 const randomKey = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
