@@ -110,8 +110,9 @@ export default class Fourcast extends EventTarget {
           return { id, channel };
         }
         const headers = { "Content-Type": mediaType, "Idempotency-Key": key };
-        const init = { method: "POST", redirect: "error", headers, body, signal: AbortSignal.timeout(ANSWER) };
-        return await (await this.#fetch([channel], { type, ttl }, init)).json();
+        const signal = AbortSignal.timeout(ANSWER);
+        const init = { method: "POST", redirect: "error", headers, body, signal };
+        return await (await race(this.#fetch([channel], { type, ttl }, init), signal)).json();
       } catch (error) {
         if (error.retry === false || failures === ATTEMPTS) throw error;
         await sleep(pauseAfter(failures, error.wait));
@@ -123,9 +124,10 @@ export default class Fourcast extends EventTarget {
     while (this.readyState !== CLOSED) {
       const begun = Date.now();
       const error = await this.#connect();
-      if (this.#isWelcome && Date.now() - begun > LONGEST_PAUSE) this.#failures = 0;
-      const isEaten = error === SILENT || (this.transport === "websocket" && !this.#isWelcome && error !== CHANGED);
-      const falls = isEaten && this.#way + 1 < this.#ways.length;
+      // What held for long is not eaten: the network is gone, or the computer slept.
+      const isOld = this.#isWelcome && Date.now() - begun > LONGEST_PAUSE;
+      if (isOld) this.#failures = 0;
+      const falls = !isOld && this.#isEaten(error) && this.#way + 1 < this.#ways.length;
       this.#way = falls ? this.#way + 1 : this.#preferred();
       // While ways are tried nothing is lost yet.
       if (this.readyState === CLOSED || error === CHANGED || (falls && !this.#isWelcome)) continue;
@@ -140,7 +142,8 @@ export default class Fourcast extends EventTarget {
   async #connect() {
     const { signal } = (this.#link = new AbortController());
     this.#isWelcome = false;
-    const error = await this.#receive(signal).catch((error) => (signal.aborted ? signal.reason : error));
+    // Raced, since a token callback may never answer.
+    const error = await race(this.#receive(signal), signal).catch((error) => (signal.aborted ? signal.reason : error));
     this.#link.abort(error);
     this.#socket = undefined;
     clearTimeout(this.#watchdog);
@@ -174,15 +177,27 @@ export default class Fourcast extends EventTarget {
     link.abort(CHANGED);
   }
 
+  /** Of a choice of ways: what was best of one says nothing of another. */
+  get #key() {
+    return `fourcast ${this.#root} ${this.#ways}`;
+  }
+
   get #followed() {
     return [...this.#channels, ...this.#late.map(({ name }) => name)];
   }
 
   /** The best way, unless it just did not get through. */
   #preferred() {
-    const [until, way] = kept[`fourcast ${this.#root}`]?.split(" ") ?? [];
+    const [until, way] = kept[this.#key]?.split(" ") ?? [];
     this.#until = until > Date.now() ? until : Infinity;
     return this.#until < Infinity ? Math.max(0, this.#ways.indexOf(way)) : 0;
+  }
+
+  /** Whether something on the way lets this way not pass: a refusal that has no code is not Fourcast's. */
+  #isEaten(error) {
+    if (error === SILENT) return true;
+    if (this.#isWelcome || error === CHANGED || error.code === "token") return false;
+    return this.transport === "websocket" || (this.transport === "sse" && !error.code);
   }
 
   #expect(milliseconds, act = () => this.#link.abort(SILENT)) {
@@ -191,8 +206,7 @@ export default class Fourcast extends EventTarget {
   }
 
   async #webSocket(signal) {
-    const token = await this.#token();
-    signal.throwIfAborted();
+    const token = await this.#token(signal);
     const [path, place] = this.#channels.length ? [this.#channels, this.#place()] : [["-/socket"]];
     const { href } = this.#address(path, { ...place, access_token: token });
     const socket = (this.#socket = new WebSocket(href.replace("http", "ws")));
@@ -252,6 +266,7 @@ export default class Fourcast extends EventTarget {
     const patience = ANSWER + 1_000 * (wait ?? 0);
     const response = await this.#fetch(channels, { ...this.#place(after), wait }, { signal }, patience);
     const page = await response.json();
+    signal.throwIfAborted();
     clearTimeout(this.#watchdog);
     return page;
   }
@@ -289,7 +304,7 @@ export default class Fourcast extends EventTarget {
     if (this.#way && this.#until === Infinity) {
       this.#until = Date.now() + DETOUR;
       try {
-        kept[`fourcast ${this.#root}`] = `${this.#until} ${this.transport}`;
+        kept[this.#key] = `${this.#until} ${this.transport}`;
       } catch {}
     }
     if (this.#socket) this.#late.forEach((late) => this.#join(late));
@@ -398,7 +413,7 @@ export default class Fourcast extends EventTarget {
   }
 
   async #fetch(channels, parameters, { headers, ...init }, patience) {
-    const token = await this.#token();
+    const token = await this.#token(init.signal);
     if (patience) this.#expect(patience);
     const response = await fetch(this.#address(channels, parameters), {
       ...init,
@@ -418,12 +433,16 @@ export default class Fourcast extends EventTarget {
     });
   }
 
-  async #token() {
+  async #token(signal) {
     const { token } = this.#options;
+    const fail = (reason) => fault(`no token: ${reason?.message ?? reason}`, { code: "token" });
+    if (signal === this.#link.signal) this.#expect(ANSWER, () => this.#link.abort(fail("no answer")));
     try {
       return this.#mayRenew() ? await token() : token;
     } catch (error) {
-      throw fault(`${error?.message ?? error}`);
+      throw fail(error);
+    } finally {
+      signal.throwIfAborted();
     }
   }
 
@@ -456,6 +475,8 @@ function sleep(milliseconds, signal) {
     if (signal?.aborted) end();
   });
 }
+
+const race = (promise, signal) => Promise.race([promise, sleep(Infinity, signal)]);
 
 /** Reads an event stream (HTML, 9.2.6); ids and types stand in the data too. */
 function eventStream(take, retry) {

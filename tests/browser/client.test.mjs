@@ -344,6 +344,41 @@ test("a token that cannot be renewed is refused for good", async (t) => {
   assert.equal((await watcher.seen("one")).errors.at(-1).status, 401);
 });
 
+test("a token that never comes is an error, and is asked for again; nothing else waits for it", async (t) => {
+  const server = await Server.start(t);
+  const watcher = await spectator(t);
+  const seen = await watcher.page.evaluate(async (url) => {
+    // A hundred times as fast.
+    const [timeout, signal] = [window.setTimeout.bind(window), AbortSignal.timeout.bind(AbortSignal)];
+    window.setTimeout = (act, milliseconds) => timeout(act, milliseconds / 100);
+    AbortSignal.timeout = (milliseconds) => signal(milliseconds / 100);
+    const { default: Fourcast } = await import(`${url}/-/client.js`);
+    const next = (one, type) => new Promise((resolve) => one.addEventListener(type, resolve, { once: true }));
+    let [isThere, asked] = [false, 0];
+    const token = () => (++asked, isThere ? "a token" : new Promise(() => {}));
+    const seen = {};
+    for (const way of ["websocket", "sse", "long-poll", "poll"]) {
+      isThere = false;
+      const one = (window.followers[way] = new Fourcast(`${url}/a`, { token, transports: [way] }));
+      const { code, detail } = await next(one, "error");
+      const before = asked;
+      const publication = one.publish("x").catch(({ name }) => name);
+      // What waits for a token makes way for more channels, and for a network that is back.
+      one.subscribe("b");
+      window.dispatchEvent(new Event("online"));
+      const failure = await publication;
+      isThere = true;
+      window.dispatchEvent(new Event("online"));
+      await next(one, "open");
+      seen[way] = [code, typeof detail, failure, asked > before + 1];
+      one.close();
+    }
+    return seen;
+  }, server.url);
+  for (const way of WAYS) assert.deepEqual(seen[way], ["token", "string", "TimeoutError", true], way);
+  watcher.expectQuiet();
+});
+
 test("it stays away for as long as the server says, unless the network comes back meanwhile", async (t) => {
   const server = await Server.start(t);
   const { url, requests } = await stub(t, (_, response, number) => {

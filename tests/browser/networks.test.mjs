@@ -9,6 +9,8 @@ import { Server } from "./support/server.mjs";
 
 const COUNT = 500;
 const PORTION = 25;
+/** Bytes: more than two portions, as they may come in one answer, and far less than the count. */
+const LIMIT = 10_000;
 const WAYS = ["websocket", "sse", "long-poll", "poll"];
 const OPTIONS = { pollInterval: 100, timeout: 1_000 };
 /** What a browser has itself is not told here how to poll. */
@@ -71,10 +73,17 @@ test("nothing is lost where connections are cut every few hundred milliseconds",
   await count(server, watcher, names, 0, PORTION);
   proxy.faults = { lifetime: 400 };
   proxy.cut();
-  await count(server, watcher, names, PORTION, COUNT);
-  await expectAll(watcher, names);
+  await count(server, watcher, names, PORTION, COUNT / 2);
   for (const name of names.filter((name) => !name.includes("poll"))) {
     assert.ok((await watcher.seen(name)).opened > 2, `${name} was cut`);
+  }
+  // A poll is short, and likely to fall between two cuts: these come in the middle of an answer.
+  proxy.faults = { limit: LIMIT };
+  proxy.cut();
+  await count(server, watcher, names, COUNT / 2, COUNT);
+  await expectAll(watcher, names);
+  for (const name of names.filter((name) => name.includes("poll"))) {
+    assert.ok((await watcher.seen(name)).opened > 1, `${name} was cut`);
   }
 });
 
@@ -152,23 +161,68 @@ test("where a proxy holds streams back as well, it goes by long polls", async (t
   await expectAll(watcher, ["one"]);
 });
 
+const CLOSE = "Content-Length: 4\r\nConnection: close\r\n\r\nno\r\n";
+for (const [what, answer] of [
+  ["resets them", ""],
+  ["answers 502", `HTTP/1.1 502 Bad Gateway\r\n${CLOSE}`],
+  ["answers 403 by itself", `HTTP/1.1 403 Forbidden\r\nAccess-Control-Allow-Origin: *\r\n${CLOSE}`],
+  ["answers with a page", `HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: *\r\nContent-Type: text/html\r\n${CLOSE}`],
+]) {
+  test(`where a proxy refuses upgrades, and streams as well, it goes by long polls: it ${what}`, async (t) => {
+    const { server, watcher } = await follow(t, { refusesUpgrades: true, answersStreams: answer });
+    await watcher.until("one", "seen.opened === 1");
+    const { transport, states } = await watcher.seen("one");
+    assert.deepEqual([transport, states], ["long-poll", ["open 1"]]);
+    await server.count("count", PORTION);
+    await watcher.until("one", `seen.values.length === ${PORTION}`);
+  });
+}
+
 test("where a WebSocket opens and nothing ever comes through it, it goes by Server-Sent Events", async (t) => {
-  const { server, watcher } = await follow(t, { swallows: "at once" });
+  const { server, watcher } = await follow(t, { swallows: true });
   await watcher.until("one", "seen.opened === 1");
   assert.equal((await watcher.seen("one")).transport, "sse");
   await count(server, watcher, ["one"], 0, COUNT);
   await expectAll(watcher, ["one"]);
 });
 
-test("where a WebSocket falls silent, it is noticed, and nothing is lost", async (t) => {
-  const { server, watcher } = await follow(t, { swallows: "later" });
+test("where a WebSocket soon falls silent, it goes by Server-Sent Events, and nothing is lost", async (t) => {
+  const { server, proxy, watcher } = await follow(t);
   await watcher.until("one", "seen.opened === 1");
   assert.equal((await watcher.seen("one")).transport, "websocket");
   await server.count("count", COUNT / 2);
+  await watcher.until("one", "seen.values.length > 0");
+  proxy.faults = { swallows: true };
   await watcher.until("one", 'seen.transport === "sse"');
   await server.count("count", COUNT / 2);
   await expectAll(watcher, ["one"]);
   assert.deepEqual((await watcher.seen("one")).states, ["open 1", "error 0", "open 1"]);
+});
+
+test("a WebSocket that held for long and falls silent was not swallowed by a proxy: it is tried again", async (t) => {
+  const { server, proxy, watcher } = await follow(t);
+  await watcher.until("one", "seen.opened === 1");
+  await watcher.page.evaluate(() => {
+    const now = Date.now();
+    Date.now = () => now + 3_600_000;
+  });
+  proxy.faults = { swallows: true };
+  await server.count("count", COUNT / 2);
+  await watcher.until("one", "seen.errors.length === 1");
+  proxy.faults = {};
+  await watcher.until("one", "seen.opened === 2");
+  assert.equal((await watcher.seen("one")).transport, "websocket");
+  await server.count("count", COUNT / 2);
+  await expectAll(watcher, ["one"]);
+});
+
+test("what one choice of ways fell to says nothing of another", async (t) => {
+  const { proxy, watcher } = await follow(t, { buffers: true }, { transports: ["sse", "long-poll"] });
+  await watcher.until("one", "seen.opened === 1");
+  assert.equal((await watcher.seen("one")).transport, "long-poll");
+  await watcher.follow("another", "client", proxy, "/count", OPTIONS);
+  await watcher.until("another", "seen.opened === 1");
+  assert.equal((await watcher.seen("another")).transport, "websocket");
 });
 
 test("a page without WebSocket and EventSource follows all the same", async (t) => {

@@ -19,7 +19,10 @@ export class Proxy {
    * - `limit`: every connection is cut after so many bytes to the client
    * - `buffers`: an event stream is held back until its end
    * - `refusesUpgrades`: who asks for a WebSocket gets a 502
-   * - `swallows`: "at once" or "later": of a WebSocket nothing passes after the 101, or after the first message
+   * - `answersStreams`: who asks for an event stream gets this instead, and the end
+   * - `swallows`: of a WebSocket nothing passes but the 101
+   *
+   * They may change at any time, and count from then on.
    */
   static async start(t, server, faults = {}) {
     const proxy = new Proxy();
@@ -79,7 +82,7 @@ class Passage {
   #passed = 0;
   #isStream = false;
   #isUpgrade = false;
-  #messages = 0;
+  #isUpgraded = false;
 
   constructor(proxy, client, upstream) {
     Object.assign(this, { proxy, client, upstream });
@@ -94,6 +97,8 @@ class Passage {
     }
     if (this.#isUpgrade && this.proxy.faults.refusesUpgrades) {
       this.client.end("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    } else if (this.#isStream && this.proxy.faults.answersStreams !== undefined) {
+      this.client.end(this.proxy.faults.answersStreams);
     } else if (!this.#isSwallowed()) this.upstream.write(bytes);
   }
 
@@ -113,17 +118,14 @@ class Passage {
 
   #respondUpgraded(bytes) {
     if (this.#isSwallowed()) return;
-    const head = bytes.indexOf(HEAD_END);
-    const isHead = this.#messages === 0 && head >= 0;
-    this.#messages += 1;
     // The first message may come in one piece with the head.
-    const end = isHead && this.proxy.faults.swallows === "at once" ? head + HEAD_END.length : bytes.length;
-    this.#pass(bytes.subarray(0, end));
+    const head = this.#isUpgraded ? 0 : bytes.indexOf(HEAD_END) + HEAD_END.length;
+    this.#isUpgraded = true;
+    this.#pass(this.#isSwallowed() ? bytes.subarray(0, head) : bytes);
   }
 
   #isSwallowed() {
-    const passed = { "at once": 1, later: 2 }[this.proxy.faults.swallows] ?? Infinity;
-    return this.#isUpgrade && this.#messages >= passed;
+    return this.#isUpgraded && this.proxy.faults.swallows;
   }
 
   finish() {
