@@ -61,7 +61,11 @@ pub fn plan(
         let refusal = Refusal::new(Kind::MethodNotAllowed, "this server is no proxy");
         return Err(refusal.with_field("Allow", Route::Server.methods()));
     }
-    let route = Route::find(head.path(), config.limits.subscriptions)?;
+    let route = match Route::find(head.path(), config.limits.subscriptions) {
+        // A page learns why from the request that it asks leave for: of a refused preflight its browser shows nothing.
+        Err(_) if is_preflight(head) => Route::Server,
+        found => found?,
+    };
     let parameters = Parameters::parse(head.query());
     match (route, head.method) {
         (route, Method::Options) => Ok(Plan::Answer(visitor.preflight(route.methods()))),
@@ -95,6 +99,10 @@ pub fn plan(
             Err(refusal.with_field("Allow", route.methods()))
         }
     }
+}
+
+fn is_preflight(head: &Head) -> bool {
+    head.method == Method::Options && head.fields.get("Access-Control-Request-Method").is_some()
 }
 
 /// A GET of channels, by the way that it asks for.

@@ -393,6 +393,25 @@ fn a_script_of_another_origin_may_read_what_it_needs() {
 }
 
 #[test]
+fn a_preflight_for_what_is_refused_is_answered_so_that_a_page_learns_why() {
+    let server = Fixture::plain();
+    let origin = ("Origin", "http://localhost:9000");
+    let preflight = [origin, ("Access-Control-Request-Method", "POST")];
+    for path in ["/a//b", "/rooms/1%3Fttl", "/-/nothing"] {
+        let leave = server.send("OPTIONS", path, &preflight, b"");
+        assert_eq!(leave.status(), 204, "{path}");
+        assert!(leave.head.lists("Access-Control-Allow-Methods", "POST"));
+        let refused = server.post(path, &[origin], "x");
+        assert!(matches!(refused.status(), 400 | 404), "{path}");
+        assert!(refused.head.field("Access-Control-Allow-Origin").is_some());
+        assert_eq!(
+            server.send("OPTIONS", path, &[origin], b"").status(),
+            refused.status()
+        );
+    }
+}
+
+#[test]
 fn only_pages_of_a_listed_origin_may_send_cookies() {
     let listed = "https://app.example.com";
     let server = Fixture::start(|config| config.origins = vec![listed.to_owned()]);
