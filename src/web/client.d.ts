@@ -15,16 +15,20 @@ export interface FourcastOptions {
   since?: Date | number | string;
   /**
    * A token, or what gives one: called for each connection and each request, and so again when a token was refused
-   * (401, 4401). Sent as `Authorization: Bearer`, and as `?access_token=` by WebSocket, which has no headers.
+   * (401). It has 30 seconds. Sent as `Authorization: Bearer`, and as `?access_token=` by WebSocket, which has no headers:
+   * mind what the proxy writes into its log.
    */
   token?: string | (() => string | Promise<string>);
-  /** The ways, in the order in which they are tried. Default: all, WebSocket first, polls last. */
+  /**
+   * The ways, in the order in which they are tried. Default: all, WebSocket first, polls last. WebSocket alone sees no
+   * refusals: browsers do not tell them, so it comes back for ever.
+   */
   transports?: readonly Transport[];
   /** The time between two polls: 3000. */
   pollInterval?: number;
   /** How long a WebSocket or a stream has to show that it gets through: 5000. */
   timeout?: number;
-  /** Whether cookies go to another origin. */
+  /** Whether cookies go to another origin, such as to a proxy there. Only `origins` of the server's configuration may. */
   withCredentials?: boolean;
 }
 
@@ -65,7 +69,7 @@ export interface FourcastGapEvent extends Event {
 export interface FourcastErrorEvent extends Event {
   /** What happened, for people. */
   readonly detail: string;
-  /** The refusal's name, such as `bad_channel`, or a close code. */
+  /** The refusal's name, such as `bad_channel`, or a close code; `token` where `token` failed. */
   readonly code?: string | number;
   /** The status of a refusal. */
   readonly status?: number;
@@ -117,11 +121,13 @@ export default class Fourcast<T = unknown> extends EventTarget {
 
   /**
    * Begins to connect. A bare path means the server that served this module; in a bundle, the page's own. The first
-   * of the channels may be a full URL, and all are of that server. Without channels it waits for `subscribe`.
+   * of the channels may be a full URL, and all are of that server: its whole path names channels, so a server behind a
+   * prefix is reached by bare paths from the module that it serves. Without channels it waits for `subscribe`.
    *
    * @throws {TypeError} when there is no such URL
+   * @throws {URIError} when its percent-encoding is broken
    */
-  constructor(channels: Channels | URL, options?: FourcastOptions);
+  constructor(channels?: Channels | URL, options?: FourcastOptions);
 
   /** What is followed, as a URL. */
   readonly url: string;
@@ -143,7 +149,8 @@ export default class Fourcast<T = unknown> extends EventTarget {
 
   /**
    * Publishes one event: strings as text, ArrayBuffers, their views and Blobs as bytes, everything else as JSON. It is
-   * sent again when the connection breaks, and is one event nevertheless.
+   * sent again when the connection breaks, and is one event nevertheless, also when `close` is called meanwhile. Events
+   * are in order for sure where each waits for the one before.
    *
    * Rejects with a `FourcastError` when the server refuses, or cannot be reached five times.
    */
@@ -151,11 +158,14 @@ export default class Fourcast<T = unknown> extends EventTarget {
 
   /**
    * Follows more channels on the same connection: from now on, or behind a cursor or `earliest`. Channels that are
-   * followed already go on as they are. A refusal is an `error` event.
+   * followed already go on as they are, and of those that a pattern brought, what is older than its last event does not
+   * come. A refusal is an `error` event.
+   *
+   * @throws {RangeError} when the names of all have more than 6,000 characters, which no URL might carry
    */
   subscribe(channels: Channels, options?: { after?: "earliest" | "now" | (string & {}) }): void;
 
-  /** Follows channels and patterns no longer, named as they were when they were added. */
+  /** Follows channels and patterns no longer, named as they were when they were added. What is under way still comes. */
   unsubscribe(channels: Channels): void;
 
   addEventListener<K extends keyof FourcastEventMap<T>>(

@@ -5,8 +5,8 @@ const DEFAULTS = { transports: ["websocket", "sse", "long-poll", "poll"], timeou
 const FINAL_CODES = [1002, 1003, 1007, 1008, 1009, 1010, 4403];
 /** Milliseconds: for an answer; until a better way is tried; pauses, on top of the server's wish. */
 const [ANSWER, DETOUR, FIRST_PAUSE, LONGEST_PAUSE, LONGEST_WISH] = [30_000, 300_000, 500, 30_000, 600_000];
-/** Seconds of a long poll; attempts to publish; most by WebSocket; channels remembered. */
-const [WAIT, ATTEMPTS, INLINE, CHANNELS] = [25, 5, 4_000, 10_000];
+/** Seconds of a long poll; attempts to publish; characters by WebSocket, in a URL; channels remembered. */
+const [WAIT, ATTEMPTS, INLINE, LONGEST_PATH, CHANNELS] = [25, 5, 4_000, 6_000, 10_000];
 /** Whence this module came; of a bundle, the page. */
 const HOME = /.*\/(?=-\/client\.js)/.exec(import.meta.url)?.[0] ?? `${globalThis.location?.origin}/`;
 
@@ -35,25 +35,28 @@ export default class Fourcast extends EventTarget {
   #asked = new Map();
   #ref = 0;
 
-  constructor(channels, options = {}) {
+  constructor(channels = [], options) {
     super();
     const [first = "", ...more] = [channels].flat().map(String);
     const url = new URL(first.includes("://") ? first : HOME + first.replace(/^\//, ""));
     this.#root = url.href.startsWith(HOME) ? HOME : `${url.origin}/`;
-    this.#channels = names([decodeURI(url.origin + url.pathname).slice(this.#root.length), ...more]);
-    const { format, lastEventId, last_event_id, after, last, since, ...query } = Object.fromEntries(url.searchParams);
+    this.#channels = names([decodeURI((url.origin + url.pathname).slice(this.#root.length)), ...more]);
+    // An EventSource's URL may say how it is answered, which is chosen here.
+    const { format, transport, wait, limit, before, ...begin } = Object.fromEntries(url.searchParams);
+    const { lastEventId, last_event_id = lastEventId, after = last_event_id, last, since, ...query } = begin;
     this.#query = query;
-    this.#options = { after: after ?? lastEventId ?? last_event_id, last, since, ...DEFAULTS, ...options };
-    const { after: cursor = "now" } = this.#options;
-    if (!["earliest", "now"].includes(cursor)) this.lastEventId = cursor;
-    this.withCredentials = Boolean(options.withCredentials);
+    this.#options = { after, last, since, ...DEFAULTS };
+    for (const name in options) this.#options[name] = options[name] ?? this.#options[name];
+    // A cursor, and no word.
+    if (/-/.test(this.#options.after)) this.lastEventId = this.#options.after;
+    this.withCredentials = Boolean(this.#options.withCredentials);
     this.#ways = this.#options.transports.filter((way) => way !== "websocket" || globalThis.WebSocket);
     this.#way = this.#preferred();
     for (const type of ["open", "message", "error", "gap"]) {
       this[`on${type}`] = null;
       this.addEventListener(type, (event) => this[`on${type}`]?.(event));
     }
-    globalThis.addEventListener?.("online", this.#online);
+    globalThis.addEventListener?.("online", this.#wake);
     queueMicrotask(() => this.#run());
   }
 
@@ -67,12 +70,14 @@ export default class Fourcast extends EventTarget {
 
   close() {
     this.readyState = CLOSED;
-    globalThis.removeEventListener?.("online", this.#online);
-    this.#abort();
+    globalThis.removeEventListener?.("online", this.#wake);
+    this.#wake();
   }
 
   subscribe(channels, { after } = {}) {
     const added = names(channels).filter((name) => !this.#followed.includes(name));
+    // On whichever way it comes back, they must fit the server's target_bytes.
+    if (this.#followed.concat(added).join().length > LONGEST_PATH) throw new RangeError("too many channels");
     for (const name of added) {
       const late = { name, after: after === "now" ? undefined : after };
       this.#late.push(late);
@@ -84,19 +89,20 @@ export default class Fourcast extends EventTarget {
   unsubscribe(channels) {
     const gone = names(channels).filter((name) => this.#followed.includes(name));
     if (!gone.length) return;
-    const isLeft = this.#isLive() && !this.#late.length;
-    const left = isLeft ? this.#ask({ op: "unsubscribe", channels: gone }) : this.#renew();
-    const isGone = (key) => gone.some((name) => key.startsWith(`${name} `.split("*")[0]));
+    const isAsked = this.#isLive() && !this.#late.length;
+    const left = isAsked ? this.#ask({ op: "unsubscribe", channels: gone }) : this.#renew();
     // Not before: what is under way would be remembered again, and a replay taken for heard.
     left.catch(Object).then(() => {
+      const isGone = (key) => gone.some((name) => key.startsWith(`${name} `.split("*")[0]));
       for (const key of this.#heard.keys()) if (isGone(key)) this.#heard.delete(key);
     });
     this.#late = this.#late.filter(({ name }) => !gone.includes(name));
     this.#channels = this.#channels.filter((name) => !gone.includes(name));
   }
 
-  async publish(data = null, { channel = this.#channels, type, ttl, key = randomKey() } = {}) {
+  async publish(data = null, { channel = this.#channels, type, ttl, key = crypto.getRandomValues(new Uint32Array(4)).join("-") } = {}) {
     channel = names(channel).join();
+    if (!channel) throw fault("no channel to publish to", { retry: false });
     const isText = typeof data === "string";
     const isBinary = data instanceof Blob || data instanceof ArrayBuffer || ArrayBuffer.isView(data);
     const body = isText || isBinary ? data : JSON.stringify(data);
@@ -106,7 +112,7 @@ export default class Fourcast extends EventTarget {
     for (let failures = 1; ; failures++) {
       try {
         if (isInline && this.#isLive()) {
-          const { id } = await this.#ask({ op: "publish", channel, type, ttl, key, data });
+          const { id } = await this.#ask({ op: "publish", channel, type, ttl, key, data: isText ? data : JSON.parse(body) });
           return { id, channel };
         }
         const headers = { "Content-Type": mediaType, "Idempotency-Key": key };
@@ -135,7 +141,7 @@ export default class Fourcast extends EventTarget {
       const { signal } = (this.#pause = new AbortController());
       if (error.retry === false) this.close();
       this.#fire("error", error);
-      if (!falls) await sleep(pauseAfter(this.#failures++, error.wait ?? this.#retry), signal).catch(() => {});
+      if (!falls) await sleep(pauseAfter(this.#failures++, error.wait || this.#retry), signal).catch(() => {});
     }
   }
 
@@ -145,6 +151,7 @@ export default class Fourcast extends EventTarget {
     // Raced, since a token callback may never answer.
     const error = await race(this.#receive(signal), signal).catch((error) => (signal.aborted ? signal.reason : error));
     this.#link.abort(error);
+    this.#socket?.close();
     this.#socket = undefined;
     clearTimeout(this.#watchdog);
     this.#asked.forEach(({ reject }) => reject(error));
@@ -160,15 +167,12 @@ export default class Fourcast extends EventTarget {
     return sleep(Infinity, signal);
   }
 
-  #online = () => {
+  #wake = () => {
     this.#failures = 0;
-    if (this.readyState === CONNECTING) this.#abort();
-  };
-
-  #abort() {
+    if (this.readyState === OPEN) return;
     this.#link.abort(CHANGED);
     this.#pause?.abort();
-  }
+  };
 
   /** Connects anew when what is at hand, whose events a handler may have called, was taken. */
   async #renew() {
@@ -189,8 +193,9 @@ export default class Fourcast extends EventTarget {
   /** The best way, unless it just did not get through. */
   #preferred() {
     const [until, way] = kept[this.#key]?.split(" ") ?? [];
-    this.#until = until > Date.now() ? until : Infinity;
-    return this.#until < Infinity ? Math.max(0, this.#ways.indexOf(way)) : 0;
+    const isKept = until > Date.now();
+    this.#until = isKept ? until : Infinity;
+    return isKept ? +way : 0;
   }
 
   /** Whether something on the way lets this way not pass: a refusal that has no code is not Fourcast's. */
@@ -212,12 +217,8 @@ export default class Fourcast extends EventTarget {
     const socket = (this.#socket = new WebSocket(href.replace("http", "ws")));
     this.#expect(this.#options.timeout);
     await new Promise((_, reject) => {
-      signal.addEventListener("abort", () => {
-        socket.onmessage = null;
-        socket.close();
-        reject(signal.reason);
-      });
       socket.onmessage = ({ data }) => {
+        if (signal.aborted) return;
         this.#take(JSON.parse(data));
         // A page sees no pings, so it asks, and only then waits: a hidden page's timers are late.
         this.#expect(this.#heartbeat, () => {
@@ -226,8 +227,7 @@ export default class Fourcast extends EventTarget {
         });
       };
       socket.onclose = ({ code, reason }) => {
-        const retry = code === 4401 ? this.#mayRenew() : !FINAL_CODES.includes(code);
-        reject(fault(reason || `closed with ${code}`, { code, retry }));
+        reject(fault(reason || `closed with ${code}`, { code, retry: !FINAL_CODES.includes(code) }));
       };
     });
   }
@@ -235,28 +235,37 @@ export default class Fourcast extends EventTarget {
   async #sse(signal) {
     const init = { headers: { Accept: "text/event-stream" }, signal };
     const { body } = await this.#fetch(this.#channels, this.#place(), init, this.#options.timeout);
-    const parse = eventStream((data) => this.#take(JSON.parse(data)), (retry) => (this.#retry = retry));
-    const decoder = new TextDecoder();
-    for (const reader = body.getReader(); ; ) {
-      const { done, value } = await reader.read();
-      if (done) throw this.#isWelcome ? fault("the stream ended") : SILENT;
-      parse(decoder.decode(value, { stream: true }));
+    const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let [rest, data] = ["", ""]; this.#until > Date.now(); ) {
+      const { done, value: piece } = await reader.read();
+      if (done) throw fault("the stream ended");
+      // The end of the piece may be half of a CRLF. Ids and types stand in the data too.
+      const lines = (rest + piece).split(/\r\n|\n|\r(?!$)/);
+      rest = lines.pop();
+      for (const line of lines) {
+        const [, field, value] = /^([^:]*):? ?([^]*)/.exec(line);
+        if (field === "data") data += `${value}\n`;
+        if (field === "retry" && /^\d+$/.test(value)) this.#retry = +value;
+        if (line || !data) continue;
+        this.#take(JSON.parse(data));
+        data = "";
+      }
       if (this.#isWelcome) this.#expect(2 * this.#heartbeat);
-      if (this.#until < Date.now()) throw CHANGED;
     }
+    throw CHANGED;
   }
 
   async #polls(signal) {
     const isHeld = this.transport === "long-poll";
     // The first is not held, and so shows at once that the way gets through.
     for (let wait; this.#until > Date.now(); wait = isHeld ? WAIT : undefined) {
-      const asked = Date.now();
+      const asked = performance.now();
       const page = await this.#page(this.#channels, wait);
       this.#welcome({});
       this.#takePage(page);
       // A held poll that is answered at once with nothing must not become a loop.
       const isDue = page.more || (isHeld && (!wait || page.gap || page.events.length));
-      await sleep(isDue ? 0 : asked + this.#options.pollInterval - Date.now(), signal);
+      await sleep(isDue ? 0 : asked + this.#options.pollInterval - performance.now(), signal);
     }
     throw CHANGED;
   }
@@ -304,7 +313,7 @@ export default class Fourcast extends EventTarget {
     if (this.#way && this.#until === Infinity) {
       this.#until = Date.now() + DETOUR;
       try {
-        kept[this.#key] = `${this.#until} ${this.transport}`;
+        kept[this.#key] = `${this.#until} ${this.#way}`;
       } catch {}
     }
     if (this.#socket) this.#late.forEach((late) => this.#join(late));
@@ -393,6 +402,7 @@ export default class Fourcast extends EventTarget {
   }
 
   #settle(late, refusal) {
+    if (!this.#late.includes(late)) return;
     this.#late = this.#late.filter((other) => other !== late);
     if (refusal) this.#fire("error", refusal);
     else this.#channels.push(late.name);
@@ -405,7 +415,10 @@ export default class Fourcast extends EventTarget {
   }
 
   #address(channels, parameters) {
-    const url = new URL(this.#root + encodeURI(channels.join()));
+    const path = encodeURI(channels.join()).replace(/[?#]/g, encodeURIComponent);
+    const url = new URL(this.#root + path);
+    // A URL takes dots for steps, which would lead to another channel.
+    if (!url.pathname.endsWith(`/${path}`)) throw fault("not a channel", { code: "bad_channel", retry: false });
     for (const [name, value] of Object.entries({ ...this.#query, ...parameters })) {
       if (value !== undefined) url.searchParams.set(name, value);
     }
@@ -428,8 +441,8 @@ export default class Fourcast extends EventTarget {
     throw fault(detail ?? `refused with ${status}`, {
       status,
       code,
-      retry: status === 401 ? this.#mayRenew() : retry,
-      wait: 1_000 * response.headers.get("Retry-After") || undefined,
+      retry: status === 401 ? typeof this.#options.token === "function" : retry,
+      wait: 1_000 * response.headers.get("Retry-After"),
     });
   }
 
@@ -438,16 +451,12 @@ export default class Fourcast extends EventTarget {
     const fail = (reason) => fault(`no token: ${reason?.message ?? reason}`, { code: "token" });
     if (signal === this.#link.signal) this.#expect(ANSWER, () => this.#link.abort(fail("no answer")));
     try {
-      return this.#mayRenew() ? await token() : token;
+      return typeof token === "function" ? await token() : token;
     } catch (error) {
       throw fail(error);
     } finally {
       signal.throwIfAborted();
     }
-  }
-
-  #mayRenew() {
-    return typeof this.#options.token === "function";
   }
 }
 
@@ -458,9 +467,9 @@ const fault = (message, members) => Object.assign(new Error(message), members);
 const CHANGED = fault("begun anew");
 const SILENT = fault("the server was silent");
 
-function pauseAfter(failures, wish = 0) {
+function pauseAfter(failures, wish) {
   const ceiling = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** failures);
-  return Math.min(LONGEST_WISH, wish) + ceiling * (0.1 + 0.9 * Math.random());
+  return Math.min(LONGEST_WISH, wish || 0) + ceiling * (0.1 + 0.9 * Math.random());
 }
 
 function sleep(milliseconds, signal) {
@@ -478,28 +487,7 @@ function sleep(milliseconds, signal) {
 
 const race = (promise, signal) => Promise.race([promise, sleep(Infinity, signal)]);
 
-/** Reads an event stream (HTML, 9.2.6); ids and types stand in the data too. */
-function eventStream(take, retry) {
-  let [rest, data] = ["", ""];
-  return (text) => {
-    // A CR that ends a piece may be half of a CRLF.
-    const lines = (rest + text).split(/\r\n|\n|\r(?!$)/);
-    rest = lines.pop();
-    for (const line of lines) {
-      const [, field, value] = /^([^:]*):? ?([^]*)/.exec(line);
-      if (field === "data") data += `${value}\n`;
-      if (field === "retry" && /^\d+$/.test(value)) retry(+value);
-      if (line || !data) continue;
-      take(data.slice(0, -1));
-      data = "";
-    }
-  };
-}
-
 const names = (list) => [...new Set([list].flat().join().split(",").map((name) => name.replace(/^\//, "")).filter(Boolean))];
-
-/** randomUUID() needs a secure context. */
-const randomKey = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
 
 /** Which way got through to which server. */
 let kept = {};

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launch, quit, spectator } from "./support/browser.mjs";
 import { Proxy } from "./support/proxy.mjs";
-import { Server } from "./support/server.mjs";
+import { PATIENCE, Server } from "./support/server.mjs";
 import { beginStream, event, refuse, stub } from "./support/stub.mjs";
 
 const WAYS = ["websocket", "sse", "long-poll", "poll"];
@@ -280,6 +280,60 @@ test("a publication that is refused says why", async (t) => {
   assert.equal((await watcher.seen("one")).readyState, 1);
 });
 
+test("publishing by WebSocket keeps nothing behind", async (t) => {
+  const { watcher } = await follow(t, "websocket", "/a");
+  const session = await watcher.page.context().newCDPSession(watcher.page);
+  const functions = async () => {
+    const { result: prototype } = await session.send("Runtime.evaluate", { expression: "Function.prototype" });
+    const { objects } = await session.send("Runtime.queryObjects", { prototypeObjectId: prototype.objectId });
+    const { result: length } = await session.send("Runtime.callFunctionOn", {
+      objectId: objects.objectId,
+      functionDeclaration: "function () { return this.length; }",
+    });
+    await session.send("Runtime.releaseObject", { objectId: objects.objectId });
+    return length.value;
+  };
+  const before = await functions();
+  await watcher.page.evaluate(async () => {
+    for (let number = 0; number < 200; number += 1) await window.followers.one.publish("x");
+  });
+  const after = await functions();
+  assert.ok(after - before < 100, `${before} functions before, ${after} after`);
+});
+
+test("cookies go to a server of another origin that lists the page's", async (t) => {
+  const watcher = await spectator(t);
+  const { origin } = new URL(watcher.page.url());
+  const server = await Server.start(t, { FOURCAST_ORIGINS: origin });
+  for (const way of WAYS) {
+    await watcher.follow(way, "client", server, "/a", { ...FAST, transports: [way], withCredentials: true });
+    await watcher.until(way, "seen.opened === 1");
+    await watcher.call(way, "publish", new Uint8Array(1));
+    await watcher.until(way, "seen.values.length === 1");
+    await watcher.call(way, "close");
+  }
+  watcher.expectQuiet();
+});
+
+test("a pattern that joins brings the past of channels that nobody heard, and not of others", async (t) => {
+  const { server, watcher } = await follow(t, "websocket", ["/keep", "rooms/1"]);
+  await server.publish("rooms/2", "old");
+  await server.publish("rooms/1", "heard");
+  await watcher.until("one", "seen.values.length === 1");
+  await watcher.call("one", "subscribe", "rooms/*", { after: "earliest" });
+  await watcher.until("one", 'seen.url.endsWith("rooms/*")');
+  await server.publish("keep", "end");
+  await watcher.until("one", 'seen.values.at(-1) === "end"');
+  assert.deepEqual((await watcher.seen("one")).values, ["heard", "old", "end"]);
+});
+
+test("a number is as JavaScript reads it", async (t) => {
+  const { server, watcher } = await follow(t, "sse", "/a");
+  await server.publish("a", "[12345678901234567890, 1.0]", { headers: { "Content-Type": "application/json" } });
+  await watcher.until("one", "seen.values.length === 1");
+  assert.equal((await watcher.seen("one")).events[0].data, "[12345678901234567000,1]");
+});
+
 test("a refusal for good ends it, and says why", async (t) => {
   const server = await Server.start(t);
   const watcher = await spectator(t);
@@ -296,6 +350,105 @@ test("a refusal for good ends it, and says why", async (t) => {
     assert.notEqual(errors[0].detail, "");
   }
   watcher.expectQuiet();
+});
+
+/** Runs in a page of another origin: `act(Fourcast, url, way)`, for each way. */
+async function onEachWay(t, server, act) {
+  const watcher = await spectator(t);
+  const outcomes = {};
+  for (const way of WAYS) {
+    outcomes[way] = await watcher.page.evaluate(
+      async ([act, home, url, way]) => {
+        const { default: Fourcast } = await import(`${home}/-/client.js`);
+        window.next = (one, type) => new Promise((resolve) => one.addEventListener(type, resolve, { once: true }));
+        return new Function(`return ${act}`)()(Fourcast, url, way);
+      },
+      [String(act), server.url, server.url, way],
+    );
+  }
+  watcher.expectQuiet();
+  return outcomes;
+}
+
+test("a name that is no channel is refused on whichever way, and leads to no other channel", { timeout: PATIENCE }, async (t) => {
+  const server = await Server.start(t);
+  const outcomes = await onEachWay(t, server, async (Fourcast, url, way) => {
+    const one = new Fourcast(`${url}/a`, { transports: [way], pollInterval: 100 });
+    await next(one, "open");
+    const seen = [];
+    for (const channel of ["rooms/1?ttl=0", "rooms/1#2", "rooms/../admin", "..", "./a", "a b", "%2e%2e/a"]) {
+      for (const data of ["short", new Uint8Array(1)]) {
+        seen.push(await one.publish(data, { channel }).then(String, ({ code }) => code));
+      }
+      one.subscribe(channel);
+      seen.push((await next(one, "error")).code);
+    }
+    seen.push(one.readyState);
+    one.close();
+    return seen;
+  });
+  for (const way of WAYS) assert.deepEqual(outcomes[way], [...Array(21).fill("bad_channel"), 1], way);
+  assert.deepEqual((await (await fetch(`${server.url}/**`)).json()).events, []);
+});
+
+test("it follows no more channels than a URL can carry to whichever way it comes back", { timeout: PATIENCE }, async (t) => {
+  const server = await Server.start(t);
+  const outcomes = await onEachWay(t, server, async (Fourcast, url, way) => {
+    const one = new Fourcast(`${url}/a`, { transports: [way], pollInterval: 100 });
+    await next(one, "open");
+    const names = Array.from({ length: 90 }, (_, number) => `${"x".repeat(62)}${number}`);
+    one.subscribe(names);
+    const thrown = [];
+    for (const more of [names.map((name) => `${name}/more`), "y".repeat(250)]) {
+      try {
+        one.subscribe(more);
+      } catch ({ name }) {
+        thrown.push(name);
+      }
+    }
+    while (one.url.split(",").length < 91) await new Promise((resolve) => setTimeout(resolve, 10));
+    // Comes back with all of them, on a way that has them in its URL.
+    const other = new Fourcast(one.url, { transports: [way], pollInterval: 100 });
+    await next(other, "open");
+    one.close();
+    other.close();
+    return thrown;
+  });
+  for (const way of WAYS) assert.deepEqual(outcomes[way], ["RangeError", "RangeError"], way);
+});
+
+test("what is published is published though the page ends the client at once, and needs a channel", { timeout: PATIENCE }, async (t) => {
+  const server = await Server.start(t);
+  const outcomes = await onEachWay(t, server, async (Fourcast, url, way) => {
+    const one = new Fourcast(`${url}/last`, { transports: [way], pollInterval: 100 });
+    await next(one, "open");
+    const none = await new Fourcast().publish(way).catch(({ message, retry }) => [message, retry]);
+    const data = { way };
+    const publication = one.publish(data);
+    data.way = "changed later";
+    one.close();
+    return [none, (await publication).channel];
+  });
+  for (const way of WAYS) assert.deepEqual(outcomes[way], [["no channel to publish to", false], "last"], way);
+  const { events } = await (await fetch(`${server.url}/last`)).json();
+  assert.deepEqual(events.map(({ data }) => data.way), WAYS);
+});
+
+test("options that are undefined are those that are not there, and a URL is read as EventSource wrote it", async (t) => {
+  const server = await Server.start(t);
+  await server.publish("a", "old");
+  const outcomes = await onEachWay(t, server, async (Fourcast, url, way) => {
+    const none = new Fourcast();
+    await next(none, "open");
+    const options = { after: undefined, timeout: undefined, pollInterval: undefined, withCredentials: undefined, last: null };
+    const one = new Fourcast(`${url}/a?after=earliest&transport=sse&wait=5&limit=1&format=raw&mine=1`, { ...options, transports: [way] });
+    const { value } = await next(one, "message");
+    const seen = [none.url.endsWith("/"), value, one.url.split("?")[1], one.withCredentials, new Fourcast("/a", { transports: undefined }).transport];
+    none.close();
+    one.close();
+    return seen;
+  });
+  for (const way of WAYS) assert.deepEqual(outcomes[way], [true, "old", "mine=1", false, "websocket"], way);
 });
 
 test("there is no Fourcast without a place to go to", async (t) => {
@@ -344,7 +497,7 @@ test("a token that cannot be renewed is refused for good", async (t) => {
   assert.equal((await watcher.seen("one")).errors.at(-1).status, 401);
 });
 
-test("a token that never comes is an error, and is asked for again; nothing else waits for it", async (t) => {
+test("a token that never comes is an error, and is asked for again", { timeout: PATIENCE }, async (t) => {
   const server = await Server.start(t);
   const watcher = await spectator(t);
   const seen = await watcher.page.evaluate(async (url) => {

@@ -187,6 +187,24 @@ for (const way of WAYS) {
     watcher.expectQuiet();
   });
 
+  test(`by ${way}: a handler may leave a channel whose past it is being told`, async (t) => {
+    const server = await Server.start(t);
+    const watcher = await follow(t, way, server, "/a");
+    await watcher.until("one", "seen.opened === 1");
+    await handle(watcher, "message", 'one.unsubscribe("b")');
+    await server.publish("b", "old");
+    await watcher.call("one", "subscribe", "b", { after: "earliest" });
+    await watcher.until("one", "seen.values.length === 1");
+    // Whatever was under way when it left is over when what is asked for later is there.
+    await watcher.call("one", "subscribe", "c");
+    await watcher.until("one", 'seen.url.endsWith("/a,c")');
+    await server.publish("b", "new");
+    await server.publish("c", "end");
+    await watcher.until("one", 'seen.values.at(-1) === "end"');
+    assert.deepEqual((await watcher.seen("one")).values, ["old", "end"]);
+    watcher.expectQuiet();
+  });
+
   test(`by ${way}: a handler that throws harms nobody but itself`, async (t) => {
     const server = await Server.start(t);
     const watcher = await follow(t, way, server, "/count");
