@@ -39,16 +39,21 @@ after(async () => {
   await rm(vendor, { recursive: true, force: true });
 });
 
+/** Serves an example, whose Fourcast is `server`. */
+async function example(t, name, server) {
+  let html = await readFile(join(EXAMPLES, name, "index.html"), "utf8");
+  for (const [from, to] of Object.entries({ ...ELSEWHERE, "http://localhost:8080": server.url })) {
+    html = html.replaceAll(`"${from}`, `"${to}`);
+  }
+  assert.ok(!html.includes('"https://'), "it asks nobody else");
+  const vue = join(import.meta.dirname, "node_modules/vue/dist/");
+  return serve(t, { "/": html }, { "/vendor/": `${vendor}/`, "/vue/": vue, "/": `${EXAMPLES}/${name}/` });
+}
+
 for (const name of ["plain", "react", "vue"]) {
   test(`in the ${name} example one page hears another, and sees what was said before it came`, async (t) => {
     const server = await Server.start(t);
-    let html = await readFile(join(EXAMPLES, name, "index.html"), "utf8");
-    for (const [from, to] of Object.entries({ ...ELSEWHERE, "http://localhost:8080": server.url })) {
-      html = html.replaceAll(`"${from}`, `"${to}`);
-    }
-    assert.ok(!html.includes('"https://'), "it asks nobody else");
-    const vue = join(import.meta.dirname, "node_modules/vue/dist/");
-    const site = await serve(t, { "/": html }, { "/vendor/": `${vendor}/`, "/vue/": vue, "/": `${EXAMPLES}/${name}/` });
+    const site = await example(t, name, server);
     await server.publish("chat", "before");
     const [one, other] = [await open(t, site), await open(t, site)];
     for (const { page } of [one, other]) {
@@ -69,5 +74,28 @@ for (const name of ["plain", "react", "vue"]) {
     assert.deepEqual(await other.page.locator("#messages li").allTextContents(), ["before", "hello", "again"]);
     one.expectQuiet();
     other.expectQuiet();
+  });
+
+  test(`in the ${name} example anything may come, much may, and what is not sent is told`, async (t) => {
+    const server = await Server.start(t);
+    const json = { headers: { "Content-Type": "application/json" } };
+    for (const body of ["null", "{}", '{"text":"text"}', "[1]"]) await server.publish("chat", body, json);
+    await server.publish("chat", new Uint8Array([1, 255]), { headers: { "Content-Type": "image/png" } });
+    const { page, expectQuiet } = await open(t, await example(t, name, server));
+    const items = page.locator("#messages li");
+    await items.nth(4).waitFor();
+    assert.deepEqual(await items.allTextContents(), ["null", "{}", "text", "[1]", "1,255"]);
+
+    const lines = Array.from({ length: 120 }, (_, number) => JSON.stringify({ data: `number ${number}` }));
+    await server.publish("chat", lines.join("\n"), { headers: { "Content-Type": "application/x-ndjson" } });
+    await page.getByText("number 119", { exact: true }).waitFor();
+    assert.equal(await items.count(), 100);
+
+    const large = "x".repeat(2 ** 21);
+    await page.getByLabel("Message").fill(large);
+    await page.getByRole("button").click();
+    await page.getByRole("alert").filter({ hasText: "Not sent" }).waitFor();
+    assert.equal((await page.getByLabel("Message").inputValue()).length, large.length);
+    expectQuiet();
   });
 }

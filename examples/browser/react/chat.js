@@ -1,24 +1,38 @@
 // A chat, written without JSX so that it needs no build step.
 
 import { createElement as h } from "react";
+import { useState } from "react";
 import { createRoot } from "react-dom/client";
 import { useFourcast } from "./useFourcast.js";
 
+// Anybody may publish anything to a channel.
+const textOf = ({ value, data }) => String(value?.text ?? data);
+
 function Chat() {
-  const { events, isOpen, fourcast } = useFourcast("/chat", { last: 20 });
-  const send = (submit) => {
+  const { events, isOpen, isGap, fourcast } = useFourcast("/chat", { last: 20 });
+  const [failure, setFailure] = useState("");
+  const send = async (submit) => {
     submit.preventDefault();
-    fourcast.publish({ text: submit.target.text.value });
+    const input = submit.target.text;
+    const text = input.value;
     submit.target.reset();
+    try {
+      await fourcast.publish({ text });
+      setFailure("");
+    } catch (error) {
+      input.value ||= text;
+      setFailure(`Not sent: ${error.message}`);
+    }
   };
   return h(
     "main",
     null,
     h("p", null, "Connection: ", h("output", { id: "state" }, isOpen ? fourcast.transport : "connecting")),
+    isGap && h("p", null, "Some messages are gone."),
     h(
       "ul",
       { id: "messages", "aria-live": "polite" },
-      events.map(({ id, value }) => h("li", { key: id }, value.text ?? value)),
+      events.map((event) => h("li", { key: event.id }, textOf(event))),
     ),
     h(
       "form",
@@ -26,6 +40,7 @@ function Chat() {
       h("input", { name: "text", "aria-label": "Message", autoComplete: "off", required: true }),
       h("button", null, "Send"),
     ),
+    h("p", { role: "alert" }, failure),
   );
 }
 

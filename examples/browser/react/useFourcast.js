@@ -1,10 +1,10 @@
-// A hook: the events of a channel so far, and what else a component wants to know.
+// A hook: the last events of a channel, and what else a component wants to know.
 
-import Fourcast from "fourcast";
+import Fourcast from "fourcast-client";
 import { useEffect, useState } from "react";
 
-/** `options` are those of `new Fourcast`, and count when the channels change. */
-export function useFourcast(channel, options) {
+/** `options` are those of `new Fourcast`, and count when the channels change; `keep` events are kept. */
+export function useFourcast(channel, { keep = 100, ...options } = {}) {
   const [state, setState] = useState({ events: [], isOpen: false, isGap: false });
   useEffect(() => {
     const fourcast = new Fourcast(channel, options);
@@ -13,7 +13,7 @@ export function useFourcast(channel, options) {
     fourcast.onopen = () => change(() => ({ isOpen: true }));
     fourcast.onerror = () => change(() => ({ isOpen: false }));
     fourcast.ongap = () => change(() => ({ isGap: true }));
-    fourcast.onmessage = (event) => change(({ events }) => ({ events: [...events, event] }));
+    fourcast.onmessage = (event) => change(({ events }) => ({ events: [...events, event].slice(-keep) }));
     return () => fourcast.close();
   }, [String(channel)]);
   return state;
