@@ -15,8 +15,8 @@ export interface FourcastOptions {
   since?: Date | number | string;
   /**
    * A token, or what gives one: called for each connection and each request, and so again when a token was refused
-   * (401). It has 30 seconds. Sent as `Authorization: Bearer`, and as `?access_token=` by WebSocket, which has no headers:
-   * mind what the proxy writes into its log.
+   * (401). It has 30 seconds. Sent as `Authorization: Bearer`, and as `?access_token=` by WebSocket, which has no
+   * headers: mind what a proxy writes into its log.
    */
   token?: string | (() => string | Promise<string>);
   /**
@@ -28,7 +28,7 @@ export interface FourcastOptions {
   pollInterval?: number;
   /** How long a WebSocket or a stream has to show that it gets through: 5000. */
   timeout?: number;
-  /** Whether cookies go to another origin, such as to a proxy there. Only `origins` of the server's configuration may. */
+  /** Whether cookies go to another origin, for a proxy there; only pages of the server's `origins` may send them. */
   withCredentials?: boolean;
 }
 
@@ -161,11 +161,11 @@ export default class Fourcast<T = unknown> extends EventTarget {
    * followed already go on as they are, and of those that a pattern brought, what is older than its last event does not
    * come. A refusal is an `error` event.
    *
-   * @throws {RangeError} when the names of all have more than 6,000 characters, which no URL might carry
+   * @throws {FourcastError} when no URL can name them all: beyond 6,000 characters, or where `..` would lead elsewhere
    */
   subscribe(channels: Channels, options?: { after?: "earliest" | "now" | (string & {}) }): void;
 
-  /** Follows channels and patterns no longer, named as they were when they were added. What is under way still comes. */
+  /** Follows channels and patterns no longer, named as when they were added. What is under way still comes. */
   unsubscribe(channels: Channels): void;
 
   addEventListener<K extends keyof FourcastEventMap<T>>(

@@ -1,13 +1,11 @@
-// An EventSource that finds its way. client.d.ts says what its members are, wire.md what travels.
+// client.d.ts says what its members are, wire.md what travels.
 
 const [CONNECTING, OPEN, CLOSED] = [0, 1, 2];
 const DEFAULTS = { transports: ["websocket", "sse", "long-poll", "poll"], timeout: 5_000, pollInterval: 3_000 };
-const FINAL_CODES = [1002, 1003, 1007, 1008, 1009, 1010, 4403];
-/** Milliseconds: for an answer; until a better way is tried; pauses, on top of the server's wish. */
+const FINAL_CODES = /100[23789]|1010|4403/;
+/** Milliseconds; WAIT: seconds. */
 const [ANSWER, DETOUR, FIRST_PAUSE, LONGEST_PAUSE, LONGEST_WISH] = [30_000, 300_000, 500, 30_000, 600_000];
-/** Seconds of a long poll; attempts to publish; characters by WebSocket, in a URL; channels remembered. */
 const [WAIT, ATTEMPTS, INLINE, LONGEST_PATH, CHANNELS] = [25, 5, 4_000, 6_000, 10_000];
-/** Whence this module came; of a bundle, the page. */
 const HOME = /.*\/(?=-\/client\.js)/.exec(import.meta.url)?.[0] ?? `${globalThis.location?.origin}/`;
 
 export default class Fourcast extends EventTarget {
@@ -17,15 +15,15 @@ export default class Fourcast extends EventTarget {
   #root;
   #query;
   #channels;
-  /** Channels that joined later and are not yet where the others are. */
+  /** Not yet where the others are. */
   #late = [];
   #heard = new Map();
   #ways;
   #way;
+  #key;
   #until;
   #failures = 0;
   #retry = 0;
-  /** The connection, aborted with why; the pause before it. */
   #link = new AbortController();
   #pause;
   #isWelcome;
@@ -41,16 +39,15 @@ export default class Fourcast extends EventTarget {
     const url = new URL(first.includes("://") ? first : HOME + first.replace(/^\//, ""));
     this.#root = url.href.startsWith(HOME) ? HOME : `${url.origin}/`;
     this.#channels = names([decodeURI((url.origin + url.pathname).slice(this.#root.length)), ...more]);
-    // An EventSource's URL may say how it is answered, which is chosen here.
-    const { format, transport, wait, limit, before, ...begin } = Object.fromEntries(url.searchParams);
+    const { format, transport, wait, ...begin } = Object.fromEntries(url.searchParams);
     const { lastEventId, last_event_id = lastEventId, after = last_event_id, last, since, ...query } = begin;
     this.#query = query;
     this.#options = { after, last, since, ...DEFAULTS };
     for (const name in options) this.#options[name] = options[name] ?? this.#options[name];
-    // A cursor, and no word.
     if (/-/.test(this.#options.after)) this.lastEventId = this.#options.after;
-    this.withCredentials = Boolean(this.#options.withCredentials);
+    this.withCredentials = !!this.#options.withCredentials;
     this.#ways = this.#options.transports.filter((way) => way !== "websocket" || globalThis.WebSocket);
+    this.#key = `fourcast ${this.#root} ${this.#ways}`;
     this.#way = this.#preferred();
     for (const type of ["open", "message", "error", "gap"]) {
       this[`on${type}`] = null;
@@ -76,8 +73,8 @@ export default class Fourcast extends EventTarget {
 
   subscribe(channels, { after } = {}) {
     const added = names(channels).filter((name) => !this.#followed.includes(name));
-    // On whichever way it comes back, they must fit the server's target_bytes.
-    if (this.#followed.concat(added).join().length > LONGEST_PATH) throw new RangeError("too many channels");
+    // One URL must hold them all.
+    this.#address(this.#followed.concat(added));
     for (const name of added) {
       const late = { name, after: after === "now" ? undefined : after };
       this.#late.push(late);
@@ -91,29 +88,33 @@ export default class Fourcast extends EventTarget {
     if (!gone.length) return;
     const isAsked = this.#isLive() && !this.#late.length;
     const left = isAsked ? this.#ask({ op: "unsubscribe", channels: gone }) : this.#renew();
-    // Not before: what is under way would be remembered again, and a replay taken for heard.
+    // Until then what is under way counts as heard.
     left.catch(Object).then(() => {
-      const isGone = (key) => gone.some((name) => key.startsWith(`${name} `.split("*")[0]));
-      for (const key of this.#heard.keys()) if (isGone(key)) this.#heard.delete(key);
+      for (const name of gone) {
+        for (const key of this.#heard.keys()) if (key.startsWith(`${name} `.split("*")[0])) this.#heard.delete(key);
+      }
     });
     this.#late = this.#late.filter(({ name }) => !gone.includes(name));
     this.#channels = this.#channels.filter((name) => !gone.includes(name));
   }
 
-  async publish(data = null, { channel = this.#channels, type, ttl, key = crypto.getRandomValues(new Uint32Array(4)).join("-") } = {}) {
+  async publish(
+    data = null,
+    { channel = this.#channels, type, ttl, key = crypto.getRandomValues(new Uint32Array(4)).join("-") } = {},
+  ) {
     channel = names(channel).join();
-    if (!channel) throw fault("no channel to publish to", { retry: false });
+    if (!channel) throw fault("no channel", { retry: false });
     const isText = typeof data === "string";
     const isBinary = data instanceof Blob || data instanceof ArrayBuffer || ArrayBuffer.isView(data);
     const body = isText || isBinary ? data : JSON.stringify(data);
     const mediaType = isText ? "text/plain" : isBinary ? data.type || "application/octet-stream" : "application/json";
-    // As an operation a JSON string would be text, and too much cost the connection.
+    // A JSON string would be text, and too much cost the connection.
     const isInline = !isBinary && body.length <= INLINE && (isText || body[0] !== '"');
     for (let failures = 1; ; failures++) {
       try {
         if (isInline && this.#isLive()) {
-          const { id } = await this.#ask({ op: "publish", channel, type, ttl, key, data: isText ? data : JSON.parse(body) });
-          return { id, channel };
+          const operation = { op: "publish", channel, type, ttl, key, data: isText ? data : JSON.parse(body) };
+          return { id: (await this.#ask(operation)).id, channel };
         }
         const headers = { "Content-Type": mediaType, "Idempotency-Key": key };
         const signal = AbortSignal.timeout(ANSWER);
@@ -130,25 +131,25 @@ export default class Fourcast extends EventTarget {
     while (this.readyState !== CLOSED) {
       const begun = Date.now();
       const error = await this.#connect();
-      // What held for long is not eaten: the network is gone, or the computer slept.
+      // What held is not eaten: the network is gone.
       const isOld = this.#isWelcome && Date.now() - begun > LONGEST_PAUSE;
       if (isOld) this.#failures = 0;
       const falls = !isOld && this.#isEaten(error) && this.#way + 1 < this.#ways.length;
       this.#way = falls ? this.#way + 1 : this.#preferred();
-      // While ways are tried nothing is lost yet.
       if (this.readyState === CLOSED || error === CHANGED || (falls && !this.#isWelcome)) continue;
       this.readyState = CONNECTING;
-      const { signal } = (this.#pause = new AbortController());
+      this.#pause = new AbortController();
       if (error.retry === false) this.close();
       this.#fire("error", error);
-      if (!falls) await sleep(pauseAfter(this.#failures++, error.wait || this.#retry), signal).catch(() => {});
+      if (falls) continue;
+      const pause = pauseAfter(this.#failures++, error.wait || this.#retry);
+      await sleep(pause, this.#pause.signal).catch(Object);
     }
   }
 
   async #connect() {
     const { signal } = (this.#link = new AbortController());
     this.#isWelcome = false;
-    // Raced, since a token callback may never answer.
     const error = await race(this.#receive(signal), signal).catch((error) => (signal.aborted ? signal.reason : error));
     this.#link.abort(error);
     this.#socket?.close();
@@ -174,23 +175,17 @@ export default class Fourcast extends EventTarget {
     this.#pause?.abort();
   };
 
-  /** Connects anew when what is at hand, whose events a handler may have called, was taken. */
+  /** Not in the middle of what is being taken. */
   async #renew() {
     const link = this.#link;
     await null;
     link.abort(CHANGED);
   }
 
-  /** Of a choice of ways: what was best of one says nothing of another. */
-  get #key() {
-    return `fourcast ${this.#root} ${this.#ways}`;
-  }
-
   get #followed() {
-    return [...this.#channels, ...this.#late.map(({ name }) => name)];
+    return this.#channels.concat(this.#late.map(({ name }) => name));
   }
 
-  /** The best way, unless it just did not get through. */
   #preferred() {
     const [until, way] = kept[this.#key]?.split(" ") ?? [];
     const isKept = until > Date.now();
@@ -198,11 +193,10 @@ export default class Fourcast extends EventTarget {
     return isKept ? +way : 0;
   }
 
-  /** Whether something on the way lets this way not pass: a refusal that has no code is not Fourcast's. */
+  /** A refusal without a code is not Fourcast's. */
   #isEaten(error) {
-    if (error === SILENT) return true;
-    if (this.#isWelcome || error === CHANGED || error.code === "token") return false;
-    return this.transport === "websocket" || (this.transport === "sse" && !error.code);
+    if (this.#isWelcome || error === CHANGED || error.code === "token") return error === SILENT;
+    return error === SILENT || this.transport === "websocket" || (this.transport === "sse" && !error.code);
   }
 
   #expect(milliseconds, act = () => this.#link.abort(SILENT)) {
@@ -220,14 +214,14 @@ export default class Fourcast extends EventTarget {
       socket.onmessage = ({ data }) => {
         if (signal.aborted) return;
         this.#take(JSON.parse(data));
-        // A page sees no pings, so it asks, and only then waits: a hidden page's timers are late.
+        // Asks first: a hidden page's timers are late.
         this.#expect(this.#heartbeat, () => {
           socket.send('{"op":"ping"}');
           this.#expect(this.#heartbeat);
         });
       };
       socket.onclose = ({ code, reason }) => {
-        reject(fault(reason || `closed with ${code}`, { code, retry: !FINAL_CODES.includes(code) }));
+        reject(fault(reason || `closed with ${code}`, { code, retry: !FINAL_CODES.test(code) }));
       };
     });
   }
@@ -238,8 +232,8 @@ export default class Fourcast extends EventTarget {
     const reader = body.pipeThrough(new TextDecoderStream()).getReader();
     for (let [rest, data] = ["", ""]; this.#until > Date.now(); ) {
       const { done, value: piece } = await reader.read();
-      if (done) throw fault("the stream ended");
-      // The end of the piece may be half of a CRLF. Ids and types stand in the data too.
+      if (done) throw fault("stream ended");
+      // The end may be half of a CRLF.
       const lines = (rest + piece).split(/\r\n|\n|\r(?!$)/);
       rest = lines.pop();
       for (const line of lines) {
@@ -257,13 +251,13 @@ export default class Fourcast extends EventTarget {
 
   async #polls(signal) {
     const isHeld = this.transport === "long-poll";
-    // The first is not held, and so shows at once that the way gets through.
+    // The first shows at once that the way gets through.
     for (let wait; this.#until > Date.now(); wait = isHeld ? WAIT : undefined) {
       const asked = performance.now();
       const page = await this.#page(this.#channels, wait);
       this.#welcome({});
       this.#takePage(page);
-      // A held poll that is answered at once with nothing must not become a loop.
+      // Nothing at once must not become a loop.
       const isDue = page.more || (isHeld && (!wait || page.gap || page.events.length));
       await sleep(isDue ? 0 : asked + this.#options.pollInterval - performance.now(), signal);
     }
@@ -304,10 +298,10 @@ export default class Fourcast extends EventTarget {
     return more;
   }
 
-  #welcome({ cursor = "", heartbeat_ms: heartbeat = 25_000 }) {
-    // Where there is one it stands: this may lie behind a gap that is told next.
+  #welcome({ cursor = "", heartbeat_ms: heartbeat }) {
+    // Not past a gap that is told next.
     this.lastEventId ||= cursor;
-    this.#heartbeat = Math.max(1_000, heartbeat);
+    this.#heartbeat = heartbeat;
     if (this.#isWelcome) return;
     this.#isWelcome = true;
     if (this.#way && this.#until === Infinity) {
@@ -322,7 +316,7 @@ export default class Fourcast extends EventTarget {
     this.#fire("open");
   }
 
-  /** Nothing twice: in one life of the journal a channel's ids only rise. */
+  /** In one life of the journal ids only rise. */
   #deliver({ id, channel, type, time, content_type: contentType, encoding, data }) {
     const [life, number] = id.split("-");
     const key = `${channel} ${life}`;
@@ -379,7 +373,7 @@ export default class Fourcast extends EventTarget {
     late.after = cursor;
   }
 
-  /** A request has one place, so polls bring the others and the late ones up to now. */
+  /** A request has one place for all. */
   async #catchUp(signal) {
     while (this.#channels.length && this.#takePage(await this.#page(this.#channels)));
     for (const late of this.#late) {
@@ -417,11 +411,12 @@ export default class Fourcast extends EventTarget {
   #address(channels, parameters) {
     const path = encodeURI(channels.join()).replace(/[?#]/g, encodeURIComponent);
     const url = new URL(this.#root + path);
-    // A URL takes dots for steps, which would lead to another channel.
-    if (!url.pathname.endsWith(`/${path}`)) throw fault("not a channel", { code: "bad_channel", retry: false });
-    for (const [name, value] of Object.entries({ ...this.#query, ...parameters })) {
-      if (value !== undefined) url.searchParams.set(name, value);
+    // Dots would lead to another channel.
+    if (path.length > LONGEST_PATH || !url.pathname.endsWith(`/${path}`)) {
+      throw fault("no URL has such channels", { code: "bad_channel", retry: false });
     }
+    const query = { ...this.#query, ...parameters };
+    for (const name in query) if (query[name] !== undefined) url.searchParams.set(name, query[name]);
     return url;
   }
 
@@ -432,11 +427,9 @@ export default class Fourcast extends EventTarget {
       ...init,
       headers: { ...headers, ...(token && { Authorization: `Bearer ${token}` }) },
       credentials: this.withCredentials ? "include" : "same-origin",
-      cache: "no-store",
     });
     const { ok, status } = response;
     if (ok) return response;
-    // A proxy may know nothing of RFC 9457.
     const { detail, code, retry = /408|429|5../.test(status) } = await response.json().catch(Object);
     throw fault(detail ?? `refused with ${status}`, {
       status,
@@ -448,7 +441,7 @@ export default class Fourcast extends EventTarget {
 
   async #token(signal) {
     const { token } = this.#options;
-    const fail = (reason) => fault(`no token: ${reason?.message ?? reason}`, { code: "token" });
+    const fail = (reason) => fault(`no token: ${reason}`, { code: "token" });
     if (signal === this.#link.signal) this.#expect(ANSWER, () => this.#link.abort(fail("no answer")));
     try {
       return typeof token === "function" ? await token() : token;
@@ -462,14 +455,13 @@ export default class Fourcast extends EventTarget {
 
 for (const place of [Fourcast, Fourcast.prototype]) Object.assign(place, { CONNECTING, OPEN, CLOSED });
 
-/** Coming back helps unless `retry` is false. */
 const fault = (message, members) => Object.assign(new Error(message), members);
 const CHANGED = fault("begun anew");
-const SILENT = fault("the server was silent");
+const SILENT = fault("server silent");
 
 function pauseAfter(failures, wish) {
-  const ceiling = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** failures);
-  return Math.min(LONGEST_WISH, wish || 0) + ceiling * (0.1 + 0.9 * Math.random());
+  const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** failures);
+  return Math.min(LONGEST_WISH, wish || 0) + pause * (0.1 + 0.9 * Math.random());
 }
 
 function sleep(milliseconds, signal) {
@@ -487,9 +479,8 @@ function sleep(milliseconds, signal) {
 
 const race = (promise, signal) => Promise.race([promise, sleep(Infinity, signal)]);
 
-const names = (list) => [...new Set([list].flat().join().split(",").map((name) => name.replace(/^\//, "")).filter(Boolean))];
+const names = (list) => [...new Set(`${[list]}`.split(/^\/|,\/?/).filter(Boolean))];
 
-/** Which way got through to which server. */
 let kept = {};
 try {
   kept = localStorage ?? kept;

@@ -72,6 +72,33 @@ test("in Node it follows, publishes and ends", async (t) => {
   assert.deepEqual(JSON.parse(stdout), { value: { from: "Node" }, channel: "node" });
 });
 
+test("in Node no timer of it is left when a handler has ended it, and no handler hears more", async (t) => {
+  const server = await Server.start(t);
+  const script = `
+    import Fourcast from "fourcast-client";
+    const turn = () => new Promise(setImmediate);
+    const places = { open: "${server.url}", message: "${server.url}", error: "http://127.0.0.1:1" };
+    for (const [type, place] of Object.entries(places)) {
+      for (const way of ["sse", "long-poll", "poll"]) {
+        const follower = new Fourcast(place + "/node", { after: "earliest", transports: [way], token: async () => undefined });
+        const heard = [];
+        for (const other of ["open", "message", "error"]) follower.addEventListener(other, () => heard.push(other));
+        await new Promise((resolve) => {
+          follower.addEventListener(type, () => (follower.close(), resolve()));
+        });
+        await turn();
+        await turn();
+        if (heard.at(-1) !== type || follower.readyState !== 2) console.log(type, way, heard);
+      }
+    }
+    console.log(process.getActiveResourcesInfo().filter((resource) => resource === "Timeout"));
+  `;
+  await server.publish("node", "one");
+  await server.publish("node", "two");
+  const { stdout } = await run(process.execPath, ["--input-type=module", "--eval", script], { cwd: project, timeout: PATIENCE });
+  assert.equal(stdout, "[]\n");
+});
+
 test("whatever a token callback rejects with is an error, and it is asked again", async (t) => {
   const server = await Server.start(t);
   const script = `
