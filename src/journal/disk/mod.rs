@@ -385,9 +385,10 @@ impl Journal for DiskJournal {
         let _ = self.ask(Work::Obey(told.clone()));
     }
 
-    fn retain(&self) {
-        // What fails is logged by the writer, and tried again a second later.
+    fn retain(&self) -> bool {
+        // What fails is logged by the writer, and tried again a second later. What is left it sees to by itself.
         let _ = self.ask(Work::Retain);
+        false
     }
 
     fn close(&self) {
