@@ -240,7 +240,7 @@ impl Journal for MemoryJournal {
         most: usize,
     ) -> Vec<Holding> {
         // Chosen without the lock: publishers wait for it.
-        let names = self.reading().channels.names();
+        let names = || self.reading().channels.names();
         let names = survey::next(names, after, filter, most);
         let state = self.reading();
         let records = names.iter().filter_map(|name| state.channels.get(name));

@@ -373,7 +373,7 @@ impl Journal for DiskJournal {
         most: usize,
     ) -> Vec<Holding> {
         // Chosen without the lock: the writer waits for it.
-        let names = self.shared.catalogue().channels.names();
+        let names = || self.shared.catalogue().channels.names();
         let names = survey::next(names, after, filter, most);
         let catalogue = self.shared.catalogue();
         let records = names.iter().filter_map(|name| catalogue.channels.get(name));
