@@ -160,7 +160,8 @@ pub(super) fn answer(families: Vec<Family>) -> Response {
     Response::new(200).with_body(CONTENT_TYPE, text(families).into_bytes())
 }
 
-fn text(families: Vec<Family>) -> String {
+/// How they are told.
+pub(super) fn text(families: Vec<Family>) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Families(families)));
     let mut text = String::new();
