@@ -1,4 +1,5 @@
-//! Whoever draws figures draws those that are told: the dashboard for Grafana, the console, the README.
+//! Whoever draws figures draws those that are told: the dashboard for Grafana, the console, the page for
+//! operators.
 
 use std::collections::BTreeSet;
 
@@ -58,8 +59,9 @@ fn the_dashboard_draws_figures_that_are_told() {
 }
 
 #[test]
-fn the_readme_names_figures_that_are_told() {
-    assert_all_are_told("readme", include_str!("../../../README.md"));
+fn the_page_for_operators_names_figures_that_are_told() {
+    let page = include_str!("../../../src/operator.md");
+    assert_all_are_told("page-for-operators", page);
 }
 
 #[test]
