@@ -531,3 +531,29 @@ impl Record {
             .range(self.events.partition_point(|event| event.id.seq <= place)..)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::tests::fixture::{Fixture, draft, keep};
+
+    #[test]
+    fn for_what_comes_there_is_room_at_once_however_much_has_to_go() {
+        const WHOLE: usize = 8 * 1024 * 1024;
+        let fixture = Fixture::with(
+            |config, sink| Arc::new(MemoryJournal::open(config, 1, sink)),
+            |config| {
+                config.journal.max_bytes = WHOLE;
+                config.channels = vec![keep("**", 1_000_000)];
+            },
+        );
+        let few = vec![draft("a", "x"); 1_000];
+        for _ in 0..=MOST / few.len() {
+            fixture.append(few.clone()).unwrap();
+        }
+        assert!(fixture.journal.statistics().events > MOST as u64);
+        fixture.publish_draft(draft("b", &"x".repeat(WHOLE - 1_000)));
+        let held = fixture.journal.statistics();
+        assert!(held.bytes <= WHOLE as u64, "{held:?}");
+    }
+}

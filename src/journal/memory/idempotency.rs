@@ -70,6 +70,7 @@ impl Keys {
         if let Some(before) = self.used.insert(name, last) {
             self.weight -= weight(&before.receipts);
         }
+        // For what came there is room at once; what is beyond other bounds goes in steps.
         while self.weight > most && !self.oldest_first.is_empty() {
             self.forget_oldest();
         }

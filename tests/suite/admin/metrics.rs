@@ -1,10 +1,10 @@
 //! What `/metrics` tells is what happened: counted here by the clients themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread;
 
-use fourcast::config::{Config, Retention};
+use fourcast::config::Retention;
 use serde_json::json;
 
 use super::{connections, eventually, get, server};
@@ -283,60 +283,50 @@ fn counters(metrics: &Metrics) -> Vec<(&str, f64)> {
     samples.filter(|(name, _)| grows(name)).collect()
 }
 
-/// A server with no connection left for anyone, one who does not read, and more events than it can hand over in time.
-fn drown(config: &mut Config) {
-    config.limits.connections = READERS + 1;
-    config.limits.send_buffer = 8 * 1024;
-    // Whoever does not read stays.
-    config.timeouts.write = PATIENCE;
-    config.channels = vec![Retention {
-        max_events: MOST,
-        max_bytes: usize::MAX,
-        ..Retention::default()
-    }];
-}
-
-/// How many take all that comes.
-const READERS: usize = 4;
-/// Where the flood ends in any case.
-const MOST: usize = 300_000;
-
 #[test]
 fn the_port_answers_while_the_server_drowns_and_no_counter_ever_goes_down() {
-    const LOOKS: usize = 5;
-    let server = server(drown);
+    const READERS: usize = 4;
+    const FLOODS: usize = 6;
+    const EACH: usize = 4_000;
+    let server = server(|config| {
+        // None is left for anybody else.
+        config.limits.connections = READERS + 1;
+        config.limits.send_buffer = 8 * 1024;
+        // Whoever does not read stays.
+        config.timeouts.write = PATIENCE;
+    });
     let mut readers = [(); READERS].map(|()| Listener::open(Way::WebSocket, &server, "/flood/*"));
     let _deaf = Listener::open_slow(Way::Sse, &server, "/flood/*");
-    let is_enough = AtomicBool::new(false);
     thread::scope(|scope| {
-        let flood = scope.spawn(|| {
-            let goes_on = |_: &usize| !is_enough.load(Ordering::Relaxed);
-            let events = (0..MOST).take_while(goes_on).map(|number| {
+        let (more, wanted) = mpsc::channel::<()>();
+        let server = &server;
+        scope.spawn(move || {
+            for number in wanted.iter().flat_map(|()| 0..EACH) {
                 server.publish_embedded(&format!("flood/{}", number % 50), "drop");
-            });
-            let count = events.count();
+            }
             server.publish_embedded("flood/over", "over");
-            count
         });
         let readers = readers.each_mut().map(|reader| {
             let mut texts = std::iter::from_fn(|| Some(reader.next_event().text()));
             scope.spawn(move || texts.position(|text| text == "over"))
         });
+        more.send(()).expect("a flood");
         eventually("one is behind", || {
-            value(&server, "fourcast_subscribers_behind") >= 1.0
+            value(server, "fourcast_subscribers_behind") >= 1.0
         });
-        let first = Metrics::of(&server);
-        let last = (0..LOOKS).fold(Metrics::of(&server), |before, _| look(&server, &before));
-        let published = |metrics: &Metrics| metrics.get("fourcast_events_published_total");
-        assert!(published(&last) > published(&first), "it went on meanwhile");
-        assert!(last.get("fourcast_subscribers_behind") >= 1.0);
-        assert!(!flood.is_finished(), "it goes on still");
-        is_enough.store(true, Ordering::Relaxed);
-        let count = flood.join().expect("how many came");
+        let mut before = Metrics::of(server);
+        for _ in 1..FLOODS {
+            more.send(()).expect("a flood");
+            before = look(server, &before);
+        }
+        drop(more);
         for reader in readers {
-            assert_eq!(reader.join().expect("a reader"), Some(count));
+            assert_eq!(reader.join().expect("a reader"), Some(FLOODS * EACH));
         }
     });
+    let published = value(&server, "fourcast_events_published_total");
+    assert_eq!(published, (FLOODS * EACH) as f64 + 1.0);
+    assert!(value(&server, "fourcast_subscribers_behind") >= 1.0);
 }
 
 /// Asks for everything, while the data port has no room for one more.
