@@ -73,7 +73,7 @@ export default class Fourcast extends EventTarget {
 
   subscribe(channels, { after } = {}) {
     const added = names(channels).filter((name) => !this.#followed.includes(name));
-    // One URL must hold them all.
+    // One URL must hold all.
     this.#address(this.#followed.concat(added));
     for (const name of added) {
       const late = { name, after: after === "now" ? undefined : after };
@@ -175,7 +175,7 @@ export default class Fourcast extends EventTarget {
     this.#pause?.abort();
   };
 
-  /** Not in the middle of what is being taken. */
+  /** Not in the middle of what is taken. */
   async #renew() {
     const link = this.#link;
     await null;
@@ -232,7 +232,7 @@ export default class Fourcast extends EventTarget {
     const reader = body.pipeThrough(new TextDecoderStream()).getReader();
     for (let [rest, data] = ["", ""]; this.#until > Date.now(); ) {
       const { done, value: piece } = await reader.read();
-      if (done) throw fault("stream ended");
+      if (done) throw fault("ended");
       // The end may be half of a CRLF.
       const lines = (rest + piece).split(/\r\n|\n|\r(?!$)/);
       rest = lines.pop();
@@ -251,7 +251,7 @@ export default class Fourcast extends EventTarget {
 
   async #polls(signal) {
     const isHeld = this.transport === "long-poll";
-    // The first shows at once that the way gets through.
+    // The first shows whether it gets through.
     for (let wait; this.#until > Date.now(); wait = isHeld ? WAIT : undefined) {
       const asked = performance.now();
       const page = await this.#page(this.#channels, wait);
@@ -266,8 +266,8 @@ export default class Fourcast extends EventTarget {
 
   async #page(channels, wait, after) {
     const { signal } = this.#link;
-    const patience = ANSWER + 1_000 * (wait ?? 0);
-    const response = await this.#fetch(channels, { ...this.#place(after), wait }, { signal }, patience);
+    const parameters = { ...this.#place(after), wait };
+    const response = await this.#fetch(channels, parameters, { signal }, wait ? 2 * ANSWER : ANSWER);
     const page = await response.json();
     signal.throwIfAborted();
     clearTimeout(this.#watchdog);
@@ -373,7 +373,7 @@ export default class Fourcast extends EventTarget {
     late.after = cursor;
   }
 
-  /** A request has one place for all. */
+  /** A request has one place. */
   async #catchUp(signal) {
     while (this.#channels.length && this.#takePage(await this.#page(this.#channels)));
     for (const late of this.#late) {
@@ -411,7 +411,7 @@ export default class Fourcast extends EventTarget {
   #address(channels, parameters) {
     const path = encodeURI(channels.join()).replace(/[?#]/g, encodeURIComponent);
     const url = new URL(this.#root + path);
-    // Dots would lead to another channel.
+    // Dots lead to another channel.
     if (path.length > LONGEST_PATH || !url.pathname.endsWith(`/${path}`)) {
       throw fault("no URL has such channels", { code: "bad_channel", retry: false });
     }
@@ -427,6 +427,8 @@ export default class Fourcast extends EventTarget {
       ...init,
       headers: { ...headers, ...(token && { Authorization: `Bearer ${token}` }) },
       credentials: this.withCredentials ? "include" : "same-origin",
+      // Caches let one wait for another.
+      cache: "no-store",
     });
     const { ok, status } = response;
     if (ok) return response;

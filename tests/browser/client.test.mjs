@@ -327,6 +327,21 @@ test("a pattern that joins brings the past of channels that nobody heard, and no
   assert.deepEqual((await watcher.seen("one")).values, ["heard", "old", "end"]);
 });
 
+test("no request waits for another of its URL, as those do that a cache may answer", { timeout: PATIENCE }, async (t) => {
+  const server = await Server.start(t);
+  const ways = ["sse", "long-poll", "poll"];
+  let all;
+  const asked = new Promise((resolve) => (all = resolve));
+  const { url, requests } = await stub(t, (_, response, number) => {
+    beginStream(response);
+    if (number === ways.length) all();
+  });
+  const watcher = await spectator(t);
+  for (const way of ways) await watcher.follow(way, "client", { url, server }, "/stub", { ...FAST, transports: [way] });
+  await asked;
+  for (const { method, headers } of requests) assert.equal(headers["cache-control"], "no-cache", method);
+});
+
 test("a number is as JavaScript reads it", async (t) => {
   const { server, watcher } = await follow(t, "sse", "/a");
   await server.publish("a", "[12345678901234567890, 1.0]", { headers: { "Content-Type": "application/json" } });

@@ -13,6 +13,7 @@ import { PATIENCE, Server } from "./support/server.mjs";
 const run = promisify(execFile);
 const ROOT = process.env.ROOT;
 const SOURCES = ["client.js", "client.d.ts"];
+/** 6 KiB, as gzip packs it. */
 const MOST_BYTES = 6 * 1024;
 
 let project;

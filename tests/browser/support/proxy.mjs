@@ -10,6 +10,7 @@ export class Proxy {
   /** The first lines of all requests, as they came. */
   requests = [];
   #sockets = new Set();
+  #passages = new Set();
   #listener;
 
   /**
@@ -21,8 +22,6 @@ export class Proxy {
    * - `refusesUpgrades`: who asks for a WebSocket gets a 502
    * - `answersStreams`: who asks for an event stream gets this instead, and the end
    * - `swallows`: of a WebSocket nothing passes but the 101
-   *
-   * They may change at any time, and count from then on.
    */
   static async start(t, server, faults = {}) {
     const proxy = new Proxy();
@@ -49,6 +48,11 @@ export class Proxy {
     for (const socket of this.#sockets) socket.destroy();
   }
 
+  /** Nothing passes any more on the connections that there are. */
+  silence() {
+    for (const passage of this.#passages) passage.isSilent = true;
+  }
+
   #stop() {
     this.#listener.close();
     this.cut();
@@ -68,6 +72,8 @@ export class Proxy {
       });
     }
     const passage = new Passage(this, client, upstream);
+    this.#passages.add(passage);
+    client.on("close", () => this.#passages.delete(passage));
     client.on("data", (bytes) => passage.request(bytes));
     client.on("end", () => upstream.destroy());
     upstream.on("data", (bytes) => passage.respond(bytes));
@@ -78,6 +84,7 @@ export class Proxy {
 
 /** One connection through the proxy. */
 class Passage {
+  isSilent = false;
   #held = [];
   #passed = 0;
   #isStream = false;
@@ -89,6 +96,7 @@ class Passage {
   }
 
   request(bytes) {
+    if (this.isSilent) return;
     const text = bytes.toString("latin1");
     if (/^[A-Z]+ \//.test(text)) {
       this.#isStream = /^accept: text\/event-stream/im.test(text);
@@ -103,6 +111,7 @@ class Passage {
   }
 
   respond(bytes) {
+    if (this.isSilent) return;
     if (this.#isStream && this.proxy.faults.buffers) this.#held.push(bytes);
     else if (this.#isUpgrade) this.#respondUpgraded(bytes);
     else this.#pass(bytes);
