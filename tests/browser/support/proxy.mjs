@@ -18,6 +18,7 @@ export class Proxy {
    *
    * - `lifetime`: every connection is cut after so many milliseconds
    * - `limit`: every connection is cut after so many bytes to the client
+   * - `breaksOff`: of a connection's polls the second that brings events ends before its end
    * - `buffers`: an event stream is held back until its end
    * - `refusesUpgrades`: who asks for a WebSocket gets a 502
    * - `answersStreams`: who asks for an event stream gets this instead, and the end
@@ -87,6 +88,7 @@ class Passage {
   isSilent = false;
   #held = [];
   #passed = 0;
+  #pages = 0;
   #isStream = false;
   #isUpgrade = false;
   #isUpgraded = false;
@@ -114,7 +116,14 @@ class Passage {
     if (this.isSilent) return;
     if (this.#isStream && this.proxy.faults.buffers) this.#held.push(bytes);
     else if (this.#isUpgrade) this.#respondUpgraded(bytes);
-    else this.#pass(bytes);
+    else if (this.proxy.faults.breaksOff && this.#isSecondPage(bytes)) {
+      this.client.write(bytes.subarray(0, -10), () => this.client.destroy());
+    } else this.#pass(bytes);
+  }
+
+  #isSecondPage(bytes) {
+    this.#pages += bytes.includes('"events":[{');
+    return this.#pages === 2;
   }
 
   #pass(bytes) {
