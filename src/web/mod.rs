@@ -114,7 +114,20 @@ impl Asset {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+
+    #[test]
+    fn every_file_of_the_page_is_in_the_list() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web/page");
+        for file in folder.read_dir().unwrap() {
+            let path = file.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let is_listed = |asset: &Asset| asset.audience == Audience::Page && asset.text == text;
+            assert!(ASSETS.iter().any(is_listed), "{}", path.display());
+        }
+    }
 
     #[test]
     fn the_page_asks_nobody_else_for_anything() {
