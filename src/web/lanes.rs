@@ -70,8 +70,8 @@ pub struct Figures {
     sent: u64,
 }
 
-/// One exchange of a lane. Dropping it ends it.
-pub struct Exchange {
+/// Counts one exchange of a lane. Dropping it ends the exchange.
+pub struct Meter {
     lane: Arc<Lane>,
     number: u64,
     /// Bytes that were read and belong to the next exchange.
@@ -109,10 +109,10 @@ impl fmt::Display for NoToken {
 
 impl Lanes {
     /// Begins to count an exchange for a lane: what goes over `link` beyond `before`.
-    pub fn begin(&self, token: Token, link: Arc<dyn Link>, before: Traffic) -> Exchange {
+    pub fn begin(&self, token: Token, link: Arc<dyn Link>, before: Traffic) -> Meter {
         let lane = self.table().seat(token);
         let number = lane.begin(link, before);
-        Exchange {
+        Meter {
             lane,
             number,
             unread: 0,
@@ -231,14 +231,14 @@ impl Running {
     }
 }
 
-impl Exchange {
+impl Meter {
     /// Ends it where `unread` bytes were read that belong to the next one.
     pub fn end(mut self, unread: usize) {
         self.unread = u64::try_from(unread).unwrap_or(u64::MAX);
     }
 }
 
-impl Drop for Exchange {
+impl Drop for Meter {
     fn drop(&mut self) {
         self.lane.end(self.number, self.unread);
     }
