@@ -65,6 +65,7 @@ static ASSETS: &[Asset] = &[
     of_page!("/-/page/pause.js", SCRIPT, "page/pause.js"),
     of_page!("/-/page/picture.js", SCRIPT, "page/picture.js"),
     of_page!("/-/page/publisher.js", SCRIPT, "page/publisher.js"),
+    of_page!("/-/page/record.js", SCRIPT, "page/record.js"),
     of_page!("/-/page/refusal.js", SCRIPT, "page/refusal.js"),
     of_page!("/-/page/samples.js", SCRIPT, "page/samples.js"),
     of_page!("/-/page/sequence.js", SCRIPT, "page/sequence.js"),

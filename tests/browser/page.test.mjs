@@ -48,7 +48,7 @@ class Tab {
     const test = `import("/-/page.js").then(({ lanes }) => (${condition})(lanes, ${JSON.stringify(argument)}))`;
     while (!(await this.page.evaluate(test))) {
       if (Date.now() < deadline) continue;
-      const seen = await this.look(({ key, state, detail, tally }) => ({ key, state, detail, events: tally.events }));
+      const seen = await this.look(({ key, state, detail, record: { tally } }) => ({ key, state, detail, events: tally.events }));
       throw new Error(`not seen: ${condition}\n${JSON.stringify(seen)}`);
     }
   }
@@ -114,12 +114,12 @@ for (const key of LANES) {
     const toggle = tab.lane(key).getByRole("switch");
     const name = await toggle.getAttribute("aria-label");
     await tab.publish(3);
-    await tab.until((lanes) => lanes.every(({ tally }) => tally.events === 3));
+    await tab.until((lanes) => lanes.every(({ record: { tally } }) => tally.events === 3));
     await toggle.uncheck();
     await tab.words(key, "Dropped");
     await tab.publish(7);
     await tab.words(key, "Dropped. Missed 7 so far.");
-    const events = await tab.look(({ tally }) => tally.events);
+    const events = await tab.look(({ record: { tally } }) => tally.events);
     assert.equal(events[LANES.indexOf(key)], 3);
     await toggle.check();
     await tab.words(key, "Connected. Missed 7, got 7.");
@@ -135,9 +135,9 @@ test("a hidden tab lets go of its connections, and catches up when it is shown",
   await tab.show(false);
   await tab.until((lanes) => lanes.every(({ state }) => state === "off"));
   await tab.publish(5);
-  const asked = await tab.look(({ tally }) => tally.requests);
+  const asked = await tab.look(({ record: { tally } }) => tally.requests);
   await tab.show(true);
-  await tab.until((lanes) => lanes.every(({ tally }) => tally.events === 5));
+  await tab.until((lanes) => lanes.every(({ record: { tally } }) => tally.events === 5));
   for (const key of LANES) await tab.words(key, "Connected. Missed 5, got 5.");
   assert.equal(sockets.filter((path) => path === "/demo/test").length, 2, "long poll and stream were aborted");
   assert.deepEqual(asked.slice(1), [1, 1, 1], "nobody asked while the tab was hidden");
@@ -148,19 +148,20 @@ test("each lane shows what the server counted for it", async (t) => {
   // One after another: a long poll that is late would bring several, and cost less.
   for (let events = 1; events <= 20; events++) {
     await tab.publish(1);
-    await tab.until((lanes, events) => lanes.slice(1).every(({ tally }) => tally.events === events), events);
+    await tab.until((lanes, events) => lanes.slice(1).every(({ record: { tally } }) => tally.events === events), events);
   }
-  await tab.until((lanes) => lanes.every(({ tally }) => tally.events === 20));
+  await tab.until((lanes) => lanes.every(({ record: { tally } }) => tally.events === 20));
   for (const key of LANES) {
     await tab.until(async (lanes, key) => {
-      const { token, tally } = lanes.find((lane) => lane.key === key);
+      const { token, record: { tally } } = lanes.find((lane) => lane.key === key);
       const answer = await fetch(`/-/lanes/${token}`);
       const { requests, received, sent } = (await answer.json()).lanes[0];
       return requests === tally.requests && received === tally.received && sent === tally.sent;
     }, key);
   }
-  const [, longPoll, sse, websocket] = await tab.look(({ tally: { requests, received, sent }, sequence }) => {
+  const [, longPoll, sse, websocket] = await tab.look(({ record: { tally, sequence } }) => {
     const answers = sequence.marks.filter(({ kind }) => kind === "events").length;
+    const { requests, received, sent } = tally;
     return { requests, received, sent, answers };
   });
   assert.equal(longPoll.answers, 20);
@@ -174,10 +175,10 @@ test("what is published by the WebSocket goes both ways on it", async (t) => {
   const tab = await Tab.open(t);
   await tab.page.getByLabel("the WebSocket lane").check();
   await tab.page.getByRole("button", { name: "Publish", exact: true }).click();
-  await tab.until((lanes) => lanes.every(({ tally }) => tally.events === 1));
+  await tab.until((lanes) => lanes.every(({ record: { tally } }) => tally.events === 1));
   await tab.page.getByRole("button", { name: "Ping" }).click();
   await tab.page.getByText("there and back").waitFor();
-  const kinds = await tab.look(({ sequence }) => sequence.marks.map(({ kind }) => kind));
+  const kinds = await tab.look(({ record: { sequence } }) => sequence.marks.map(({ kind }) => kind));
   assert.deepEqual(kinds[3].filter((kind) => kind === "say").length, 2);
   await tab.page.locator("#acknowledged", { hasText: /^1$/ }).waitFor();
   await tab.lane("websocket").getByRole("switch").uncheck();
@@ -188,7 +189,7 @@ test("what is published by the WebSocket goes both ways on it", async (t) => {
 test("a lane that is told of a gap says so in words", async (t) => {
   const tab = await Tab.open(t);
   await tab.publish(1);
-  await tab.until((lanes) => lanes.every(({ tally }) => tally.events === 1));
+  await tab.until((lanes) => lanes.every(({ record: { tally } }) => tally.events === 1));
   const toggle = tab.lane("sse").getByRole("switch");
   await toggle.uncheck();
   await tab.publish(2);
@@ -208,7 +209,7 @@ test("a channel is opened by its name, shared by its link, and refused in words"
   await tab.until((lanes) => lanes.every(({ channel, state }) => channel === "rooms/42" && state === "on"));
   await tab.page.waitForURL(/#rooms\/42$/);
   await tab.server.publish("rooms/42", "hello");
-  await tab.until((lanes) => lanes.every(({ tally }) => tally.events === 1));
+  await tab.until((lanes) => lanes.every(({ record: { tally } }) => tally.events === 1));
 });
 
 test("two visitors do not meet by accident", async (t) => {
@@ -223,7 +224,7 @@ test("it is used by keyboard alone", async (t) => {
   await keyboard.press("End");
   await keyboard.type(", world");
   await keyboard.press("Enter");
-  await tab.until((lanes) => lanes.every(({ tally }) => tally.events === 1));
+  await tab.until((lanes) => lanes.every(({ record: { tally } }) => tally.events === 1));
   await tab.lane("sse").getByRole("switch").focus();
   await keyboard.press("Space");
   await tab.words("sse", "Dropped");

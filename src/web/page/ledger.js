@@ -13,11 +13,6 @@ export class Ledger {
     return this.#next;
   }
 
-  /** The ids that are remembered, in order. */
-  get ids() {
-    return [...this.#numbers.keys()];
-  }
-
   /** The number of an event, or undefined. */
   find(id) {
     return this.#numbers.get(id);

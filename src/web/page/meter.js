@@ -20,7 +20,7 @@ export class Meter {
       // A server that cannot be asked counts nothing; the lanes tell of it.
       await this.#ask(signal).catch(() => {});
       onround();
-      for (const { tally } of this.#lanes) tally.turn();
+      for (const { record } of this.#lanes) record.tally.turn();
       await pause(INTERVAL, signal);
     }
   }
@@ -35,7 +35,7 @@ export class Meter {
     this.#clock.set(time, asked, performance.now());
     for (const measured of lanes) {
       // A lane that began anew meanwhile has another token.
-      this.#lanes.find(({ token }) => token === measured.lane)?.tally.measured(measured);
+      this.#lanes.find(({ token }) => token === measured.lane)?.record.tally.measured(measured);
     }
   }
 }

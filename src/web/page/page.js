@@ -36,7 +36,7 @@ const socketLane = lanes.find(({ key }) => key === "websocket");
 const publisher = new Publisher(page, socketLane);
 const meter = new Meter(lanes, clock);
 let channel;
-export let ledger = new Ledger();
+let ledger = new Ledger();
 
 for (const lane of lanes) {
   lane.onnews = (sentence) => news.tell(sentence);
@@ -46,7 +46,7 @@ publisher.onacknowledged = (id) => tellOthers(undefined, id);
 publisher.onfault = (sentence) => say($("#publish-fault"), sentence);
 
 function tellOthers(teller, id) {
-  for (const lane of lanes) if (lane !== teller) lane.hear(id);
+  for (const lane of lanes) if (lane !== teller) lane.record.hears(id);
 }
 
 /** Opens a channel, with everything counted from zero. All lanes begin at the same place. */
@@ -97,7 +97,7 @@ function draw(now) {
 }
 
 function chart() {
-  const seconds = lanes.flatMap(({ tally }) => tally.seconds);
+  const seconds = lanes.flatMap(({ record }) => record.tally.seconds);
   const most = seconds.reduce((most, { sent, received }) => Math.max(most, sent, received), 1000);
   for (const panel of panels) panel.chart(most);
 }
@@ -111,15 +111,15 @@ function refresh() {
 
 /** Whether the lanes have the same events in the same order, held against what the page knows of the channel. */
 function agreement() {
-  const wrong = lanes.find(({ disorder }) => disorder > 0);
+  const wrong = lanes.find(({ record }) => record.disorder > 0);
   if (wrong) return `✕ ${wrong.name} got an event that was not due.`;
   const all = ledger.end;
   if (all === 0) return "Nothing was published yet: write something above, or let the page publish by itself.";
-  const behind = lanes.filter(({ place }) => place !== all);
-  const told = lanes.filter(({ gap }) => gap).map(({ name }) => name);
+  const behind = lanes.filter(({ record }) => record.place !== all);
+  const told = lanes.filter(({ record }) => record.gap).map(({ name }) => name);
   if (told.length > 0) return `✓ Same order in all lanes. Told of a gap, and so with fewer events: ${told.join(", ")}.`;
   if (behind.length === 0) return `✓ All four lanes have the same ${events(all)}, in the same order.`;
-  const list = behind.map(({ name, place }) => `${name} has ${number(place ?? 0)}`).join(", ");
+  const list = behind.map(({ name, record }) => `${name} has ${number(record.place ?? 0)}`).join(", ");
   return `✓ Same events, same order so far. Of ${events(all)} ${list}.`;
 }
 

@@ -64,25 +64,26 @@ export class Panel {
 
   /** Draws the picture. */
   draw(moments, now, seconds) {
-    this.#picture.draw(this.#lane.sequence, moments, now, seconds);
+    this.#picture.draw(this.#lane.record.sequence, moments, now, seconds);
   }
 
   /** Draws the charts; `most` is the most bytes of a second in any lane. */
   chart(most) {
-    drawDelays(this.#parts.delays, this.#lane.tally);
-    drawBytes(this.#parts.bytes, this.#lane.tally, most);
+    const { tally } = this.#lane.record;
+    drawDelays(this.#parts.delays, tally);
+    drawBytes(this.#parts.bytes, tally, most);
   }
 
   /** Brings words and figures up to date. */
   refresh() {
-    const { tally } = this.#lane;
-    const delay = (share) => told(tally.percentile(share), duration);
+    const { tally } = this.#lane.record;
+    const delay = (share) => inUnit(tally.percentile(share), duration);
     this.#figure("events", number(tally.events));
     this.#figure("requests", number(tally.requests));
     this.#figure("empty", number(tally.empty));
-    this.#figure("each", told(tally.bytesPerEvent, bytes));
-    this.#figure("sent", told(tally.sent, bytes));
-    this.#figure("received", told(tally.received, bytes));
+    this.#figure("each", inUnit(tally.bytesPerEvent, bytes));
+    this.#figure("sent", inUnit(tally.sent, bytes));
+    this.#figure("received", inUnit(tally.received, bytes));
     this.#figure("p50", delay(0.5));
     this.#figure("p99", delay(0.99));
     this.#state();
@@ -101,7 +102,8 @@ export class Panel {
   }
 
   #words() {
-    const { state, detail, missed, gap } = this.#lane;
+    const { state, detail, record } = this.#lane;
+    const { missed, gap } = record;
     if (state === "on") {
       if (gap) return `Connected. Told of a gap: ${gap}.`;
       return missed.isNothing ? "Connected" : `Connected. Missed ${number(missed.all)}, got ${number(missed.got)}.`;
@@ -118,7 +120,7 @@ export class Panel {
 
   /** Writes the sequence as text, for whoever has opened it. */
   #write() {
-    const { sequence } = this.#lane;
+    const { sequence } = this.#lane.record;
     if (!this.#parts.details.open || this.#written === sequence.version) return;
     this.#written = sequence.version;
     this.#parts.log.replaceChildren(...sequence.lines(LINES).map(lineItem));
@@ -145,7 +147,7 @@ function template(id) {
   return document.getElementById(id).content.cloneNode(true);
 }
 
-function told(value, unit) {
+function inUnit(value, unit) {
   return value === undefined ? "–" : unit(value);
 }
 
