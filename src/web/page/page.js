@@ -44,6 +44,8 @@ for (const lane of lanes) {
 }
 publisher.onacknowledged = (id) => tellOthers(undefined, id);
 publisher.onfault = (sentence) => say($("#publish-fault"), sentence);
+meter.onround = chart;
+meter.onfault = (sentence) => say($("#meter-fault"), sentence);
 
 function tellOthers(teller, id) {
   for (const lane of lanes) if (lane !== teller) lane.record.hears(id);
@@ -63,6 +65,7 @@ async function open(name) {
   show(name);
   $("#channel-name").value = name;
   publisher.begin(name);
+  meter.begin();
   const world = { ledger, clock, page };
   for (const lane of lanes) lane.begin({ channel, cursor, token: random(TOKEN), world });
   for (const [index, lane] of lanes.entries()) panels[index].showLine(curlLine(lane.key, channel));
@@ -193,7 +196,7 @@ function wireVisibility() {
     }
     if (document.hidden) return;
     stop = new AbortController();
-    meter.run(stop.signal, chart);
+    meter.run(stop.signal);
   };
   document.addEventListener("visibilitychange", change);
   change();

@@ -79,7 +79,7 @@ export class Panel {
     const { tally } = this.#lane.record;
     const delay = (share) => inUnit(tally.percentile(share), duration);
     this.#figure("events", number(tally.events));
-    this.#figure("requests", number(tally.requests));
+    this.#figure("requests", inUnit(tally.requests, number));
     this.#figure("empty", number(tally.empty));
     this.#figure("each", inUnit(tally.bytesPerEvent, bytes));
     this.#figure("sent", inUnit(tally.sent, bytes));

@@ -77,7 +77,6 @@ export class Record {
   asks(label) {
     if (this.#presence === "gone") this.#presence = "asking";
     if (this.#stretch?.kind === "off") this.sequence.end(this.#stretch);
-    this.tally.requests += 1;
     this.#asked = this.sequence.add("ask", { label }).time;
     this.#held = this.sequence.begin("held");
   }
