@@ -15,7 +15,7 @@ export class Lane {
   /** Why it is in this state, in words. */
   detail = "";
   /** What went over it since it began. */
-  record = new Record({});
+  record = new Record("", {});
   /** Called with each event taken. */
   ontake = () => {};
   /** Called with a sentence when something happened that is worth being told. */
@@ -40,7 +40,7 @@ export class Lane {
     this.#stop.abort();
     this.#operations.close();
     Object.assign(this, { channel, cursor, token });
-    this.record = new Record(world);
+    this.record = new Record(cursor, world);
     this.record.ontake = (event) => this.ontake(event);
     this.record.onnews = (happened) => this.onnews(`${this.name} ${happened}.`);
     this.#failures = 0;

@@ -115,15 +115,16 @@ function refresh() {
 /** Whether the lanes have the same events in the same order, held against what the page knows of the channel. */
 function agreement() {
   const wrong = lanes.find(({ record }) => record.disorder > 0);
-  if (wrong) return `✕ ${wrong.name} got an event that was not due.`;
-  const all = ledger.end;
+  if (wrong) return `✕ ${wrong.name} got an event twice or out of order.`;
+  const all = ledger.size;
   if (all === 0) return "Nothing was published yet: write something above, or let the page publish by itself.";
-  const behind = lanes.filter(({ record }) => record.place !== all);
+  // Whatever a lane has is in the ledger, and it has nothing twice: so many events are the same events.
+  const behind = lanes.filter(({ record }) => record.tally.events < all);
   const told = lanes.filter(({ record }) => record.gap).map(({ name }) => name);
   if (told.length > 0) return `✓ Same order in all lanes. Told of a gap, and so with fewer events: ${told.join(", ")}.`;
   if (behind.length === 0) return `✓ All four lanes have the same ${events(all)}, in the same order.`;
-  const list = behind.map(({ name, record }) => `${name} has ${number(record.place ?? 0)}`).join(", ");
-  return `✓ Same events, same order so far. Of ${events(all)} ${list}.`;
+  const list = behind.map(({ name, record }) => `${name} has ${number(record.tally.events)}`).join(", ");
+  return `✓ Same order so far. Of ${events(all)} ${list}.`;
 }
 
 function events(count) {

@@ -106,11 +106,10 @@ export class Panel {
     const { missed, gap } = record;
     if (state === "on") {
       if (gap) return `Connected. Told of a gap: ${gap}.`;
-      return missed.isNothing ? "Connected" : `Connected. Missed ${number(missed.all)}, got ${number(missed.got)}.`;
+      return missed.isNothing ? "Connected" : `Connected. ${balance(missed)}`;
     }
     const text = detail.charAt(0).toUpperCase() + detail.slice(1);
-    const owed = missed.all - missed.got;
-    return owed > 0 ? `${text}. Missed ${number(owed)} so far.` : `${text}.`;
+    return missed.owed > 0 ? `${text}. Missed ${number(missed.owed)} so far.` : `${text}.`;
   }
 
   /** Says how to get the same from a shell. */
@@ -134,6 +133,11 @@ function title(name) {
   title.setAttribute("aria-hidden", "true");
   title.textContent = name;
   return title;
+}
+
+function balance({ all, got, ended }) {
+  const rest = ended > 0 ? `; ${number(ended)} had ended by its ttl` : "";
+  return `Missed ${number(all)}, got ${number(got)}${rest}.`;
 }
 
 function lineItem({ time, text }) {

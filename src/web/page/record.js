@@ -1,5 +1,6 @@
 // What one lane has on record since it began: what went between the two sides, what it took, and what it missed.
 
+import { placeOf } from "./ledger.js";
 import { Missed } from "./missed.js";
 import { Sequence } from "./sequence.js";
 import { Tally } from "./tally.js";
@@ -21,10 +22,8 @@ export class Record {
   missed = new Missed();
   /** The last gap that it was told of, in words. */
   gap = "";
-  /** How often an event came that was not due. */
+  /** How often an event came twice, or after one that was published later. */
   disorder = 0;
-  /** The number of the event that is due, as the ledger counts; undefined after a gap. */
-  place = 0;
   /** Called with each event taken. */
   ontake = () => {};
   /** Called with what happened and is worth being told: a sentence without its subject, which is the lane. */
@@ -33,6 +32,8 @@ export class Record {
   #ledger;
   #clock;
   #page;
+  /** Up to where in the channel the lane has come. */
+  #place;
   /** "there", "asking" for a connection, or "gone" without having asked again. */
   #presence = "asking";
   /** When the connection was last asked for. */
@@ -45,8 +46,12 @@ export class Record {
   /** When the lane last asked or said something: no answer is drawn above it. */
   #asked;
 
-  /** All lanes share the `ledger`, the server's `clock`, and the name of the `page`, by which it knows its own events. */
-  constructor({ ledger, clock, page }) {
+  /**
+   * The lane begins after `cursor`. All lanes share the `ledger`, the server's `clock`, and the name of the `page`, by
+   * which it knows its own events.
+   */
+  constructor(cursor, { ledger, clock, page }) {
+    this.#place = placeOf(cursor);
     this.#ledger = ledger;
     this.#clock = clock;
     this.#page = page;
@@ -82,7 +87,7 @@ export class Record {
   }
 
   /** A question was answered as a whole. */
-  answered({ gap, events }) {
+  answered({ cursor, gap, events }) {
     this.sequence.end(this.#held);
     if (gap) this.#lose(gap);
     const delays = events.map((event) => this.#take(event)).filter((delay) => delay !== undefined);
@@ -90,6 +95,7 @@ export class Record {
     if (kind === "empty") this.tally.empty += 1;
     const delay = delays.length > 0 ? Math.max(...delays) : undefined;
     this.sequence.add(kind, { asked: this.#asked, count: events.length, label, delay });
+    this.missed.pass(placeOf(cursor));
     this.#settle();
   }
 
@@ -108,6 +114,7 @@ export class Record {
   /** An event on an open connection. */
   takes(event) {
     const delay = this.#take(event);
+    this.missed.pass(this.#place);
     this.sequence.add("event", { asked: this.#asked, label: labelled(event), count: 1, delay });
     this.#settle();
   }
@@ -125,22 +132,20 @@ export class Record {
 
   /** Somebody else has got an event. */
   hears(id) {
-    if (this.#presence !== "gone") return;
-    const number = this.#ledger.find(id);
-    const has = number !== undefined && number < this.place;
-    if (!has) this.missed.note(id);
+    if (this.#presence === "gone" && placeOf(id) > this.#place) this.missed.note(id);
   }
 
   /** Tells once that everything missed has come. */
   #settle() {
-    if (!this.#isReturning || this.#presence !== "there" || !this.missed.isSettled) return;
+    if (!this.#isReturning || this.#presence !== "there" || this.missed.owed > 0) return;
     this.#isReturning = false;
     const { all, got } = this.missed;
     this.onnews(`is back: missed ${all}, got ${got}`);
   }
 
-  #lose({ reason }) {
-    this.place = undefined;
+  #lose({ reason, cursor }) {
+    // It may be the place in another journal.
+    this.#place = placeOf(cursor);
     this.missed = new Missed();
     this.gap = GAPS[reason] ?? reason;
     this.onnews(`was told of a gap: ${this.gap}`);
@@ -150,10 +155,9 @@ export class Record {
   #take(event) {
     const { id, time, data } = event;
     this.tally.events += 1;
-    this.place ??= this.#ledger.find(id) ?? this.#ledger.end;
-    const next = this.#ledger.take(this.place, id);
-    if (next === undefined) this.disorder += 1;
-    this.place = next ?? this.#ledger.find(id) + 1;
+    if (placeOf(id) <= this.#place) this.disorder += 1;
+    this.#place = placeOf(id);
+    this.#ledger.note(id);
     this.missed.take(id, time);
     this.ontake(event);
     if (data?.page !== this.#page || !Number.isFinite(data.at)) return undefined;
