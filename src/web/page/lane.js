@@ -140,11 +140,6 @@ export class Lane {
     this.record.asks(label);
   }
 
-  /** A question that the server may hold has left: unless it failed lately, it is as good as connected. */
-  isHeld() {
-    if (this.#failures === 0) this.#arrive();
-  }
-
   /** A question was answered as a whole. */
   answered(answer) {
     this.#arrive();

@@ -25,16 +25,16 @@ async function poll(lane, signal) {
   }
 }
 
+/** The first question is not held, and so its answer shows at once that there is a server. */
 async function longPoll(lane, signal) {
+  await ask(lane, signal, { limit: LIMIT });
   for (;;) await ask(lane, signal, { wait: WAIT, limit: LIMIT });
 }
 
 /** One question and its answer; whether there is more to be had at once. */
 async function ask(lane, signal, parameters) {
   lane.ask(parameters.wait ? `GET, wait ${parameters.wait} s` : "GET");
-  const due = fetch(lane.url(parameters), { signal });
-  if (parameters.wait) lane.isHeld();
-  const response = await due;
+  const response = await fetch(lane.url(parameters), { signal });
   if (!response.ok) throw await Refusal.of(response);
   const answer = await response.json();
   // Between the answer's arrival and here the lane may have been dropped; then it is as if it had never come.
