@@ -3,17 +3,19 @@
 import { Operations } from "./operations.js";
 import { pause } from "./pause.js";
 import { Record } from "./record.js";
-import { Refusal } from "./refusal.js";
+import { Refusal, reason } from "./refusal.js";
 import { WAYS } from "./ways.js";
 
 /** The first pause after a failure, and the longest, in milliseconds. */
 const PAUSE = { first: 500, most: 15_000 };
+/** Why it does nothing before a channel is open. */
+const IDLE = "no channel is open yet";
 
 export class Lane {
   /** "idle", "connecting", "on", "off", "waiting" (to try again) or "refused". */
   state = "idle";
   /** Why it is in this state, in words. */
-  detail = "";
+  detail = IDLE;
   /** What went over it since it began. */
   record = new Record("", {});
   /** Called with each event taken. */
@@ -78,7 +80,8 @@ export class Lane {
   }
 
   #connect() {
-    if (this.#away.size > 0 || this.channel === undefined) return;
+    if (this.#away.size > 0) return;
+    if (this.channel === undefined) return this.#become("idle", IDLE);
     this.#stop.abort();
     this.#stop = new AbortController();
     this.#run(this.#stop.signal);
@@ -98,16 +101,16 @@ export class Lane {
   }
 
   async #failed(error, signal) {
-    const told = error instanceof Refusal ? error.message : "the server cannot be reached";
-    this.#cut(told);
+    const why = reason(error);
+    this.#cut(why);
     if (error.retry === false) {
-      this.#become("refused", told);
-      this.onnews(`${this.name} was refused: ${told}.`);
+      this.#become("refused", why);
+      this.onnews(`${this.name} was refused: ${why}.`);
       return this.#stop.abort();
     }
     const backoff = Math.min(PAUSE.most, PAUSE.first * 2 ** this.#failures++);
     const patience = error.after ?? backoff * (0.5 + Math.random() / 2);
-    this.#become("waiting", `${told}; trying again in ${(patience / 1000).toFixed(1)} s`);
+    this.#become("waiting", `${why}; trying again in ${(patience / 1000).toFixed(1)} s`);
     await pause(patience, signal);
   }
 

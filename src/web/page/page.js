@@ -10,8 +10,9 @@ import { Meter } from "./page/meter.js";
 import { News } from "./page/news.js";
 import { watchPalette } from "./page/palette.js";
 import { Panel, wireCopy } from "./page/panel.js";
+import { pause } from "./page/pause.js";
 import { Publisher } from "./page/publisher.js";
-import { Refusal } from "./page/refusal.js";
+import { Refusal, reason } from "./page/refusal.js";
 import { drawSamples } from "./page/samples.js";
 import { duration, number } from "./page/units.js";
 
@@ -20,6 +21,8 @@ const RATES = [0, 0.2, 0.5, 1, 2, 5, 10, 20, 50];
 const INTERVALS = [0.2, 0.5, 1, 2, 3, 5, 10];
 /** Milliseconds between two looks at the figures. */
 const REFRESH = 250;
+/** Milliseconds until a server that did not open a channel is asked again. */
+const AGAIN = 2000;
 /** Characters of the token by which the server counts for a lane. */
 const TOKEN = 24;
 
@@ -36,6 +39,8 @@ const socketLane = lanes.find(({ key }) => key === "websocket");
 const publisher = new Publisher(page, socketLane);
 const meter = new Meter(lanes, clock);
 let channel;
+/** Aborted when another channel is to be opened. */
+let opening = new AbortController();
 let ledger = new Ledger();
 
 for (const lane of lanes) {
@@ -51,15 +56,39 @@ function tellOthers(teller, id) {
   for (const lane of lanes) if (lane !== teller) lane.record.hears(id);
 }
 
-/** Opens a channel, with everything counted from zero. All lanes begin at the same place. */
+/**
+ * Opens a channel, with everything counted from zero, as soon as the server answers. All lanes begin at the same place.
+ * Of several that are to be opened the last one is.
+ */
 async function open(name) {
+  opening.abort();
+  opening = new AbortController();
+  const { signal } = opening;
   say($("#channel-fault"), "");
   let cursor;
-  try {
-    cursor = await head(name);
-  } catch (error) {
-    return say($("#channel-fault"), error instanceof Refusal ? error.message : "The server cannot be reached.");
+  while (cursor === undefined) {
+    try {
+      cursor = await head(name, signal);
+    } catch (error) {
+      if (!signal.aborted) say($("#channel-fault"), sentence(error));
+      if (error.retry === false) return;
+      await pause(error.after ?? AGAIN, signal);
+    }
+    if (signal.aborted) return;
   }
+  begin(name, cursor);
+}
+
+/** The cursor of what comes next in a channel. */
+async function head(name, signal) {
+  const response = await fetch(`/${name}?after=now`, { signal });
+  if (!response.ok) throw await Refusal.of(response);
+  return (await response.json()).cursor;
+}
+
+/** Begins to listen to a channel, and to publish to it. */
+function begin(name, cursor) {
+  say($("#channel-fault"), "");
   channel = name;
   ledger = new Ledger();
   show(name);
@@ -73,11 +102,9 @@ async function open(name) {
   refresh();
 }
 
-/** The cursor of what comes next in a channel. */
-async function head(name) {
-  const response = await fetch(`/${name}?after=now`);
-  if (!response.ok) throw await Refusal.of(response);
-  return (await response.json()).cursor;
+function sentence(error) {
+  const why = reason(error);
+  return `${why.charAt(0).toUpperCase()}${why.slice(1)}${error.retry === false ? "" : "; trying again"}.`;
 }
 
 function say(element, sentence) {

@@ -1,4 +1,10 @@
-// A server's no, in words.
+// Why something failed, in words: a server's no, or none that answers.
+
+/** What to say of an error. */
+export function reason(error) {
+  if (error instanceof Refusal) return error.message;
+  return error.name === "TimeoutError" ? "the server did not answer in time" : "the server cannot be reached";
+}
 
 export class Refusal extends Error {
   /** Whether the same request may succeed later. */
