@@ -147,6 +147,7 @@ export class Record {
     // It may be the place in another journal.
     this.#place = placeOf(cursor);
     this.missed = new Missed();
+    this.#isReturning = false;
     this.gap = GAPS[reason] ?? reason;
     this.onnews(`was told of a gap: ${this.gap}`);
   }
