@@ -71,6 +71,7 @@ static ASSETS: &[Asset] = &[
     of_page!("/-/page/sequence.js", SCRIPT, "page/sequence.js"),
     of_page!("/-/page/tally.js", SCRIPT, "page/tally.js"),
     of_page!("/-/page/units.js", SCRIPT, "page/units.js"),
+    of_page!("/-/page/watchdog.js", SCRIPT, "page/watchdog.js"),
     of_page!("/-/page/ways.js", SCRIPT, "page/ways.js"),
     Asset {
         path: "/-/client.js",

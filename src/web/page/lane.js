@@ -16,6 +16,8 @@ export class Lane {
   state = "idle";
   /** Why it is in this state, in words. */
   detail = IDLE;
+  /** The milliseconds after which the server of a stream gives a sign of life, as it said last. */
+  heartbeat = 25_000;
   /** What went over it since it began. */
   record = new Record("", {});
   /** Called with each event taken. */
@@ -171,9 +173,14 @@ export class Lane {
 
   #control(message) {
     this.record.isTold(message);
-    if (message.op === "welcome") this.#arrive();
+    if (message.op === "welcome") this.#greet(message);
     if (message.op === "ack" || message.op === "error") this.#operations.answered(message);
     this.cursor = message.cursor ?? this.cursor;
+  }
+
+  #greet({ heartbeat_ms: heartbeat }) {
+    this.heartbeat = heartbeat;
+    this.#arrive();
   }
 
   /** Waits for the time of the next poll, however the interval is changed meanwhile. */

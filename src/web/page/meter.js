@@ -1,6 +1,7 @@
 // Asks the server what it counted for each lane, and what time it has, and turns the seconds of the charts.
 
 import { pause } from "./pause.js";
+import { ANSWER, within } from "./watchdog.js";
 
 /** Milliseconds between two questions, which is a column of the charts. */
 const INTERVAL = 1000;
@@ -54,7 +55,7 @@ export class Meter {
   async #ask(signal) {
     const tokens = this.#lanes.map(({ token }) => token);
     const asked = performance.now();
-    const response = await fetch(`/-/lanes/${tokens}`, { signal });
+    const response = await fetch(`/-/lanes/${tokens}`, { signal: within(ANSWER, signal) });
     // Its page was switched off, and with it the counting.
     this.#isRefused = response.status === 404;
     if (this.#isRefused) this.onfault("The server does not count for this page any more: its live page is switched off.");

@@ -15,6 +15,7 @@ import { Publisher } from "./page/publisher.js";
 import { Refusal, reason } from "./page/refusal.js";
 import { drawSamples } from "./page/samples.js";
 import { duration, number } from "./page/units.js";
+import { ANSWER, within } from "./page/watchdog.js";
 
 /** What the sliders stand for: events a second, and seconds between polls. */
 const RATES = [0, 0.2, 0.5, 1, 2, 5, 10, 20, 50];
@@ -81,7 +82,7 @@ async function open(name) {
 
 /** The cursor of what comes next in a channel. */
 async function head(name, signal) {
-  const response = await fetch(`/${name}?after=now`, { signal });
+  const response = await fetch(`/${name}?after=now`, { signal: within(ANSWER, signal) });
   if (!response.ok) throw await Refusal.of(response);
   return (await response.json()).cursor;
 }

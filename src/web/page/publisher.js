@@ -2,6 +2,7 @@
 
 import { pause } from "./pause.js";
 import { Refusal, reason } from "./refusal.js";
+import { ANSWER, within } from "./watchdog.js";
 
 /** The most moments of publishing that are remembered, for the pictures. */
 const MOST = 4_000;
@@ -95,6 +96,7 @@ export class Publisher {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(data),
+      signal: within(ANSWER),
     });
     if (!response.ok) throw await Refusal.of(response);
     return response.json();
