@@ -52,6 +52,7 @@ static ASSETS: &[Asset] = &[
     of_page!("/-/page/channel.js", SCRIPT, "page/channel.js"),
     of_page!("/-/page/chart.js", SCRIPT, "page/chart.js"),
     of_page!("/-/page/clock.js", SCRIPT, "page/clock.js"),
+    of_page!("/-/page/copy.js", SCRIPT, "page/copy.js"),
     of_page!("/-/page/curl.js", SCRIPT, "page/curl.js"),
     of_page!("/-/page/frame.js", SCRIPT, "page/frame.js"),
     of_page!("/-/page/lane.js", SCRIPT, "page/lane.js"),

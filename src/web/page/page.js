@@ -3,13 +3,14 @@
 
 import { Clock } from "./page/clock.js";
 import { fault, named, random, show } from "./page/channel.js";
+import { wireCopy } from "./page/copy.js";
 import { curlLine } from "./page/curl.js";
 import { Lane } from "./page/lane.js";
 import { Ledger } from "./page/ledger.js";
 import { Meter } from "./page/meter.js";
 import { News } from "./page/news.js";
 import { watchPalette } from "./page/palette.js";
-import { Panel, wireCopy } from "./page/panel.js";
+import { Panel, set } from "./page/panel.js";
 import { pause } from "./page/pause.js";
 import { Publisher } from "./page/publisher.js";
 import { Refusal, reason } from "./page/refusal.js";
@@ -108,7 +109,10 @@ function sentence(error) {
   return `${why.charAt(0).toUpperCase()}${why.slice(1)}${error.retry === false ? "" : "; trying again"}.`;
 }
 
+/** Shows a fault, and announces it once; "" takes it back. */
 function say(element, sentence) {
+  if (element.textContent === sentence) return;
+  if (sentence) news.tell(sentence);
   element.textContent = sentence;
   element.hidden = sentence === "";
 }
@@ -135,9 +139,8 @@ function chart() {
 
 function refresh() {
   for (const panel of panels) panel.refresh();
-  $("#acknowledged").value = number(publisher.acknowledged);
-  const sentence = agreement();
-  if ($("#agreement").textContent !== sentence) $("#agreement").textContent = sentence;
+  set($("#acknowledged"), number(publisher.acknowledged));
+  set($("#agreement"), agreement());
 }
 
 /** Whether the lanes have the same events in the same order, held against what the page knows of the channel. */
@@ -165,7 +168,7 @@ function wireSlider(input, values, said, onchange) {
   const change = () => {
     const value = values[Number(input.value)];
     const text = said(value);
-    $(`#${input.id}-said`).value = text;
+    $(`#${input.id}-said`).textContent = text;
     input.setAttribute("aria-valuetext", text);
     onchange(value);
   };
@@ -187,7 +190,7 @@ function wireControls() {
   }
   $("#ping").addEventListener("click", ping);
   $("#afresh").addEventListener("click", () => open(channel ?? named()));
-  wireCopy($("#publish-line button"), $("#publish-line code"));
+  for (const code of document.querySelectorAll("code")) wireCopy(code.parentElement.querySelector("button"), code, news);
 }
 
 function wireChannel() {
@@ -198,7 +201,7 @@ function wireChannel() {
     if (sentence) say($("#channel-fault"), sentence);
     else open(name);
   });
-  wireCopy($("#copy-link"), { get textContent() { return location.href; } });
+  wireCopy($("#copy-link"), undefined, news);
   addEventListener("hashchange", () => open(named()));
 }
 

@@ -37,7 +37,6 @@ export class Panel {
     this.#picture = new Picture(this.#parts.picture);
     this.#name();
     this.#wireSwitch(section.querySelector(".switch input"));
-    wireCopy(section.querySelector(".line button"), this.#parts.code);
     this.#parts.details.addEventListener("toggle", () => this.#write());
   }
 
@@ -48,7 +47,6 @@ export class Panel {
     label(".switch input", `${name}: connected`);
     label(".picture", `${name}: what goes between browser and server. The same as text is below.`);
     label("[data-chart=delay]", `${name}: delay over the last minute; the figures have p50 and p99.`);
-    label("[data-chart=bytes]", `${name}: bytes a second over the last minute; the figures have the totals.`);
     label(".line button", `Copy the curl line for ${name}`);
     label(".line code", `curl line for ${name}`);
     label("summary", `${name}: the same as text`);
@@ -72,6 +70,7 @@ export class Panel {
     const { tally } = this.#lane.record;
     drawDelays(this.#parts.delays, tally);
     drawBytes(this.#parts.bytes, tally, most);
+    this.#parts.bytes.setAttribute("aria-label", `${this.#lane.name}: ${bytesInWords(tally.seconds)}`);
   }
 
   /** Brings words and figures up to date. */
@@ -135,6 +134,11 @@ function title(name) {
   return title;
 }
 
+function bytesInWords(seconds) {
+  const most = (name) => bytes(Math.max(...seconds.map((second) => second[name])));
+  return `bytes a second over the last minute: at most ${most("sent")} to the browser, ${most("received")} to the server.`;
+}
+
 function balance({ all, got, ended }) {
   const rest = ended > 0 ? `; ${number(ended)} had ended by its ttl` : "";
   return `Missed ${number(all)}, got ${number(got)}${rest}.`;
@@ -156,26 +160,6 @@ function inUnit(value, unit) {
 }
 
 /** Writes only what is new, so that nothing is laid out, or announced, in vain. */
-function set(element, text) {
+export function set(element, text) {
   if (element.textContent !== text) element.textContent = text;
-}
-
-/** Has a button copy what an element says; where the clipboard is not to be had, it is selected instead. */
-export function wireCopy(button, source) {
-  const name = button.textContent;
-  button.addEventListener("click", async () => {
-    const copied = await copy(source.textContent);
-    if (!copied) getSelection().selectAllChildren(source);
-    button.textContent = copied ? "Copied" : "Selected";
-    setTimeout(() => (button.textContent = name), 1500);
-  });
-}
-
-async function copy(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
