@@ -241,6 +241,6 @@ watchPalette(() => {
 wireControls();
 wireChannel();
 wireVisibility();
-setInterval(refresh, REFRESH);
+setInterval(() => document.hidden || refresh(), REFRESH);
 requestAnimationFrame(draw);
 open(named());
