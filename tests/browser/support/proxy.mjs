@@ -10,6 +10,7 @@ export class Proxy {
   /** The first lines of all requests, as they came. */
   requests = [];
   #sockets = new Set();
+  #passages = new Set();
   #listener;
 
   /**
@@ -41,6 +42,11 @@ export class Proxy {
     return this.requests.filter(({ isUpgrade }) => isUpgrade).length;
   }
 
+  /** Has nothing pass any more on the connections that there are, which stay open. */
+  hush() {
+    for (const passage of this.#passages) passage.isHushed = true;
+  }
+
   /** Cuts all connections. */
   cut() {
     for (const socket of this.#sockets) socket.destroy();
@@ -65,9 +71,11 @@ export class Proxy {
       });
     }
     const passage = new Passage(this, client, upstream);
-    client.on("data", (bytes) => passage.request(bytes));
+    this.#passages.add(passage);
+    client.on("data", (bytes) => passage.isHushed || passage.request(bytes));
     client.on("end", () => upstream.destroy());
-    upstream.on("data", (bytes) => passage.respond(bytes));
+    client.on("close", () => this.#passages.delete(passage));
+    upstream.on("data", (bytes) => passage.isHushed || passage.respond(bytes));
     upstream.on("end", () => passage.finish());
     if (this.faults.lifetime) setTimeout(() => ends.forEach((socket) => socket.destroy()), this.faults.lifetime);
   }
@@ -75,6 +83,7 @@ export class Proxy {
 
 /** One connection through the proxy. */
 class Passage {
+  isHushed = false;
   #held = [];
   #passed = 0;
   #isStream = false;
