@@ -71,6 +71,7 @@ test("a hidden tab lets go of its connections, and catches up when it is shown",
   await other.slide("#interval", 0);
   await other.until((lanes) => lanes[0].record.tally.empty >= 5);
   assert.deepEqual(await tab.requests(), asked, "nobody asked while the tab was hidden");
+  await other.page.context().close();
   await tab.show(true);
   await tab.has(5);
   for (const key of LANES) await tab.words(key, "Connected. Missed 5, got 5.");
