@@ -44,7 +44,7 @@ export class Frame {
     this.#bottom = height - BOTTOM;
     this.perSecond = (this.#bottom - TOP) / seconds;
     this.#hasWords = width >= WORDS;
-    this.#left = this.#hasWords ? 58 : Math.round(width * 0.2);
+    this.#left = this.#hasWords ? 62 : Math.round(width * 0.2);
     this.#right = width - (this.#hasWords ? 40 : Math.round(width * 0.24));
     context.lineCap = "round";
     context.font = `11px ${palette.font}`;
