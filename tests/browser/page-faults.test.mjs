@@ -2,13 +2,11 @@
 // the way. It says what is so, and comes back by itself.
 
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
-import { launch, quit } from "./support/browser.mjs";
+import { expectAccessible, launch, quit } from "./support/browser.mjs";
 import { Proxy } from "./support/proxy.mjs";
 import { LANES, Tab } from "./support/tab.mjs";
 
-const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const isOn = (lanes) => lanes.every(({ state }) => state === "on");
 
 before(launch);
@@ -250,11 +248,6 @@ for (const colorScheme of ["light", "dark"]) {
     await tab.words("poll", "trying again");
     await toggles[2].check();
     await tab.words("sse", "Told of a gap");
-    await tab.page.addScriptTag({ path: AXE });
-    const { violations } = await tab.page.evaluate(() => window.axe.run());
-    assert.deepEqual(
-      violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]),
-      [],
-    );
+    await expectAccessible(tab.page);
   });
 }

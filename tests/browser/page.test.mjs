@@ -2,13 +2,11 @@
 // can be used by everyone.
 
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
-import { launch, quit } from "./support/browser.mjs";
+import { DESKTOP, PHONE, expectAccessible, launch, quit } from "./support/browser.mjs";
 import { Server } from "./support/server.mjs";
-import { DESKTOP, LANES, PHONE, Tab } from "./support/tab.mjs";
+import { LANES, Tab } from "./support/tab.mjs";
 
-const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const COUNT = 500;
 
 before(launch);
@@ -185,10 +183,7 @@ for (const colorScheme of ["light", "dark"]) {
       await tab.page.getByLabel("Channel").fill("/");
       await tab.page.getByRole("button", { name: "Open" }).click();
       await tab.words("sse", "Dropped");
-      await tab.page.addScriptTag({ path: AXE });
-      const { violations } = await tab.page.evaluate(() => window.axe.run());
-      const told = violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]);
-      assert.deepEqual(told, []);
+      await expectAccessible(tab.page);
     });
   }
 }

@@ -1,12 +1,10 @@
 // The live page of a server of its own, in a tab of its own.
 
 import assert from "node:assert/strict";
-import { NETWORK, profile } from "./browser.mjs";
+import { DESKTOP, NETWORK, profile } from "./browser.mjs";
 import { PATIENCE, Server } from "./server.mjs";
 
 export const LANES = ["poll", "long-poll", "sse", "websocket"];
-export const DESKTOP = { width: 1440, height: 900 };
-export const PHONE = { width: 390, height: 844 };
 /** The channel that the page opens. */
 const CHANNEL = "demo/test";
 
