@@ -54,18 +54,11 @@ test("bytes for each event are of the events that were measured", async (t) => {
 test("a server that does not answer when the page loads is asked again", async (t) => {
   let asked = 0;
   let told;
-  const prepare = (context) =>
-    context.route(/after=now/, (route) => (++asked < 3 ? route.abort() : route.continue()));
-  const opening = Tab.open(t, {
-    isCutOff: true,
-    prepare: async (context) => {
-      await prepare(context);
-      context.on("page", (page) => {
-        told = page.getByText("The server cannot be reached").waitFor();
-      });
-    },
-  });
-  await opening;
+  const prepare = async (context) => {
+    await context.route(/after=now/, (route) => (++asked < 3 ? route.abort() : route.continue()));
+    context.on("page", (page) => (told = page.getByText("The server cannot be reached; trying again.").waitFor()));
+  };
+  await Tab.open(t, { isCutOff: true, prepare });
   await told;
   assert.equal(asked, 3);
 });
@@ -78,15 +71,15 @@ test("of two channels opened at once the later one is opened", async (t) => {
     await held;
     await route.continue().catch(() => {});
   });
+  const isSlow = (request) => request.url().includes("slow");
+  const ends = ["requestfinished", "requestfailed"].map((end) => tab.page.waitForEvent(end, isSlow));
   for (const name of ["slow", "quick"]) {
     await tab.page.getByLabel("Channel").fill(name);
     await tab.page.getByRole("button", { name: "Open" }).click();
   }
   await tab.until((lanes) => lanes.every(({ channel, state }) => channel === "quick" && state === "on"));
-  const answered = tab.page.waitForEvent("requestfinished", ({ url }) => url().includes("slow")).catch(() => {});
-  const failed = tab.page.waitForEvent("requestfailed").catch(() => {});
   release();
-  await Promise.race([answered, failed]);
+  await Promise.race(ends);
   await tab.server.publish("quick", "hello");
   await tab.has(1);
   assert.deepEqual(await tab.look(({ channel }) => channel), ["quick", "quick", "quick", "quick"]);
@@ -195,12 +188,12 @@ test("what a proxy answers while it has no server is no refusal for good", async
   const tab = await Tab.open(t, { isCutOff: true });
   const toggle = tab.lane("sse").getByRole("switch");
   await toggle.uncheck();
-  let asked = 0;
-  await tab.page.route(/demo\/test/, (route) =>
-    ++asked < 3 && route.request().headers().accept === "text/event-stream"
-      ? route.fulfill({ status: [404, 429][asked - 1], body: "no backend" })
-      : route.continue(),
-  );
+  const statuses = [404, 429];
+  await tab.page.route(/demo\/test/, (route) => {
+    const isStream = route.request().headers().accept === "text/event-stream";
+    const status = isStream && statuses.shift();
+    return status ? route.fulfill({ status, body: "no backend" }) : route.continue();
+  });
   await toggle.check();
   await tab.words("sse", "trying again");
   await tab.until(isOn);
