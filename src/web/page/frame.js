@@ -82,7 +82,8 @@ export class Frame {
     }
     const middle = (this.#left + this.#right) / 2;
     this.#cross(middle, top + 2);
-    if (bottom - top > LEADING * 2) this.#words(why, middle, top + 22, "center", "fault");
+    const hasRoom = bottom - top > LEADING * 2 && this.#context.measureText(why).width < this.width;
+    if (hasRoom) this.#words(why, middle, top + 22, "center", "fault");
   }
 
   #cross(x, y) {
