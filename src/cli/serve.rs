@@ -64,8 +64,7 @@ fn obey(signals: &mut Signals, server: &Server) -> Leaving {
         match signal {
             // The terminal that it was started at was closed, and would leave it to nobody.
             SIGHUP if has_terminal && !io::stdin().is_terminal() => return Leaving::Away,
-            // What came of it is in the log.
-            SIGHUP => drop(server.reread()),
+            SIGHUP => server.reread(),
             SIGINT => return Leaving::Away,
             _ => return Leaving::Restart,
         }

@@ -2,7 +2,7 @@
 //!
 //! The [`listener`] accepts; the `door` gives a permit and a thread of the `crew`; `connection` is that thread's
 //! loop, to which [`inbound`] brings requests. Whoever finds no permit left is refused by the `doorman`.
-//! `reload` takes another configuration in.
+//! `reload` says what another configuration changes, and the [`reloader`] is the thread that takes it in.
 
 pub mod budget;
 mod connection;
@@ -13,15 +13,17 @@ pub mod inbound;
 pub mod listener;
 pub mod permit;
 mod reload;
+pub mod reloader;
 pub mod stream;
 #[cfg(test)]
 mod tests;
+pub mod threads;
 
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::budget::Budget;
@@ -31,6 +33,7 @@ use self::doorman::Doormen;
 use self::listener::Listener;
 use self::permit::Permits;
 use self::reload::Reload;
+use self::reloader::{Reloader, Reloads};
 use self::stream::Stream;
 use crate::admin::Admin;
 use crate::config::{Config, Current, Limits};
@@ -55,7 +58,7 @@ pub struct Server {
     doormen: Arc<Doormen>,
     permits: Permits,
     admin: Option<Admin>,
-    reload: Arc<Reload>,
+    reloader: Reloader,
 }
 
 /// The ports of a server, bound, with nobody behind them yet.
@@ -166,15 +169,17 @@ impl Server {
         let permits = Permits::new(config.limits.connections);
         let reload = Reload::new(asked, config.limits.connections, permits.clone());
         let shutdown = Shutdown::default();
+        let (reloads, orders) = Reloads::new();
         let context = Arc::new(Context {
             hub,
             catch_up: CatchUp::start(threads.get(), config.limits.connections)?,
             roster: Roster::new(shutdown.clone()),
             shutdown,
             told: Arc::new(Current::new(config)),
-            reread: OnceLock::new(),
+            reloads,
             lanes: Lanes::default(),
         });
+        let reloader = Reloader::start(reload, &context, orders)?;
         let admin = ports.admin.map(|socket| Admin::start(&context, socket));
         let admin = admin.transpose()?;
         let doormen = Arc::new(Doormen::start(&context)?);
@@ -191,7 +196,7 @@ impl Server {
             doormen,
             permits,
             admin,
-            reload: Arc::new(reload),
+            reloader,
         })
     }
 
@@ -240,6 +245,7 @@ impl Server {
             self.context.roster.cut();
             self.permits.wait_for_all(Instant::now() + CUT_OFF);
         }
+        self.reloader.stop();
         self.context.catch_up.stop();
         self.context.hub.stop();
         // Last, so that an operator sees how it stops.

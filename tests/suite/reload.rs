@@ -2,17 +2,19 @@
 //! says so, and a file that is wrong changes nothing.
 
 use std::fs;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fourcast::config::ConfigError;
+use fourcast::Leaving;
+use fourcast::config::{Config, ConfigError};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::{Value, json};
 
 use crate::durable::home::Home;
 use crate::durable::process::Process;
-use crate::support::{Fixture, Listener, Response, Way, WebSocket, deadline, exchange};
+use crate::support::{Fixture, Listener, PATIENCE, Response, Way, WebSocket, deadline, exchange};
 
 const KEY: &str = "a-key-for-these-tests-alone";
 
@@ -156,7 +158,7 @@ fn a_file_that_is_wrong_or_gone_changes_nothing_and_is_told() {
     );
     let log = server.process.log();
     for line in [
-        "ERROR fourcast::delivery: reload: the configuration cannot be used, and nothing has changed",
+        "ERROR fourcast::server::reloader: reload: the configuration cannot be used, and nothing has changed",
         "config.toml:10:1: limits.conections: unknown key; did you mean \"connections\"?",
         "config.toml:11:10: limits.fields: found",
     ] {
@@ -292,6 +294,83 @@ fn the_operators_port_reloads_and_answers_what_came_of_it() {
     let shown = server.ask("GET", "/-/config", &[("Authorization", &bearer)]);
     assert!(shown.text().contains("\nfields = 50\n"), "{}", shown.text());
     server.process.stop();
+}
+
+/// A server within this program whose configuration is on a disk that hangs once it is read: whoever holds the sender
+/// hears of each read, and lets it go on.
+fn on_a_hanging_disk() -> (Fixture, mpsc::Receiver<()>, mpsc::Sender<Config>) {
+    let server = Fixture::start(|config| {
+        config.admin.listen = Some(([127, 0, 0, 1], 0).into());
+    });
+    let (begun, is_read) = mpsc::channel();
+    let (disk, hangs) = mpsc::channel();
+    let hangs = Mutex::new((begun, hangs));
+    server.reread_from(move || {
+        let (begun, disk) = &*hangs.lock().expect("nobody panics here");
+        let _ = begun.send(());
+        Ok(disk.recv().unwrap_or_default())
+    });
+    (server, is_read, disk)
+}
+
+fn with_fields(fields: usize) -> Config {
+    let mut config = Config::default();
+    config.limits.fields = fields;
+    config
+}
+
+#[test]
+fn while_a_reload_hangs_the_operators_port_answers_and_the_server_stops() {
+    let (server, is_read, disk) = on_a_hanging_disk();
+    let admin = server.admin();
+    let post = move || exchange(admin, "POST", "/-/reload", &[], b"");
+    let (tell, told) = mpsc::channel();
+    for _ in 0..4 {
+        let tell = tell.clone();
+        thread::spawn(move || tell.send(post()));
+    }
+    is_read.recv_timeout(PATIENCE).expect("it begins");
+    for _ in 0..4 {
+        assert_eq!(exchange(admin, "GET", "/-/healthy", &[], b"").status(), 200);
+    }
+    for _ in 0..4 {
+        let refused = told.recv_timeout(PATIENCE).expect("an answer");
+        assert_eq!((refused.status(), &*refused.refusal()), (503, "reloading"));
+        assert!(refused.head.field("Retry-After").is_some());
+    }
+    assert_eq!(post().refusal(), "reloading", "it hangs still");
+    let stopped = server.stop(Leaving::Away);
+    let end = deadline();
+    while !stopped.is_finished() {
+        assert!(Instant::now() < end, "it waits for a reload that hangs");
+        thread::yield_now();
+    }
+    assert!(is_read.try_recv().is_err(), "and read nothing again");
+    drop(disk);
+}
+
+#[test]
+fn of_two_reloads_at_once_what_was_read_last_counts() {
+    let (server, is_read, disk) = on_a_hanging_disk();
+    let admin = server.admin();
+    let shown = || exchange(admin, "GET", "/-/config", &[], b"");
+    server.reread();
+    is_read.recv_timeout(PATIENCE).expect("it begins");
+    server.reread();
+    server.reread();
+    assert!(is_read.try_recv().is_err(), "one after the other");
+    disk.send(with_fields(50)).expect("it waits");
+    is_read.recv_timeout(PATIENCE).expect("the next one begins");
+    assert!(shown().text().contains("\nfields = 50\n"));
+    disk.send(with_fields(60)).expect("it waits");
+    let end = deadline();
+    while !shown().text().contains("\nfields = 60\n") {
+        assert!(Instant::now() < end, "{}", shown().text());
+    }
+    assert!(
+        is_read.try_recv().is_err(),
+        "those who asked meanwhile are one"
+    );
 }
 
 #[test]
