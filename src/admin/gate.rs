@@ -4,13 +4,13 @@
 use std::fmt::Write as _;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::engine::Engine;
+use super::engine::{Engine, TICKET};
 use super::guard;
 use crate::config::Timeouts;
 use crate::delivery::Context;
@@ -25,6 +25,7 @@ use crate::server::inbound::Inbound;
 use crate::server::listener::{Entrance, Listener};
 use crate::server::permit::Permits;
 use crate::server::stream::Stream;
+use crate::server::threads::Threads;
 use crate::server::{ceilings, contain};
 use crate::shutdown::{Leaving, Shutdown};
 
@@ -44,8 +45,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const CLOSING: Duration = Duration::from_secs(1);
 /// The most that is read after an answer.
 const DRAINED: usize = 64 * 1024;
-/// How long whoever is being answered has when the server has stopped.
-const GRACE: Duration = Duration::from_millis(500);
 
 static FULL: Seldom = Seldom::new();
 
@@ -55,7 +54,7 @@ pub(super) struct Gate {
     permits: Permits,
     shutdown: Shutdown,
     roster: Roster,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Threads,
 }
 
 impl Gate {
@@ -73,7 +72,7 @@ impl Gate {
         // Not that of the data port, which counts its own clients, and says goodbye to them.
         let shutdown = Shutdown::default();
         let roster = Roster::new(shutdown.clone());
-        let mut threads = Vec::new();
+        let threads = Threads::new();
         for number in 1..=SERVED {
             let worker = Worker {
                 context: context.clone(),
@@ -86,7 +85,7 @@ impl Gate {
                 .stack_size(STACK);
             let body =
                 move || or_abort("a thread of the operator's port panicked", || worker.run());
-            threads.push(thread.spawn(body)?);
+            threads.start(thread, body)?;
         }
         let waiting_room = WaitingRoom {
             permits: permits.clone(),
@@ -97,7 +96,7 @@ impl Gate {
             permits,
             shutdown,
             roster,
-            threads: Mutex::new(threads),
+            threads,
         })
     }
 
@@ -105,17 +104,17 @@ impl Gate {
         self.listener.address()
     }
 
-    /// Lets nobody in any more, and waits for the threads.
-    pub(super) fn stop(&self) {
+    /// Lets nobody in any more, and cuts who is there at `cut`.
+    pub(super) fn close(&self, cut: Instant) {
         self.listener.stop();
-        self.permits.wait_for_all(Instant::now() + GRACE);
+        self.permits.wait_for_all(cut);
         self.shutdown.begin(Leaving::Away);
         self.roster.cut();
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        let threads = std::mem::take(&mut *threads);
-        for thread in threads {
-            let _ = thread.join();
-        }
+    }
+
+    /// Waits for the threads, until `deadline` at most; says how many have not ended.
+    pub(super) fn wait(&self, deadline: Instant) -> usize {
+        self.threads.wait(deadline)
     }
 }
 
@@ -216,8 +215,9 @@ impl Worker {
     ) -> Result<Vec<u8>, Refusal> {
         guard::check(head, &self.context.config(), stream)?;
         let body = inbound.read_body(head, BODY_BYTES, &self.timeouts())?;
+        let deadline = Instant::now() + PATIENCE;
         self.engine
-            .ask(&rewritten(head, &body), Instant::now() + PATIENCE)
+            .ask(deadline, |ticket| rewritten(head, &body, ticket))
     }
 
     /// The deadlines of the data port, as far as this one can afford them.
@@ -235,7 +235,7 @@ impl Worker {
 
 /// The request as the engine gets it. Its method, path and query are sound, its end is beyond doubt, and no
 /// field of a stranger's is in it.
-fn rewritten(head: &Head, body: &[u8]) -> Vec<u8> {
+fn rewritten(head: &Head, body: &[u8], ticket: u64) -> Vec<u8> {
     let mut request = format!("{} {}", head.method, head.path());
     if let Some(query) = head.query() {
         // Writing into a String cannot fail.
@@ -244,7 +244,7 @@ fn rewritten(head: &Head, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let _ = write!(
         request,
-        " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+        " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{TICKET}: {ticket}\r\nContent-Length: {length}\r\n\r\n"
     );
     [request.as_bytes(), body].concat()
 }
@@ -272,11 +272,12 @@ mod tests {
             fields: 10,
         };
         let head = b"POST http://x.test/-/a%20b?c=d HTTP/1.0\r\nTransfer-Encoded: x\r\nConnection: upgrade\r\n\
-                     Content-Length: 2\r\nExpect: 100-continue\r\nAuthorization: Bearer x\r\n\r\n";
+                     Content-Length: 2\r\nExpect: 100-continue\r\nAuthorization: Bearer x\r\nTicket: 1\r\n\r\n";
         let (head, _) = parse(head, &ceilings).unwrap().unwrap();
         assert_eq!(
-            String::from_utf8(rewritten(&head, b"hi")).unwrap(),
-            "POST /-/a%20b?c=d HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi"
+            String::from_utf8(rewritten(&head, b"hi", 7)).unwrap(),
+            "POST /-/a%20b?c=d HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTicket: 7\r\n\
+             Content-Length: 2\r\n\r\nhi"
         );
     }
 }

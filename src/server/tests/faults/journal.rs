@@ -21,6 +21,8 @@ pub struct Faults {
     pub write: Fault,
     /// Is called before it is found where somebody begins.
     pub before_begin: Mutex<Option<Box<dyn Fn() + Send>>>,
+    /// Is called before it is told what there is.
+    pub before_statistics: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
 }
 
 /// One thing that may not work.
@@ -121,6 +123,10 @@ impl Journal for FaultyJournal {
     }
 
     fn statistics(&self) -> Statistics {
+        let hook = self.faults.before_statistics.lock().unwrap().clone();
+        if let Some(hook) = hook {
+            hook();
+        }
         self.inner.statistics()
     }
 
