@@ -252,6 +252,30 @@ fn many_reloads_beside_publishers_lose_nothing() {
 }
 
 #[test]
+fn a_level_that_the_environment_has_is_the_one_that_counts_and_is_told() {
+    let home = Home::new("reload-variable");
+    let file = |level| {
+        let text = format!("{ALWAYS}[log]\nlevel = \"{level}\"\n");
+        fs::write(home.path().join("config.toml"), text).expect("a file");
+    };
+    file("error");
+    let mut command = home.serve();
+    command.env("RUST_LOG", "debug");
+    let process = Process::try_start_as(&home, command).expect("a server");
+    let admin = process.admin.expect("an operator's port");
+    file("warn");
+    let answer = exchange(admin, "POST", "/-/reload", &[], b"");
+    assert_eq!(answer.json(), json!({"changed": [], "kept": []}));
+    let shown = exchange(admin, "GET", "/-/config", &[], b"");
+    assert!(shown.text().contains("\nlevel = \"debug\"\n"));
+    process.await_log(
+        0,
+        "INFO  fourcast::server::reload: reload: nothing has changed",
+    );
+    process.stop();
+}
+
+#[test]
 fn the_operators_port_reloads_and_answers_what_came_of_it() {
     let server = Server::start("reload-port", "");
     server.write(
