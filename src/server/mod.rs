@@ -24,6 +24,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use self::budget::Budget;
@@ -35,6 +36,7 @@ use self::permit::Permits;
 use self::reload::Reload;
 use self::reloader::{Reloader, Reloads};
 use self::stream::Stream;
+use self::threads::Threads;
 use crate::admin::Admin;
 use crate::config::{Config, Current, Limits};
 use crate::delivery::Context;
@@ -50,6 +52,8 @@ use crate::web::lanes::Lanes;
 
 /// How long threads may take to end after their connections were cut.
 const CUT_OFF: Duration = Duration::from_secs(2);
+/// How long the journal may take to let go of its files.
+const LET_GO: Duration = Duration::from_secs(10);
 
 /// A running server. Dropping it stops it.
 pub struct Server {
@@ -221,7 +225,8 @@ impl Server {
     }
 
     /// Says goodbye on every connection and waits until all are closed, `timeouts.drain` at most; what is
-    /// open then is cut. Returns when all threads have ended, or two seconds after the cut.
+    /// open then is cut. Returns when all threads have ended, or some seconds after the cut: a disk may hang, and whoever
+    /// waits for it is left to himself.
     pub fn stop(self, leaving: Leaving) {
         self.end(leaving);
     }
@@ -230,12 +235,18 @@ impl Server {
         if self.context.shutdown.begun().is_some() {
             return;
         }
-        let deadline = Instant::now() + self.context.config().timeouts.drain;
+        let drain = self.context.config().timeouts.drain;
+        let deadline = Instant::now() + drain;
         log::info!("stopping: goodbye is said to every client");
         self.context.shutdown.announce(leaving);
         self.listener.stop();
         // What was acknowledged reaches everyone who is live before they are told goodbye.
-        self.context.hub.close(deadline);
+        self.wait_for_disk(
+            Instant::now() + CUT_OFF.max(drain / 2),
+            |context, deadline| {
+                context.hub.close(deadline);
+            },
+        );
         self.context.shutdown.begin(leaving);
         self.context.roster.say_goodbye(leaving);
         self.doormen.stop();
@@ -246,13 +257,34 @@ impl Server {
             self.permits.wait_for_all(Instant::now() + CUT_OFF);
         }
         self.reloader.stop();
-        self.context.catch_up.stop();
-        self.context.hub.stop();
+        self.wait_for_disk(Instant::now() + LET_GO, |context, _| {
+            context.catch_up.stop();
+            context.hub.stop();
+        });
         // Last, so that an operator sees how it stops.
         if let Some(admin) = &self.admin {
             admin.stop();
         }
         log::info!("stopped");
+    }
+
+    /// Does what may wait for a disk that hangs, and waits for it until `deadline` at most.
+    fn wait_for_disk(&self, deadline: Instant, what: fn(&Context, Instant)) {
+        let threads = Threads::new();
+        let context = self.context.clone();
+        let thread = thread::Builder::new().name("stop".into());
+        if threads
+            .start(thread, move || what(&context, deadline))
+            .is_err()
+        {
+            // Without a thread: rather wait than leave it undone.
+            what(&self.context, deadline);
+        }
+        if threads.wait(deadline) > 0 {
+            log::error!(
+                "the journal does not answer, and is not waited for; what it acknowledged is as safe as journal.sync says"
+            );
+        }
     }
 }
 

@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 
 use crate::durable::home::Home;
 use crate::durable::process::Process;
-use crate::support::{Fixture, Listener, PATIENCE, Response, Way, WebSocket, deadline, exchange};
+use crate::support::{
+    Fixture, Listener, PATIENCE, Response, Way, WebSocket, deadline, exchange, request,
+};
 
 const KEY: &str = "a-key-for-these-tests-alone";
 
@@ -249,6 +251,39 @@ fn many_reloads_beside_publishers_lose_nothing() {
         }
     });
     server.process.stop();
+}
+
+#[test]
+fn a_reload_while_the_server_stops_takes_nothing_of_what_was_kept() {
+    let server = Server::start("reload-stop", "");
+    let first = server.process.publish("chat", "0");
+    (1..10).for_each(|n| drop(server.process.publish("chat", &n.to_string())));
+    // Half a request holds the server up.
+    let mut half = server.process.connect();
+    let bytes = request("POST", "/chat", &[("Expect", "100-continue")], b"whole");
+    half.send(&bytes[..bytes.len() - 5]);
+    let go_on = half.take_through(b"\r\n\r\n", deadline());
+    assert!(go_on.expect("a word").starts_with(b"HTTP/1.1 100 "));
+    let admin = server.process.admin.expect("an operator's port");
+    let Server { process, home } = server;
+    let stopping = thread::spawn(move || process.stop());
+    let end = deadline();
+    while exchange(admin, "GET", "/-/ready", &[], b"").status() != 503 {
+        assert!(Instant::now() < end, "it is ready for ever");
+    }
+    let fewer = "[[channels]]\npattern = \"*\"\nmax_events = 3\n";
+    let path = home.path().join("config.toml");
+    fs::write(&path, ALWAYS.to_owned() + fewer).expect("a file");
+    let answer = exchange(admin, "POST", "/-/reload", &[], b"");
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.json()["changed"][0]["key"], "channels[*].max_events");
+    drop(half);
+    stopping.join().expect("it stops");
+    fs::write(&path, ALWAYS).expect("a file");
+    let process = Process::start(&home);
+    let kept = process.get(&format!("/chat?after={first}")).json();
+    assert_eq!(kept["events"].as_array().map(Vec::len), Some(9), "{kept}");
+    process.stop();
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub struct Faults {
     pub write: Fault,
     /// Is called before it is found where somebody begins.
     pub before_begin: Mutex<Option<Box<dyn Fn() + Send>>>,
+    /// Is called before it is closed.
+    pub before_close: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
     /// Is called before it is told what there is.
     pub before_statistics: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
 }
@@ -148,6 +150,10 @@ impl Journal for FaultyJournal {
     }
 
     fn close(&self) {
+        let hook = self.faults.before_close.lock().unwrap().clone();
+        if let Some(hook) = hook {
+            hook();
+        }
         self.inner.close();
     }
 }

@@ -55,6 +55,33 @@ fn what_an_operator_was_told_to_be_refused_does_not_happen_later() {
 }
 
 #[test]
+fn a_journal_that_hangs_does_not_hold_up_a_stop_and_everyone_is_told_goodbye() {
+    let faulted = Faulted::start_as(|config| {
+        config.timeouts.drain = Duration::from_secs(1);
+    });
+    let (end, hangs) = mpsc::channel::<()>();
+    let hangs = Mutex::new(hangs);
+    let hang = move || {
+        let _ = hangs.lock().unwrap().recv();
+    };
+    *faulted.faults.before_close.lock().unwrap() = Some(Arc::new(hang));
+    let mut streams = STREAMS.map(|(way, _)| faulted.stream(way, "after=now"));
+    let (tell, told) = mpsc::channel();
+    let server = faulted.server;
+    let stopping = thread::spawn(move || {
+        server.stop(Leaving::Restart);
+        let _ = tell.send(());
+    });
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(()));
+    for stream in &mut streams {
+        let rest = stream.rest();
+        assert!(rest.contains(r#""op":"bye","code":1012"#), "{rest}");
+    }
+    drop(end);
+    stopping.join().unwrap();
+}
+
+#[test]
 fn an_endpoint_that_hangs_does_not_hold_up_a_stop() {
     let faulted = Faulted::with_an_operator();
     let (mut clients, end) = faulted.hang();
