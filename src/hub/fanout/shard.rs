@@ -143,6 +143,7 @@ impl Shard {
                 return seat.fall_behind(place);
             };
             let offer = seat.offer_wide(&missed, &mut self.tally);
+            // Counted now, since nothing might come after it; it is the newcomer who was late, and no event.
             self.count_deliveries();
             match offer {
                 Offer::Taken => seat.after = self.place,
