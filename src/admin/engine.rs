@@ -132,9 +132,8 @@ impl Engine {
         RENEWED.say(|more| {
             log::warn!("the operator's port was begun anew, having run out of files{more}");
         });
-        ended.retire();
         let mut present = self.present();
-        present.backend = next.clone();
+        std::mem::replace(&mut present.backend, next.clone()).retire();
         if present.has_retired {
             next.retire();
         }
