@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::watch::Watch;
+use super::monitor::Monitor;
 use super::way::Way;
 use crate::cli::Failure;
 use crate::cli::load::control::Control;
@@ -42,14 +42,14 @@ struct Listener {
     subscriber: Subscriber,
     exchanges: Exchanges,
     /// What it took until it had its place in the stream of events.
-    opening: Volume,
+    opening: ByteCounts,
     /// Events that came.
     events: u32,
 }
 
 /// How much went over sockets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Volume {
+pub(super) struct ByteCounts {
     /// All bytes.
     pub(super) traffic: Traffic,
     /// Those of them that were received as text, without heads, chunk lines and frame headers.
@@ -69,7 +69,7 @@ pub(super) struct Exchanges {
 }
 
 /// What all clients of a round got, and what that took.
-pub(super) struct Harvest {
+pub(super) struct Received {
     /// How many events.
     pub(super) tally: Tally,
     /// When, after they were sent.
@@ -77,9 +77,9 @@ pub(super) struct Harvest {
     /// How often it was asked.
     pub(super) exchanges: Exchanges,
     /// What went over all sockets.
-    pub(super) volume: Volume,
+    pub(super) bytes: ByteCounts,
     /// The part of it that went until all clients had their places.
-    pub(super) opening: Volume,
+    pub(super) opening: ByteCounts,
     /// The share of its time that the reading thread was at work, 0 to 1.
     pub(super) busy: f64,
     /// They stay connected as long as this is kept, and so do the server's threads that serve them.
@@ -96,13 +96,13 @@ impl Audience {
         channel: &str,
         way: Way,
         count: usize,
-        watch: &Watch,
+        monitor: &Monitor,
     ) -> Result<Self, Failure> {
         let request = way.request(client, channel)?;
         let mut buffers = Buffers::new();
         let mut clients = Vec::with_capacity(count);
         while clients.len() < count {
-            watch.heed_signals()?;
+            monitor.heed_signals()?;
             let listener = Listener::open(client, channel, way, &mut buffers)
                 .map_err(|error| cannot(&format!("connect a client by {way}"), &error))?;
             clients.push(listener);
@@ -121,14 +121,14 @@ impl Audience {
         events: u32,
         marks: &Marks,
         control: &Arc<Control>,
-    ) -> Result<Receiver<Result<Harvest, Error>>, Failure> {
+    ) -> Result<Receiver<Result<Received, Error>>, Failure> {
         let reader = Reader::new(self, events, marks.clone(), Arc::clone(control))
             .map_err(|error| cannot("watch the clients", &error))?;
-        let (harvests, receiver) = channel();
+        let (results, receiver) = channel();
         thread::Builder::new()
             .name("compare-reader".to_owned())
-            // Whoever listens for the harvest may have failed meanwhile.
-            .spawn(move || drop(harvests.send(reader.read())))
+            // Whoever waits for it may have failed meanwhile.
+            .spawn(move || drop(results.send(reader.read())))
             .map_err(|error| cannot("start a thread", &error))?;
         Ok(receiver)
     }
@@ -151,7 +151,7 @@ impl Listener {
             hear_welcome(&mut subscriber, buffers)?;
         }
         Ok(Listener {
-            opening: Volume::of(&subscriber),
+            opening: ByteCounts::of(&subscriber),
             subscriber,
             exchanges: Exchanges {
                 requests: 1,
@@ -240,13 +240,13 @@ impl Reader {
         })
     }
 
-    fn read(mut self) -> Result<Harvest, Error> {
+    fn read(mut self) -> Result<Received, Error> {
         let read = self.read_on();
         if read.is_err() {
             // Nobody needs to publish for a round that has failed.
             self.control.end();
         }
-        read.map(|busy| self.harvest(busy))
+        read.map(|busy| self.received(busy))
     }
 
     /// Reads and asks; says how busy that was.
@@ -337,42 +337,42 @@ impl Reader {
         }
     }
 
-    fn harvest(self, busy: f64) -> Harvest {
-        let mut harvest = Harvest {
+    fn received(self, busy: f64) -> Received {
+        let mut received = Received {
             tally: self.ledger.tally(),
             delays: self.delays,
             exchanges: Exchanges::default(),
-            volume: Volume::default(),
-            opening: Volume::default(),
+            bytes: ByteCounts::default(),
+            opening: ByteCounts::default(),
             busy,
             clients: self.clients,
         };
-        for client in &harvest.clients {
-            harvest.exchanges.requests += client.exchanges.requests;
-            harvest.exchanges.answers += client.exchanges.answers;
-            harvest.exchanges.empty += client.exchanges.empty;
-            harvest.volume += Volume::of(&client.subscriber);
-            harvest.opening += client.opening;
+        for client in &received.clients {
+            received.exchanges.requests += client.exchanges.requests;
+            received.exchanges.answers += client.exchanges.answers;
+            received.exchanges.empty += client.exchanges.empty;
+            received.bytes += ByteCounts::of(&client.subscriber);
+            received.opening += client.opening;
         }
-        harvest
+        received
     }
 }
 
-impl Volume {
+impl ByteCounts {
     fn of(subscriber: &Subscriber) -> Self {
-        Volume {
+        ByteCounts {
             traffic: subscriber.traffic(),
             content: subscriber.content(),
         }
     }
 
     /// All bytes, in both directions.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(super) fn total(&self) -> u64 {
         self.traffic.sent + self.traffic.received
     }
 }
 
-impl AddAssign for Volume {
+impl AddAssign for ByteCounts {
     fn add_assign(&mut self, other: Self) {
         self.traffic.sent += other.traffic.sent;
         self.traffic.received += other.traffic.received;

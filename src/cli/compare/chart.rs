@@ -274,7 +274,7 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::specimen::comparison;
+    use super::super::fixture::comparison;
     use super::*;
 
     #[test]
@@ -283,8 +283,8 @@ mod tests {
         let svg = draw(&comparison);
         for row in &comparison.rows {
             let figures = panels(&comparison).map(|panel| (panel.figure)(row));
-            for told in figures.iter().chain([&row.way]) {
-                assert!(svg.contains(&format!(">{told}</text>")), "{told}");
+            for text in figures.iter().chain([&row.way]) {
+                assert!(svg.contains(&format!(">{text}</text>")), "{text}");
             }
         }
     }

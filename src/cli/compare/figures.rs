@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::audience::Harvest;
+use super::audience::Received;
 use super::plan::Plan;
 use super::round::Round;
 
@@ -108,18 +108,18 @@ impl Comparison {
 
 impl Row {
     /// What a round's clients got, and what the server computed.
-    pub(super) fn new(round: &Round<'_>, harvest: &Harvest, cpu: Option<Duration>) -> Self {
-        let Harvest {
+    pub(super) fn new(round: &Round<'_>, received: &Received, cpu: Option<Duration>) -> Self {
+        let Received {
             tally,
             exchanges,
-            volume,
+            bytes,
             opening,
             ..
-        } = harvest;
+        } = received;
         let clients = round.plan.clients;
         let each = |sum: u64| sum as f64 / each_of(tally.deliveries);
-        let once_open = volume.bytes().saturating_sub(opening.bytes());
-        let quantile = |share| harvest.delays.quantile(share).unwrap_or(0) as f64 / 1e3;
+        let once_open = bytes.total().saturating_sub(opening.total());
+        let quantile = |share| received.delays.quantile(share).unwrap_or(0) as f64 / 1e3;
         let interval = round.way.interval();
         Row {
             scenario: round.scenario.name,
@@ -135,12 +135,12 @@ impl Row {
             requests: exchanges.requests,
             answers: exchanges.answers,
             empty_answers: exchanges.empty,
-            bytes_to_server: volume.traffic.sent,
-            bytes_from_server: volume.traffic.received,
+            bytes_to_server: bytes.traffic.sent,
+            bytes_from_server: bytes.traffic.received,
             opening_bytes_to_server: opening.traffic.sent,
             opening_bytes_from_server: opening.traffic.received,
-            content_bytes_from_server: volume.content.saturating_sub(opening.content),
-            bytes_per_delivery: each(volume.bytes()),
+            content_bytes_from_server: bytes.content.saturating_sub(opening.content),
+            bytes_per_delivery: each(bytes.total()),
             once_open: OnceOpen {
                 requests_per_delivery: each(exchanges.requests.saturating_sub(clients as u64)),
                 bytes_per_delivery: each(once_open),

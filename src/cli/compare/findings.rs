@@ -44,20 +44,20 @@ impl<'a> Scenario<'a> {
 
     /// How much of polling brings nothing, and what it costs to ask less often.
     fn polling(&self) -> Option<String> {
-        let told = |row: &Row| {
+        let clause = |row: &Row| {
             format!(
                 "{} took {} requests for each event, {} of the answers were empty, and half of the events came {} \
                  late or later",
-                asking(row),
+                activity(row),
                 ratio(row.once_open.requests_per_delivery),
                 percent(row.empty_share()),
                 time(row.delay_us.p50)
             )
         };
         let (often, seldom) = (self.polls().next()?, self.polls().last()?);
-        let seldom = (often != seldom).then(|| format!("; {}", told(seldom)));
+        let seldom = (often != seldom).then(|| format!("; {}", clause(seldom)));
         let (rate, seldom) = (rate(self.rate), seldom.unwrap_or_default());
-        Some(format!("At {rate}, {}{seldom}.", told(often)))
+        Some(format!("At {rate}, {}{seldom}.", clause(often)))
     }
 
     /// What holding a poll saves in requests, and what it costs beside a stream.
@@ -65,7 +65,7 @@ impl<'a> Scenario<'a> {
         let held = self.by("long-poll")?;
         let requests = held.once_open.requests_per_delivery;
         let saves = |poll: &&Row| requests < poll.once_open.requests_per_delivery;
-        let saved: Vec<_> = self.polls().filter(saves).map(asking).collect();
+        let saved: Vec<_> = self.polls().filter(saves).map(activity).collect();
         let beside = match saved.len() {
             0 => "no fewer than any polling here: it saves none".to_owned(),
             all if all == self.polls().count() => "fewer than any polling here".to_owned(),
@@ -93,7 +93,7 @@ impl<'a> Scenario<'a> {
             .filter_map(|transport| {
                 let row = self.by(transport)?;
                 let total = bytes(row.once_open.bytes_per_delivery);
-                Some(format!("{} {total}", asking(row)))
+                Some(format!("{} {total}", activity(row)))
             });
         let others: Vec<_> = others.collect();
         Some(format!(
@@ -110,7 +110,7 @@ impl<'a> Scenario<'a> {
 
     /// What it takes to begin.
     fn openings(&self) -> Option<String> {
-        let told = ["websocket", "sse", "ndjson"]
+        let openings = ["websocket", "sse", "ndjson"]
             .iter()
             .filter_map(|transport| {
                 let row = self.by(transport)?;
@@ -120,10 +120,10 @@ impl<'a> Scenario<'a> {
                     bytes(row.opening_bytes_per_client())
                 ))
             });
-        let told: Vec<_> = told.collect();
+        let openings: Vec<_> = openings.collect();
         Some(format!(
             "To open, a client took so many bytes: {}.",
-            listed(&told)
+            listed(&openings)
         ))
     }
 
@@ -148,7 +148,7 @@ impl<'a> Scenario<'a> {
     fn sse_before_others(&self) -> Option<String> {
         let sse = self.by("sse")?;
         let beaten = self.rows.iter().filter(|row| is_better(sse, row));
-        let beaten: Vec<_> = beaten.map(asking).collect();
+        let beaten: Vec<_> = beaten.map(activity).collect();
         (!beaten.is_empty()).then(|| {
             format!(
                 "At {}, SSE took fewer bytes, and at most half the server CPU and half the delay (p50), than {}.",
@@ -160,7 +160,7 @@ impl<'a> Scenario<'a> {
 }
 
 /// A way as something that is done.
-fn asking(row: &Row) -> String {
+fn activity(row: &Row) -> String {
     match row.way.split_once("poll") {
         Some((before, behind)) => format!("{before}polling{behind}"),
         None => row.way.clone(),
@@ -198,7 +198,7 @@ fn listed<T: AsRef<str>>(names: &[T]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::specimen::comparison;
+    use super::super::fixture::comparison;
     use super::*;
 
     #[test]

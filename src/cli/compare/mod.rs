@@ -4,14 +4,14 @@ mod audience;
 mod chart;
 mod figures;
 mod findings;
+#[cfg(test)]
+mod fixture;
+mod monitor;
 mod plan;
 mod round;
 mod scale;
-#[cfg(test)]
-mod specimen;
 mod table;
 mod units;
-mod watch;
 mod way;
 
 use std::fs;
@@ -24,9 +24,9 @@ use super::load::room::make_room;
 use super::load::signals::take_signals;
 use super::{Failure, say};
 use figures::Comparison;
+use monitor::Monitor;
 use plan::{Plan, Scenario};
 use round::Round;
-use watch::Watch;
 use way::Way;
 
 const EXAMPLES: &str = "\
@@ -79,7 +79,7 @@ pub struct Args {
     #[arg(long, value_name = "EVENTS_PER_SECOND", default_value = "20", value_parser = rate)]
     frequent: f64,
     /// How long to publish for each way and rate
-    #[arg(long = "for", value_name = "TIME", default_value = "8s", value_parser = time)]
+    #[arg(long = "for", value_name = "TIME", default_value = "8s", value_parser = publishing_time)]
     time: Duration,
     /// Bytes of each payload
     #[arg(long, value_name = "BYTES", default_value = "64", value_parser = count(mark::WIDTH as u64, 1 << 20))]
@@ -131,13 +131,13 @@ fn play(plan: &Plan) -> Result<Comparison, Failure> {
     });
     let rounds: Vec<_> = rounds.collect();
     let planned = rounds.iter().map(Round::planned).sum();
-    let mut watch = Watch::begin(take_signals()?, planned);
+    let mut monitor = Monitor::begin(take_signals()?, planned);
     let mut comparison = Comparison::of(plan);
     for round in &rounds {
-        let played = round.play(&watch)?;
-        watch.finish_round(round.planned());
+        let played = round.play(&monitor)?;
+        monitor.finish_round(round.planned());
         comparison.rows.push(played.row);
-        comparison.warnings.extend(played.doubts);
+        comparison.warnings.extend(played.warnings);
     }
     comparison.findings = findings::of(&comparison);
     Ok(comparison)
@@ -200,7 +200,7 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
-fn time(text: &str) -> Result<Duration, String> {
+fn publishing_time(text: &str) -> Result<Duration, String> {
     at_most(LONGEST_TIME, text)
 }
 
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn what_does_not_go_together_is_refused() {
-        for (line, told) in [
+        for (line, reason) in [
             ("--sparse 20", "--sparse is to be less than --frequent"),
             ("--sparse 0.05", "there is none in 8s: a longer --for"),
             ("--for 20ms", "a higher --sparse"),
@@ -276,7 +276,7 @@ mod tests {
             let refused = parse(&format!("compare {line}")).unwrap().plan();
             let failure = refused.unwrap_err();
             assert_eq!(failure.code(), 2, "{line}");
-            assert!(failure.to_string().contains(told), "{failure}");
+            assert!(failure.to_string().contains(reason), "{failure}");
         }
     }
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::audience::{Audience, Harvest};
+use super::audience::{Audience, Received};
 use super::figures::Row;
+use super::monitor::Monitor;
 use super::plan::{Plan, Scenario};
 use super::units::rate;
-use super::watch::Watch;
 use super::way::Way;
 use crate::cli::Failure;
 use crate::cli::load::control::{Control, EndOnDrop};
@@ -51,7 +51,7 @@ pub(super) struct Round<'a> {
 /// What a round has shown, and what to know before one believes it.
 pub(super) struct Played {
     pub(super) row: Row,
-    pub(super) doubts: Vec<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 impl Round<'_> {
@@ -64,15 +64,15 @@ impl Round<'_> {
     ///
     /// # Errors
     /// What keeps a client from receiving everything, once and in order; a signal.
-    pub(super) fn play(&self, watch: &Watch) -> Result<Played, Failure> {
+    pub(super) fn play(&self, monitor: &Monitor) -> Result<Played, Failure> {
         let clients = self.plan.clients;
         // A new one for each, so that no round finds what another has left.
         let server = start_own(clients.saturating_add(SPARE), OwnJournal::Memory)?;
         let client = Client::new(&format!("http://{}", server.address))?;
         let marks = Marks::of_run((RandomState::new().build_hasher().finish() >> 32) as u32);
         let publishers = Publishers::connect(&client, &self.work(), &marks)?;
-        let audience = Audience::open(&client, CHANNEL, self.way, clients, watch)?;
-        self.carry_out(watch, &server, publishers, audience, &marks)
+        let audience = Audience::open(&client, CHANNEL, self.way, clients, monitor)?;
+        self.carry_out(monitor, &server, publishers, audience, &marks)
     }
 
     fn work(&self) -> Work {
@@ -88,7 +88,7 @@ impl Round<'_> {
 
     fn carry_out(
         &self,
-        watch: &Watch,
+        monitor: &Monitor,
         server: &OwnServer,
         publishers: Publishers,
         audience: Audience,
@@ -96,33 +96,33 @@ impl Round<'_> {
     ) -> Result<Played, Failure> {
         let control = Arc::new(Control::begin());
         let _end = EndOnDrop(&control);
-        let course = Course {
+        let run = Run {
             round: self,
-            watch,
+            monitor,
             control: &control,
             began: Instant::now(),
         };
         let before = ThreadTimes::of(server.pid());
-        let harvests = audience.listen(self.scenario.events, marks, &control)?;
-        course.wait_for_the_first_event()?;
+        let results = audience.listen(self.scenario.events, marks, &control)?;
+        run.wait_for_the_first_event()?;
         let accounts = publishers.publish(&control)?;
-        let published = course.result_of(&accounts)?;
-        let harvest = course.result_of(&harvests)?;
+        let published = run.result_of(&accounts)?;
+        let received = run.result_of(&results)?;
         // While all are connected: what a thread has computed goes with it.
         let after = ThreadTimes::of(server.pid());
         let cpu = after
             .zip(before)
             .map(|(after, before)| after.since(&before));
-        self.check(&harvest)?;
+        self.check(&received)?;
         Ok(Played {
-            doubts: self.doubts(published, &harvest),
-            row: Row::new(self, &harvest, cpu),
+            warnings: self.warnings(published, &received),
+            row: Row::new(self, &received, cpu),
         })
     }
 
     /// What is compared must be the same for all: every event, once and in order.
-    fn check(&self, harvest: &Harvest) -> Result<(), Failure> {
-        let tally = harvest.tally;
+    fn check(&self, received: &Received) -> Result<(), Failure> {
+        let tally = received.tally;
         if tally.deliveries == self.deliveries() && tally.duplicates + tally.out_of_order == 0 {
             return Ok(());
         }
@@ -135,12 +135,12 @@ impl Round<'_> {
         )))
     }
 
-    fn doubts(&self, published: Published, harvest: &Harvest) -> Vec<String> {
+    fn warnings(&self, published: Published, received: &Received) -> Vec<String> {
         let bound = self.scenario.period().mul_f64(TOO_LATE).max(SLIGHTLY_LATE);
         let late = published.late;
         let is_late = late > bound;
-        let is_busy = harvest.busy > TOO_BUSY;
-        let doubts = [
+        let is_busy = received.busy > TOO_BUSY;
+        let warnings = [
             is_late.then(|| {
                 let late = late.as_millis();
                 format!("{self}: events were published up to {late} ms late; this machine is busy")
@@ -149,7 +149,7 @@ impl Round<'_> {
                 format!("{self}: reading took nearly all the time of a thread, so the delays may be its own")
             }),
         ];
-        doubts.into_iter().flatten().collect()
+        warnings.into_iter().flatten().collect()
     }
 
     /// Every event to every client.
@@ -165,14 +165,14 @@ impl fmt::Display for Round<'_> {
 }
 
 /// A round that is under way, as the main thread sees it.
-struct Course<'a> {
+struct Run<'a> {
     round: &'a Round<'a>,
-    watch: &'a Watch,
+    monitor: &'a Monitor,
     control: &'a Control,
     began: Instant,
 }
 
-impl Course<'_> {
+impl Run<'_> {
     /// The first event comes one period after the beginning, as every other comes one after the last.
     fn wait_for_the_first_event(&self) -> Result<(), Failure> {
         let due = self.began + self.round.scenario.period();
@@ -197,7 +197,7 @@ impl Course<'_> {
 
     fn look(&self) -> Result<(), Failure> {
         let (elapsed, round) = (self.began.elapsed(), self.round);
-        self.watch
+        self.monitor
             .look(elapsed, round.planned(), &round.to_string())?;
         let owed = round.way.interval().unwrap_or_default() + PATIENCE;
         if elapsed <= round.scenario.length() + owed {
@@ -213,7 +213,7 @@ impl Course<'_> {
     /// Why this round cannot go on. A signal that has ended the server too, as one from the keyboard does, comes
     /// before what that has broken.
     fn broken(&self, why: &str) -> Failure {
-        if let Err(stopped) = self.watch.heed_signals() {
+        if let Err(stopped) = self.monitor.heed_signals() {
             return stopped;
         }
         Failure::Failed(format!("{}: {why}", self.round))

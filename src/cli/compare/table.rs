@@ -135,7 +135,7 @@ fn write_wrapped(f: &mut fmt::Formatter<'_>, mark: &str, sentence: &str) -> fmt:
 
 #[cfg(test)]
 mod tests {
-    use super::super::specimen::comparison;
+    use super::super::fixture::comparison;
 
     #[test]
     fn each_row_has_a_line_with_its_figures() {
@@ -145,7 +145,10 @@ mod tests {
             "poll every 100 ms       400    8,200   7,700   1,178,000   1,800,000      7,445     7,255   800 µs  50.1 ms  99.9 ms",
             "SSE                  16,000      100       0      11,300   3,000,000        188       186  9.50 µs   310 µs   900 µs",
         ] {
-            assert!(text.lines().any(|told| told == line), "{line}\n{text}");
+            assert!(
+                text.lines().any(|written| written == line),
+                "{line}\n{text}"
+            );
         }
     }
 
