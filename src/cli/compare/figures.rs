@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::audience::Received;
 use super::plan::Plan;
+use super::reader::Received;
 use super::round::Round;
 
 /// All rounds of a run.

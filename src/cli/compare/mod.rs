@@ -6,8 +6,10 @@ mod figures;
 mod findings;
 #[cfg(test)]
 mod fixture;
+mod listener;
 mod monitor;
 mod plan;
+mod reader;
 mod round;
 mod scale;
 mod table;

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::audience::{Audience, Received};
+use super::audience::Audience;
 use super::figures::Row;
 use super::monitor::Monitor;
 use super::plan::{Plan, Scenario};
+use super::reader::Received;
 use super::units::rate;
 use super::way::Way;
 use crate::cli::Failure;
