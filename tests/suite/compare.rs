@@ -2,6 +2,7 @@
 //! fast anything is, is none of these tests' business.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::LazyLock;
@@ -284,10 +285,10 @@ fn the_table_has_a_line_for_each_way_and_load_and_fits_the_terminal() {
 #[cfg(target_os = "linux")]
 #[test]
 fn who_stops_it_gets_no_half_table_and_no_server_is_left() {
-    let (mut run, server) = begin();
-    kill_process(Pid::from_child(&run), Signal::INT).expect("a signal");
-    wait_until(|| run.try_wait().expect("a process").is_some());
-    let output = run.wait_with_output().expect("the output");
+    let run = Run::begin(&[]);
+    kill_process(Pid::from_child(&run.process), Signal::INT).expect("a signal");
+    let server = run.server;
+    let output = run.output();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(output.stdout.is_empty(), "{output:?}");
     let told = String::from_utf8_lossy(&output.stderr);
@@ -298,11 +299,9 @@ fn who_stops_it_gets_no_half_table_and_no_server_is_left() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_client_whose_connection_breaks_is_named_with_its_way() {
-    let (mut run, server) = begin();
-    let server = Pid::from_raw(server).expect("a process");
-    kill_process(server, Signal::KILL).expect("a signal");
-    wait_until(|| run.try_wait().expect("a process").is_some());
-    let output = run.wait_with_output().expect("the output");
+    let run = Run::begin(&[]);
+    kill(run.server).expect("a signal");
+    let output = run.output();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(output.stdout.is_empty(), "{output:?}");
     let told = String::from_utf8_lossy(&output.stderr);
@@ -326,18 +325,66 @@ fn a_line_that_cannot_be_is_refused_before_anything_is_measured() {
     }
 }
 
-/// A run that goes on for long, and its server, once all clients of the first way are connected to it.
+/// A run that goes on for long, and its server. Dropping it kills both, however a test ends.
 #[cfg(target_os = "linux")]
-fn begin() -> (Child, i32) {
-    let run = compare(&["--clients", "3", "--for", "10m", "--sparse", "0.1"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary");
-    // The publisher's socket and the clients'.
-    wait_until(|| sockets_of(run.id()) > CLIENTS as usize);
-    let server = child_of(run.id()).expect("a server");
-    (run, server)
+struct Run {
+    process: Child,
+    server: i32,
+}
+
+#[cfg(target_os = "linux")]
+impl Run {
+    /// Begins one, and waits until all clients of the first way are connected.
+    fn begin(arguments: &[&str]) -> Self {
+        let load = ["--clients", "3", "--for", "10m", "--sparse", "0.1"];
+        let process = compare(&[&load[..], arguments].concat())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary");
+        let mut run = Run { process, server: 0 };
+        // The publisher's socket and the clients'.
+        wait_until(|| sockets_of(run.process.id()) > CLIENTS as usize);
+        run.server = child_of(run.process.id()).expect("a server");
+        run
+    }
+
+    /// Waits until it has ended. What it says is far less than a pipe holds.
+    fn output(mut self) -> Output {
+        wait_until(|| self.process.try_wait().expect("a process").is_some());
+        Output {
+            status: self.process.wait().expect("a process"),
+            stdout: all_of(self.process.stdout.take()),
+            stderr: all_of(self.process.stderr.take()),
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Run {
+    fn drop(&mut self) {
+        if let Ok(Some(_)) = self.process.try_wait() {
+            // It ends its servers itself, and their numbers may be other processes' by now.
+            return;
+        }
+        let server = child_of(self.process.id());
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        server.map(kill);
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn kill(process: i32) -> rustix::io::Result<()> {
+    kill_process(Pid::from_raw(process).expect("a process"), Signal::KILL)
+}
+
+#[cfg(target_os = "linux")]
+fn all_of(pipe: Option<impl Read>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut pipe = pipe.expect("a pipe");
+    pipe.read_to_end(&mut bytes).expect("the output");
+    bytes
 }
 
 #[cfg(target_os = "linux")]
