@@ -282,10 +282,22 @@ fn the_table_has_a_line_for_each_way_and_load_and_fits_the_terminal() {
     assert!(widest.is_some_and(|widest| widest <= 120), "{table}");
 }
 
+#[test]
+fn a_chart_that_cannot_be_written_is_refused_before_anything_is_measured() {
+    let nowhere = scratch("no-such-directory/ways.svg");
+    let output = output(&[&LOAD[..], &["--svg", path(&nowhere)]].concat());
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(output.stdout.is_empty(), "it has measured: {output:?}");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains(path(&nowhere)), "{message}");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn who_stops_it_gets_no_half_table_and_no_server_is_left() {
-    let run = Run::begin(&[]);
+    let chart = scratch("stopped.svg");
+    fs::write(&chart, "the last one").expect("a chart");
+    let run = Run::begin(&["--svg", path(&chart)]);
     kill_process(Pid::from_child(&run.process), Signal::INT).expect("a signal");
     let server = run.server;
     let output = run.output();
@@ -294,6 +306,8 @@ fn who_stops_it_gets_no_half_table_and_no_server_is_left() {
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(told.contains("stopped by a signal"), "{told}");
     assert!(!Path::new(&format!("/proc/{server}")).exists());
+    let kept = fs::read_to_string(chart).expect("a chart");
+    assert_eq!(kept, "the last one");
 }
 
 #[cfg(target_os = "linux")]

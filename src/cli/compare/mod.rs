@@ -2,6 +2,7 @@
 
 mod audience;
 mod chart;
+mod chart_file;
 mod figures;
 mod findings;
 #[cfg(test)]
@@ -16,7 +17,6 @@ mod table;
 mod units;
 mod way;
 
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use super::load::mark;
 use super::load::room::make_room;
 use super::load::signals::take_signals;
 use super::{Failure, say};
+use chart_file::ChartFile;
 use figures::Comparison;
 use monitor::Monitor;
 use plan::{Plan, Scenario};
@@ -106,6 +107,7 @@ pub struct Args {
 /// Compares, and prints what was found. Blocks for the time asked for, for each way and rate.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let plan = args.plan()?;
+    let chart = args.svg.as_deref().map(ChartFile::open).transpose()?;
     // The publisher has one, too.
     make_room(plan.clients.saturating_add(1))?;
     let comparison = play(&plan)?;
@@ -115,10 +117,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             .map_err(|error| Failure::Failed(error.to_string()))?,
         false => comparison.to_string(),
     })?;
-    match &args.svg {
+    match chart {
         None => Ok(()),
-        Some(file) => fs::write(file, chart::draw(&comparison))
-            .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", file.display()))),
+        Some(file) => file.write(&chart::draw(&comparison)),
     }
 }
 
