@@ -62,7 +62,7 @@ Exit codes: 0 every client had every event once and in order, 1 not so, or it wa
 const LONGEST_TIME: Duration = Duration::from_secs(3600);
 /// The shortest time between two polls.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
-/// The longest: beyond it a server closes the connection (timeouts.idle).
+/// The longest: beyond it a server closes the connection, as it comes (timeouts.idle).
 const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
 /// The most intervals.
 const INTERVALS: usize = 6;

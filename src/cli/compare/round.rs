@@ -71,8 +71,9 @@ impl Round<'_> {
         let server = start_own(clients.saturating_add(SPARE), OwnJournal::Memory)?;
         let client = Client::new(&format!("http://{}", server.address))?;
         let marks = Marks::of_run((RandomState::new().build_hasher().finish() >> 32) as u32);
-        let publishers = Publishers::connect(&client, &self.work(), &marks)?;
         let audience = Audience::open(&client, CHANNEL, self.way, clients, monitor)?;
+        // Last: on a new connection a request has to come soon (timeouts.head).
+        let publishers = Publishers::connect(&client, &self.work(), &marks)?;
         self.carry_out(monitor, &server, publishers, audience, &marks)
     }
 
@@ -84,6 +85,8 @@ impl Round<'_> {
             batch: 1,
             rate: Some(self.scenario.rate),
             extent: Extent::Events(self.scenario.events.into()),
+            // What a server's thread has computed is lost with its connection.
+            renew_after: None,
         }
     }
 

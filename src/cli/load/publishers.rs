@@ -15,9 +15,6 @@ use crate::client::{Client, Error};
 
 /// How long a server may take to acknowledge.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// A connection that was not used for so long is replaced, before the server closes it: a new one on which
-/// nothing comes (timeouts.head), or a kept one (timeouts.idle).
-const RENEW_AFTER: Duration = Duration::from_secs(5);
 /// Bytes that are read of an answer at once.
 const PIECE: usize = 8 * 1024;
 
@@ -36,6 +33,9 @@ pub(in crate::cli) struct Work {
     pub(in crate::cli) rate: Option<f64>,
     /// When it ends.
     pub(in crate::cli) extent: Extent,
+    /// A connection that was not used for so long is replaced, before the server closes it: a new one on which
+    /// nothing comes (timeouts.head), or a kept one (timeouts.idle). `None`: the server never does.
+    pub(in crate::cli) renew_after: Option<Duration>,
 }
 
 /// How much there is to do.
@@ -162,7 +162,8 @@ impl Publisher {
 
     /// Sends a request, and waits until it is acknowledged.
     fn post(&mut self, request: &[u8]) -> Result<(), Error> {
-        if self.used.elapsed() >= RENEW_AFTER {
+        let bound = self.work.renew_after;
+        if bound.is_some_and(|bound| self.used.elapsed() >= bound) {
             self.socket = connect(&self.client)?;
         }
         self.socket.write_all(request).map_err(Error::Connection)?;
@@ -314,6 +315,8 @@ impl Template {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     fn work(publishers: u16, batch: u32, rate: Option<f64>, extent: Extent) -> Work {
@@ -324,6 +327,7 @@ mod tests {
             batch,
             rate,
             extent,
+            renew_after: None,
         }
     }
 
@@ -358,6 +362,52 @@ mod tests {
         let schedule = Schedule::of(&work, 0, begin);
         assert!(schedule.turn(3599, 0).is_some());
         assert!(schedule.turn(3600, 0).is_none());
+    }
+
+    #[test]
+    fn a_connection_is_renewed_when_it_was_not_used_for_long_and_only_then() {
+        for (renew_after, connections) in [(None, 1), (Some(Duration::ZERO), 4)] {
+            let work = Work {
+                renew_after,
+                ..work(1, 1, None, Extent::Events(3))
+            };
+            assert_eq!(connections_for(&work), connections);
+        }
+    }
+
+    /// Connections that a server sees by which so much is published.
+    fn connections_for(work: &Work) -> usize {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", server.local_addr().unwrap());
+        let (client, marks) = (Client::new(&url).unwrap(), Marks::of_run(1));
+        let publishers = Publishers::connect(&client, work, &marks).unwrap();
+        let control = Arc::new(Control::begin());
+        let accounts = publishers.publish(&control).unwrap();
+        let mut connections = 0;
+        while control.published() < 3 {
+            acknowledge_all(&server.accept().unwrap().0);
+            connections += 1;
+        }
+        assert_eq!(accounts.recv().unwrap().unwrap().events, 3);
+        connections
+    }
+
+    /// Answers each request on a connection until it ends.
+    fn acknowledge_all(mut connection: &TcpStream) {
+        let mut received = Vec::new();
+        let mut piece = [0; 1024];
+        loop {
+            match connection.read(&mut piece).unwrap() {
+                0 => return,
+                length => received.extend_from_slice(&piece[..length]),
+            }
+            let head = memchr::memmem::find(&received, b"\r\n\r\n");
+            if head.is_some_and(|end| received.len() >= end + 4 + 64) {
+                received.clear();
+                let answer = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n";
+                connection.write_all(answer).unwrap();
+            }
+        }
     }
 
     #[test]
