@@ -11,8 +11,12 @@ use super::way::Way;
 use crate::cli::Failure;
 use crate::cli::load::control::Control;
 use crate::cli::load::mark::Marks;
+use crate::cli::load::publishers::Publishers;
 use crate::cli::load::subscriber::{Buffers, PollRequest};
 use crate::client::{Client, Error};
+
+/// The number in the marks of the event that is not counted.
+const WARM_UP: u32 = 0;
 
 /// Clients on which events may come from now on.
 pub(super) struct Audience {
@@ -47,6 +51,45 @@ impl Audience {
             request,
             clients,
         })
+    }
+
+    /// Has an event published and received by every client that nothing counts: whatever comes first pays for memory
+    /// and threads that no later event needs. Blocks until all have it.
+    ///
+    /// # Errors
+    /// What keeps a client from it, and a signal.
+    pub(super) fn warm_up(
+        &mut self,
+        publishers: &mut Publishers,
+        monitor: &Monitor,
+    ) -> Result<(), Failure> {
+        let failed = |error: Error| cannot("bring the clients a first event", &error);
+        let marks = Marks::of_run(WARM_UP);
+        if self.way == Way::LongPoll {
+            self.ask().map_err(failed)?;
+        }
+        publishers.warm_up(&marks).map_err(failed)?;
+        if self.way != Way::LongPoll {
+            self.ask().map_err(failed)?;
+        }
+        let mut buffers = Buffers::new();
+        for client in &mut self.clients {
+            monitor.heed_signals()?;
+            client
+                .hear_uncounted(&marks, self.way, &mut buffers)
+                .map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Has all clients ask, on the ways on which they do.
+    fn ask(&mut self) -> Result<(), Error> {
+        let Some(request) = &self.request else {
+            return Ok(());
+        };
+        self.clients
+            .iter_mut()
+            .try_for_each(|client| client.subscriber.ask(request))
     }
 
     /// Lets a thread read and ask until every client has so many events. It gives what came of it, or why a client

@@ -112,13 +112,12 @@ impl Row {
         let Received {
             tally,
             exchanges,
-            bytes,
             opening,
+            counted,
             ..
         } = received;
         let clients = round.plan.clients;
         let each = |sum: u64| sum as f64 / each_of(tally.deliveries);
-        let once_open = bytes.total().saturating_sub(opening.total());
         let quantile = |share| received.delays.quantile(share).unwrap_or(0) as f64 / 1e3;
         let interval = round.way.interval();
         Row {
@@ -135,15 +134,15 @@ impl Row {
             requests: exchanges.requests,
             answers: exchanges.answers,
             empty_answers: exchanges.empty,
-            bytes_to_server: bytes.traffic.sent,
-            bytes_from_server: bytes.traffic.received,
+            bytes_to_server: opening.traffic.sent + counted.traffic.sent,
+            bytes_from_server: opening.traffic.received + counted.traffic.received,
             opening_bytes_to_server: opening.traffic.sent,
             opening_bytes_from_server: opening.traffic.received,
-            content_bytes_from_server: bytes.content.saturating_sub(opening.content),
-            bytes_per_delivery: each(bytes.total()),
+            content_bytes_from_server: counted.content,
+            bytes_per_delivery: each(opening.total() + counted.total()),
             once_open: OnceOpen {
                 requests_per_delivery: each(exchanges.requests.saturating_sub(clients as u64)),
-                bytes_per_delivery: each(once_open),
+                bytes_per_delivery: each(counted.total()),
             },
             server_cpu_seconds: cpu.map(|cpu| cpu.as_secs_f64()),
             server_cpu_us_per_delivery: cpu

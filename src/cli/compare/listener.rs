@@ -1,17 +1,18 @@
 //! One client, and what went over its connection.
 
-use std::ops::AddAssign;
+use std::ops::{AddAssign, Sub};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::way::Way;
-use crate::cli::load::subscriber::{Buffers, Subscriber};
+use crate::cli::load::mark::Marks;
+use crate::cli::load::subscriber::{Buffers, Heard, Subscriber};
 use crate::client::bare::Traffic;
 use crate::client::{Client, Error};
 
-/// How long a stream may take to say that it has begun.
-const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a stream may take to say that it has begun, and the event that is not counted to come.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One client.
 pub(super) struct Listener {
@@ -19,6 +20,8 @@ pub(super) struct Listener {
     pub(super) exchanges: Exchanges,
     /// What it took until it had its place in the stream of events.
     pub(super) opening: ByteCounts,
+    /// What had gone over the connection when counting began.
+    before: ByteCounts,
     /// Events that came.
     pub(super) events: u32,
 }
@@ -45,6 +48,10 @@ pub(super) struct Exchanges {
 }
 
 impl Listener {
+    /// Connects a client. Blocks until it has its place in the stream of events.
+    ///
+    /// # Errors
+    /// What keeps it from it.
     pub(super) fn open(
         client: &Client,
         channel: &str,
@@ -53,11 +60,12 @@ impl Listener {
     ) -> Result<Self, Error> {
         let begun = client.begin(channel, way.transport())?;
         let mut subscriber = Subscriber::new(begun).map_err(Error::Connection)?;
-        if !matches!(way, Way::Poll(_) | Way::LongPoll) {
-            hear_welcome(&mut subscriber, buffers)?;
+        if !way.asks() {
+            hear_until(&mut subscriber, buffers, |_, text| is_welcome(text))?;
         }
         Ok(Listener {
             opening: ByteCounts::of(&subscriber),
+            before: ByteCounts::of(&subscriber),
             subscriber,
             exchanges: Exchanges {
                 requests: 1,
@@ -67,16 +75,48 @@ impl Listener {
             events: 0,
         })
     }
+
+    /// Blocks until an event with one of `marks` has come. It is not counted, nor is anything that went before.
+    ///
+    /// # Errors
+    /// Why it does not come.
+    pub(super) fn hear_uncounted(
+        &mut self,
+        marks: &Marks,
+        way: Way,
+        buffers: &mut Buffers,
+    ) -> Result<(), Error> {
+        hear_until(&mut self.subscriber, buffers, |heard, text| {
+            let is_whole = match way.asks() {
+                true => heard != Heard::Text,
+                false => ends_object(text),
+            };
+            let mut has_come = false;
+            marks.find(text, |_| has_come = true);
+            is_whole && has_come
+        })?;
+        self.before = ByteCounts::of(&self.subscriber);
+        Ok(())
+    }
+
+    /// What went over the connection since counting began.
+    pub(super) fn counted(&self) -> ByteCounts {
+        ByteCounts::of(&self.subscriber) - self.before
+    }
 }
 
-/// Reads up to the end of the message that a stream begins with.
-fn hear_welcome(subscriber: &mut Subscriber, buffers: &mut Buffers) -> Result<(), Error> {
-    let deadline = Instant::now() + WELCOME_TIMEOUT;
+/// Reads until what has come, as a whole, is what is waited for.
+fn hear_until(
+    subscriber: &mut Subscriber,
+    buffers: &mut Buffers,
+    has_come: impl Fn(Heard, &[u8]) -> bool,
+) -> Result<(), Error> {
+    let deadline = Instant::now() + TIMEOUT;
     let mut text = Vec::new();
     loop {
-        subscriber.hear(buffers)?;
+        let heard = subscriber.hear(buffers)?;
         text.extend_from_slice(&buffers.text);
-        if is_welcome(&text) {
+        if has_come(heard, &text) {
             return Ok(());
         }
         let left = deadline.saturating_duration_since(Instant::now());
@@ -85,20 +125,25 @@ fn hear_welcome(subscriber: &mut Subscriber, buffers: &mut Buffers) -> Result<()
             &mut [PollFd::new(&subscriber.socket, PollFlags::IN)],
             Some(&left),
         ) {
-            Ok(0) => return Err(Error::Silent(WELCOME_TIMEOUT)),
+            Ok(0) => return Err(Error::Silent(TIMEOUT)),
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(Error::Connection(error.into())),
         }
     }
 }
 
+/// Whether this is the message that a stream begins with, up to its end.
 fn is_welcome(text: &[u8]) -> bool {
     let says_so = memchr::memmem::find(text, b"\"op\":\"welcome\"").is_some();
-    says_so && text.trim_ascii_end().ends_with(b"}")
+    says_so && ends_object(text)
+}
+
+fn ends_object(text: &[u8]) -> bool {
+    text.trim_ascii_end().ends_with(b"}")
 }
 
 impl ByteCounts {
-    pub(super) fn of(subscriber: &Subscriber) -> Self {
+    fn of(subscriber: &Subscriber) -> Self {
         ByteCounts {
             traffic: subscriber.traffic(),
             content: subscriber.content(),
@@ -116,6 +161,21 @@ impl AddAssign for ByteCounts {
         self.traffic.sent += other.traffic.sent;
         self.traffic.received += other.traffic.received;
         self.content += other.content;
+    }
+}
+
+impl Sub for ByteCounts {
+    type Output = Self;
+
+    fn sub(self, earlier: Self) -> Self {
+        let Traffic { sent, received } = earlier.traffic;
+        ByteCounts {
+            traffic: Traffic {
+                sent: self.traffic.sent.saturating_sub(sent),
+                received: self.traffic.received.saturating_sub(received),
+            },
+            content: self.content.saturating_sub(earlier.content),
+        }
     }
 }
 

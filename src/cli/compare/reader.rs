@@ -30,10 +30,10 @@ pub(super) struct Received {
     pub(super) delays: Delays,
     /// How often it was asked.
     pub(super) exchanges: Exchanges,
-    /// What went over all sockets.
-    pub(super) bytes: ByteCounts,
-    /// The part of it that went until all clients had their places.
+    /// What went over all sockets until all clients had their places.
     pub(super) opening: ByteCounts,
+    /// What went over them with the events that are counted.
+    pub(super) counted: ByteCounts,
     /// The share of its time that the reading thread was at work, 0 to 1.
     pub(super) busy: f64,
     /// They stay connected as long as this is kept, and so do the server's threads that serve them.
@@ -191,8 +191,8 @@ impl Reader {
             tally: self.ledger.tally(),
             delays: self.delays,
             exchanges: Exchanges::default(),
-            bytes: ByteCounts::default(),
             opening: ByteCounts::default(),
+            counted: ByteCounts::default(),
             busy,
             clients: self.clients,
         };
@@ -200,8 +200,8 @@ impl Reader {
             received.exchanges.requests += client.exchanges.requests;
             received.exchanges.answers += client.exchanges.answers;
             received.exchanges.empty += client.exchanges.empty;
-            received.bytes += ByteCounts::of(&client.subscriber);
             received.opening += client.opening;
+            received.counted += client.counted();
         }
         received
     }

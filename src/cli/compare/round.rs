@@ -1,7 +1,6 @@
 //! One round: a server of its own, all clients on one way, the events of one scenario, and what came of it.
 
 use std::fmt;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -23,6 +22,8 @@ use crate::cli::load::room::start_own;
 use crate::cli::load::thread_times::ThreadTimes;
 use crate::client::{Client, Error};
 
+/// The number in the marks of the events that are counted.
+const COUNTED: u32 = 1;
 /// The channel of all rounds.
 const CHANNEL: &str = "compare";
 /// Connections that the server is given beyond those of the clients.
@@ -70,10 +71,11 @@ impl Round<'_> {
         // A new one for each, so that no round finds what another has left.
         let server = start_own(clients.saturating_add(SPARE), OwnJournal::Memory)?;
         let client = Client::new(&format!("http://{}", server.address))?;
-        let marks = Marks::of_run((RandomState::new().build_hasher().finish() >> 32) as u32);
-        let audience = Audience::open(&client, CHANNEL, self.way, clients, monitor)?;
+        let marks = Marks::of_run(COUNTED);
+        let mut audience = Audience::open(&client, CHANNEL, self.way, clients, monitor)?;
         // Last: on a new connection a request has to come soon (timeouts.head).
-        let publishers = Publishers::connect(&client, &self.work(), &marks)?;
+        let mut publishers = Publishers::connect(&client, &self.work(), &marks)?;
+        audience.warm_up(&mut publishers, monitor)?;
         self.carry_out(monitor, &server, publishers, audience, &marks)
     }
 

@@ -96,6 +96,14 @@ impl Publishers {
         Ok(Publishers(publishers.collect::<Result<_, Error>>()?))
     }
 
+    /// Has each publish one event that is none of the run, since its mark is of another. Blocks until all are
+    /// acknowledged.
+    pub(in crate::cli) fn warm_up(&mut self, other: &Marks) -> Result<(), Error> {
+        self.0
+            .iter_mut()
+            .try_for_each(|publisher| publisher.warm_up(other))
+    }
+
     /// Lets them publish. Each gives its account when it is done.
     pub(in crate::cli) fn publish(
         self,
@@ -125,6 +133,16 @@ fn connect(client: &Client) -> Result<TcpStream, Error> {
 }
 
 impl Publisher {
+    fn warm_up(&mut self, other: &Marks) -> Result<(), Error> {
+        let mut request = Template::new(&self.client, &self.work, other, 1)?;
+        let mark = Mark {
+            publisher: self.number,
+            number: 0,
+            sent: 0,
+        };
+        self.post(request.filled(other, mark))
+    }
+
     fn publish(mut self, control: &Control, begin: Instant) -> Result<Published, Error> {
         let schedule = Schedule::of(&self.work, self.number, begin);
         let mut request = Template::new(&self.client, &self.work, &self.marks, self.work.batch)?;
