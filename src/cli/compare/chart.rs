@@ -68,7 +68,7 @@ fn panels(comparison: &Comparison) -> [Panel; 4] {
     let payload = comparison.payload_bytes as f64;
     [
         Panel {
-            title: "Bytes for each event",
+            title: "Bytes for each event and client",
             note: format!(
                 "both directions, once open; dotted: the payload, {}",
                 bytes(payload)
@@ -79,7 +79,7 @@ fn panels(comparison: &Comparison) -> [Panel; 4] {
             payload: Some(payload),
         },
         Panel {
-            title: "Requests for each event",
+            title: "Requests for each event and client",
             note: "once open".to_owned(),
             range: |row| Some(point(row.once_open.requests_per_delivery)),
             figure: |row| ratio(row.once_open.requests_per_delivery),
@@ -87,7 +87,7 @@ fn panels(comparison: &Comparison) -> [Panel; 4] {
             payload: None,
         },
         Panel {
-            title: "Server CPU for each event",
+            title: "Server CPU for each event and client",
             note: "publishing included".to_owned(),
             range: |row| row.server_cpu_us_per_delivery.map(point),
             figure: |row| known_time(row.server_cpu_us_per_delivery),
@@ -96,13 +96,30 @@ fn panels(comparison: &Comparison) -> [Panel; 4] {
         },
         Panel {
             title: "Delay",
-            note: "mark: p50; line: up to p99".to_owned(),
-            range: |row| Some((row.delay_us.p50, row.delay_us.p99)),
-            figure: |row| span(row.delay_us.p50, row.delay_us.p99),
+            note: format!("mark: p50; line: up to {}", high_delays(comparison)),
+            range: |row| Some((row.delay_us.p50, row.delay_us.high().1)),
+            figure: |row| span(row.delay_us.p50, row.delay_us.high().1),
             mark: short_time,
             payload: None,
         },
     ]
+}
+
+/// What the high delays are, under each load where that is not the same.
+fn high_delays(comparison: &Comparison) -> String {
+    let rows = comparison.scenarios().filter_map(<[Row]>::first);
+    let names: Vec<_> = rows
+        .map(|row| (row.delay_us.high().0, row.scenario))
+        .collect();
+    match names.as_slice() {
+        [(name, _), rest @ ..] if rest.iter().all(|(other, _)| other == name) => (*name).to_owned(),
+        names => {
+            let names = names
+                .iter()
+                .map(|(name, scenario)| format!("{name} ({scenario})"));
+            names.collect::<Vec<_>>().join(", ")
+        }
+    }
 }
 
 /// Two times, with one unit where they have the same.
@@ -142,11 +159,14 @@ fn short_time(microseconds: f64) -> String {
 /// What stands above the charts, and what a screen reader reads.
 fn head(svg: &mut String, comparison: &Comparison, height: f64) {
     let title = "How the ways compare";
+    let events = comparison.scenarios().filter_map(<[Row]>::first);
+    let events: Vec<_> = events.map(|row| count(row.events)).collect();
     let load = format!(
-        "{} clients on each way, payloads of {} bytes, {} s",
+        "{} clients on each way, payloads of {} bytes, {} s: {} events",
         count(comparison.clients as u64),
         count(comparison.payload_bytes as u64),
-        comparison.seconds
+        comparison.seconds,
+        events.join(" or ")
     );
     let summary = format!("{load}. {}", comparison.findings.join(" "));
     let _ = write!(
@@ -317,6 +337,18 @@ mod tests {
         );
         let times = [0.0, 3.0 * step, 500.0, 1e4, 2e6].map(short_time);
         assert_eq!(times, ["0 µs", "0.3 µs", "500 µs", "10 ms", "2 s"]);
+    }
+
+    #[test]
+    fn what_the_longest_lines_end_at_is_said_for_each_load_where_it_is_not_the_same() {
+        let mut comparison = comparison();
+        assert_eq!(high_delays(&comparison), "max (sparse), p99 (frequent)");
+        for row in &mut comparison.rows {
+            row.delay_us.p99 = None;
+        }
+        assert_eq!(high_delays(&comparison), "max");
+        comparison.rows.clear();
+        assert_eq!(high_delays(&comparison), "");
     }
 
     #[test]

@@ -7,6 +7,11 @@ use serde::Serialize;
 use super::plan::Plan;
 use super::reader::Received;
 use super::round::Round;
+use crate::cli::load::delays::Delays;
+
+/// With fewer events than this there is no p99: what all clients get of one event is one moment of the server, so its
+/// slowest hundredth would be the slowest event or a part of it.
+pub(super) const EVENTS_FOR_P99: u64 = 100;
 
 /// All rounds of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -78,7 +83,9 @@ pub(super) struct OnceOpen {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(super) struct Delay {
     pub(super) p50: f64,
-    pub(super) p99: f64,
+    /// Nothing where there are too few events for it.
+    pub(super) p99: Option<f64>,
+    pub(super) max: f64,
 }
 
 impl Comparison {
@@ -118,7 +125,6 @@ impl Row {
         } = received;
         let clients = round.plan.clients;
         let each = |sum: u64| sum as f64 / each_of(tally.deliveries);
-        let quantile = |share| received.delays.quantile(share).unwrap_or(0) as f64 / 1e3;
         let interval = round.way.interval();
         Row {
             scenario: round.scenario.name,
@@ -147,10 +153,7 @@ impl Row {
             server_cpu_seconds: cpu.map(|cpu| cpu.as_secs_f64()),
             server_cpu_us_per_delivery: cpu
                 .map(|cpu| cpu.as_secs_f64() * 1e6 / each_of(tally.deliveries)),
-            delay_us: Delay {
-                p50: quantile(0.5),
-                p99: quantile(0.99),
-            },
+            delay_us: Delay::of(&received.delays, round.scenario.events.into()),
         }
     }
 
@@ -177,7 +180,41 @@ impl Row {
     }
 }
 
+impl Delay {
+    fn of(delays: &Delays, events: u64) -> Self {
+        let quantile = |share| delays.quantile(share).unwrap_or(0) as f64 / 1e3;
+        Delay {
+            p50: quantile(0.5),
+            p99: (events >= EVENTS_FOR_P99).then(|| quantile(0.99)),
+            max: delays.greatest() as f64 / 1e3,
+        }
+    }
+
+    /// The highest delay that may be told, and what it is called.
+    pub(super) fn high(&self) -> (&'static str, f64) {
+        self.p99.map_or(("max", self.max), |p99| ("p99", p99))
+    }
+}
+
 /// A number to divide by.
 fn each_of(count: u64) -> f64 {
     count.max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slowest_of_a_few_events_is_not_called_a_hundredth() {
+        let mut delays = Delays::new();
+        for microseconds in 1..=1000 {
+            delays.add(microseconds * 1000);
+        }
+        let [few, many] = [EVENTS_FOR_P99 - 1, EVENTS_FOR_P99].map(|n| Delay::of(&delays, n));
+        assert_eq!((few.p99, few.high()), (None, ("max", 1000.0)));
+        let (name, p99) = many.high();
+        assert!(name == "p99" && (990.0..1000.0).contains(&p99), "{p99}");
+        assert_eq!(many.max, 1000.0);
+    }
 }
