@@ -206,6 +206,8 @@ fn most_events_are_no_later_than_the_last_and_none_comes_before_it_is_published(
         );
         assert!(half > 0.0 && half <= longest, "{row}");
         assert_eq!(delay("p99"), None, "there are too few events: {row}");
+        let own = row["own_share_of_delay"].as_f64().expect("a share");
+        assert!((0.0..=1.0).contains(&own), "{row}");
     }
 }
 

@@ -8,6 +8,7 @@ use super::plan::Plan;
 use super::reader::Received;
 use super::round::Round;
 use crate::cli::load::delays::Delays;
+use crate::cli::load::publishers::Published;
 
 /// With fewer events than this there is no p99: what all clients get of one event is one moment of the server, so its
 /// slowest hundredth would be the slowest event or a part of it.
@@ -70,6 +71,10 @@ pub(super) struct Row {
     pub(super) server_cpu_us_per_delivery: Option<f64>,
     /// From before an event was sent to after it was read.
     pub(super) delay_us: Delay,
+    /// The share of the delays, 0 to 1, that may be this program's own, which reads for all clients by one thread.
+    pub(super) own_share_of_delay: f64,
+    /// How late an event was sent, at worst.
+    pub(super) published_late_us: f64,
 }
 
 /// What each delivery took when the clients had their places.
@@ -114,8 +119,13 @@ impl Comparison {
 }
 
 impl Row {
-    /// What a round's clients got, and what the server computed.
-    pub(super) fn new(round: &Round<'_>, received: &Received, cpu: Option<Duration>) -> Self {
+    /// What a round's clients got, how that was published, and what the server computed.
+    pub(super) fn new(
+        round: &Round<'_>,
+        received: &Received,
+        published: Published,
+        cpu: Option<Duration>,
+    ) -> Self {
         let Received {
             tally,
             exchanges,
@@ -154,6 +164,8 @@ impl Row {
             server_cpu_us_per_delivery: cpu
                 .map(|cpu| cpu.as_secs_f64() * 1e6 / each_of(tally.deliveries)),
             delay_us: Delay::of(&received.delays, round.scenario.events.into()),
+            own_share_of_delay: received.own_share,
+            published_late_us: published.late.as_secs_f64() * 1e6,
         }
     }
 

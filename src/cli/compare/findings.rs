@@ -160,7 +160,7 @@ impl<'a> Scenario<'a> {
 }
 
 /// A way as something that is done.
-fn activity(row: &Row) -> String {
+pub(super) fn activity(row: &Row) -> String {
     match row.way.split_once("poll") {
         Some((before, behind)) => format!("{before}polling{behind}"),
         None => row.way.clone(),
@@ -187,7 +187,7 @@ fn is_better(one: &Row, other: &Row) -> bool {
 }
 
 /// `a, b and c`.
-fn listed<T: AsRef<str>>(names: &[T]) -> String {
+pub(super) fn listed<T: AsRef<str>>(names: &[T]) -> String {
     let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
     match names.as_slice() {
         [] => String::new(),

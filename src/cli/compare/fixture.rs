@@ -70,6 +70,8 @@ fn way(name: &str, transport: &'static str, figures: (f64, f64, f64, f64)) -> Ro
             p99: None,
             max: if delay > 10_000.0 { 99_900.0 } else { 900.0 },
         },
+        own_share_of_delay: 0.1,
+        published_late_us: 300.0,
     }
 }
 

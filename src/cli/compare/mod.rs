@@ -9,12 +9,14 @@ mod findings;
 mod fixture;
 mod listener;
 mod monitor;
+mod own_share;
 mod plan;
 mod reader;
 mod round;
 mod scale;
 mod table;
 mod units;
+mod warnings;
 mod way;
 
 use std::path::PathBuf;
@@ -137,12 +139,11 @@ fn play(plan: &Plan) -> Result<Comparison, Failure> {
     let mut monitor = Monitor::begin(take_signals()?, planned);
     let mut comparison = Comparison::of(plan);
     for round in &rounds {
-        let played = round.play(&monitor)?;
+        comparison.rows.push(round.play(&monitor)?);
         monitor.finish_round(round.planned());
-        comparison.rows.push(played.row);
-        comparison.warnings.extend(played.warnings);
     }
     comparison.findings = findings::of(&comparison);
+    comparison.warnings = warnings::of(&comparison);
     Ok(comparison)
 }
 

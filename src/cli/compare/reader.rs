@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::audience::Audience;
 use super::listener::{ByteCounts, Exchanges, Listener};
+use super::own_share::OwnShare;
 use super::way::Way;
 use crate::cli::load::control::Control;
 use crate::cli::load::delays::Delays;
@@ -34,8 +35,8 @@ pub(super) struct Received {
     pub(super) opening: ByteCounts,
     /// What went over them with the events that are counted.
     pub(super) counted: ByteCounts,
-    /// The share of its time that the reading thread was at work, 0 to 1.
-    pub(super) busy: f64,
+    /// Which share of the delays may be the reading thread's own, 0 to 1.
+    pub(super) own_share: f64,
     /// They stay connected as long as this is kept, and so do the server's threads that serve them.
     clients: Vec<Listener>,
 }
@@ -58,6 +59,7 @@ pub(super) struct Reader {
     buffers: Buffers,
     ledger: Ledger,
     delays: Delays,
+    own_share: OwnShare,
 }
 
 impl Reader {
@@ -86,6 +88,7 @@ impl Reader {
             buffers: Buffers::new(),
             ledger: Ledger::new(count, 1),
             delays: Delays::new(),
+            own_share: OwnShare::default(),
         })
     }
 
@@ -95,13 +98,11 @@ impl Reader {
             // Nobody needs to publish for a round that has failed.
             self.control.end();
         }
-        read.map(|busy| self.received(busy))
+        read.map(|()| self.received())
     }
 
-    /// Reads and asks; says how busy that was.
-    fn read_on(&mut self) -> Result<f64, Error> {
-        let began = Instant::now();
-        let (mut idle, mut complete_since) = (Duration::ZERO, None);
+    fn read_on(&mut self) -> Result<(), Error> {
+        let mut complete_since = None;
         let mut ready = Vec::new();
         loop {
             if self.waiting == 0 && self.unanswered == 0 {
@@ -111,19 +112,25 @@ impl Reader {
                 }
             }
             self.ask_who_is_due()?;
-            let rests_since = Instant::now();
             if !self.control.wait_while_paused() {
                 break;
             }
-            self.readiness
-                .wait(self.rest(), &mut ready)
-                .map_err(Error::Connection)?;
-            idle += rests_since.elapsed();
+            self.wait(&mut ready).map_err(Error::Connection)?;
             for number in ready.drain(..) {
                 self.hear(number)?;
             }
         }
-        Ok(1.0 - idle.div_duration_f64(began.elapsed()).min(1.0))
+        Ok(())
+    }
+
+    /// Waits for something to read, or to ask.
+    fn wait(&mut self, ready: &mut Vec<usize>) -> io::Result<()> {
+        self.readiness.wait(Duration::ZERO, ready)?;
+        if ready.is_empty() {
+            self.readiness.wait(self.rest(), ready)?;
+            self.own_share.catch_up(self.control.now());
+        }
+        Ok(())
     }
 
     fn rest(&self) -> Duration {
@@ -152,12 +159,13 @@ impl Reader {
         let heard = client.subscriber.hear(&mut self.buffers)?;
         let text = self.buffers.text.as_slice();
         let now = self.control.now();
-        let (ledger, delays) = (&mut self.ledger, &mut self.delays);
+        let (ledger, delays, own_share) = (&mut self.ledger, &mut self.delays, &mut self.own_share);
         let mut came = 0;
         let rest = self.marks.find(text, |mark| {
             let entry = ledger.enter(number, mark.publisher.into(), mark.number);
             if entry.is_some_and(|entry| entry != Entry::Duplicate) {
                 delays.add(now.saturating_sub(mark.sent));
+                own_share.add(mark.sent, now);
                 came += 1;
             }
         });
@@ -186,14 +194,14 @@ impl Reader {
         }
     }
 
-    fn received(self, busy: f64) -> Received {
+    fn received(self) -> Received {
         let mut received = Received {
             tally: self.ledger.tally(),
             delays: self.delays,
             exchanges: Exchanges::default(),
             opening: ByteCounts::default(),
             counted: ByteCounts::default(),
-            busy,
+            own_share: self.own_share.share(),
             clients: self.clients,
         };
         for client in &received.clients {

@@ -17,7 +17,7 @@ use crate::cli::load::control::{Control, EndOnDrop};
 use crate::cli::load::mark::Marks;
 use crate::cli::load::own_journal::OwnJournal;
 use crate::cli::load::own_server::OwnServer;
-use crate::cli::load::publishers::{Extent, Published, Publishers, Work};
+use crate::cli::load::publishers::{Extent, Publishers, Work};
 use crate::cli::load::room::start_own;
 use crate::cli::load::thread_times::ThreadTimes;
 use crate::client::{Client, Error};
@@ -32,12 +32,6 @@ const SPARE: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is looked how far the round is.
 const TICK: Duration = Duration::from_millis(50);
-/// The share of the time between two events by which one may be late without being said.
-const TOO_LATE: f64 = 0.5;
-/// What may be late without being said.
-const SLIGHTLY_LATE: Duration = Duration::from_millis(20);
-/// A reading thread that is busier than this may be what was measured.
-const TOO_BUSY: f64 = 0.9;
 
 /// A round that has not begun.
 #[derive(Clone, Copy)]
@@ -50,12 +44,6 @@ pub(super) struct Round<'a> {
     pub(super) way: Way,
 }
 
-/// What a round has shown, and what to know before one believes it.
-pub(super) struct Played {
-    pub(super) row: Row,
-    pub(super) warnings: Vec<String>,
-}
-
 impl Round<'_> {
     /// How long it is to take: what comes by polls comes half an interval late.
     pub(super) fn planned(&self) -> Duration {
@@ -66,7 +54,7 @@ impl Round<'_> {
     ///
     /// # Errors
     /// What keeps a client from receiving everything, once and in order; a signal.
-    pub(super) fn play(&self, monitor: &Monitor) -> Result<Played, Failure> {
+    pub(super) fn play(&self, monitor: &Monitor) -> Result<Row, Failure> {
         let clients = self.plan.clients;
         // A new one for each, so that no round finds what another has left.
         let server = start_own(clients.saturating_add(SPARE), OwnJournal::Memory)?;
@@ -99,7 +87,7 @@ impl Round<'_> {
         publishers: Publishers,
         audience: Audience,
         marks: &Marks,
-    ) -> Result<Played, Failure> {
+    ) -> Result<Row, Failure> {
         let control = Arc::new(Control::begin());
         let _end = EndOnDrop(&control);
         let run = Run {
@@ -120,10 +108,7 @@ impl Round<'_> {
             .zip(before)
             .map(|(after, before)| after.since(&before));
         self.check(&received)?;
-        Ok(Played {
-            warnings: self.warnings(published, &received),
-            row: Row::new(self, &received, cpu),
-        })
+        Ok(Row::new(self, &received, published, cpu))
     }
 
     /// What is compared must be the same for all: every event, once and in order.
@@ -139,23 +124,6 @@ impl Round<'_> {
             tally.duplicates,
             tally.out_of_order
         )))
-    }
-
-    fn warnings(&self, published: Published, received: &Received) -> Vec<String> {
-        let bound = self.scenario.period().mul_f64(TOO_LATE).max(SLIGHTLY_LATE);
-        let late = published.late;
-        let is_late = late > bound;
-        let is_busy = received.busy > TOO_BUSY;
-        let warnings = [
-            is_late.then(|| {
-                let late = late.as_millis();
-                format!("{self}: events were published up to {late} ms late; this machine is busy")
-            }),
-            is_busy.then(|| {
-                format!("{self}: reading took nearly all the time of a thread, so the delays may be its own")
-            }),
-        ];
-        warnings.into_iter().flatten().collect()
     }
 
     /// Every event to every client.
