@@ -8,6 +8,7 @@ mod findings;
 #[cfg(test)]
 mod fixture;
 mod listener;
+mod margin;
 mod monitor;
 mod own_share;
 mod plan;
