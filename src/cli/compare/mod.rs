@@ -43,15 +43,23 @@ Examples:
   fourcast compare --frequent 100 --clients 1000
   fourcast compare --json | jq -r '.rows[] | [.scenario, .way, .once_open.bytes_per_delivery] | @tsv'
 
-For each line it starts a server with the built-in defaults and a journal in memory, for itself alone;
-config.toml and FOURCAST_... variables do not count. All clients connect, then events are published at the
-rate, and the line ends when every client has every event. Polls and long polls keep their connection.
+For each line it starts a server with the built-in defaults, a longer history and a journal in memory, for itself
+alone; config.toml and FOURCAST_... variables do not count. All clients connect and receive one event that is not
+counted, then events are published at the rate, and the line ends when every client has every event. Polls and long
+polls keep their connection. Each line is measured once, always in this order.
 
 What is counted: all bytes on the clients' sockets from the first to the last, so every head, frame, chunk
 line and heartbeat, but not what TCP and IP put around them. 'once open' leaves out what went until each
 client had its place: the handshake and welcome of a stream, the first answer to a poll. 'empty' are answers
 without an event, 304 here, but for that first one. CPU is what the server's process computed from then on,
 publishing included. Delay runs from before the publisher's send to after the client's read.
+
+What the figures do not say: what all clients get of an event is one moment of the server, so a line has as many
+independent CPU times and delays as events, and for fewer than 100 of them max is told, not p99. One thread reads
+for all clients, one after the other; a warning says where that may be most of the delay. On loopback what TCP does
+to receive falls to whoever sends, so the server's CPU has its clients' receiving in it, and not its own: over a
+network, ways that ask much cost it more. Two runs differ in CPU and delay by a factor of up to 2, so what is closer
+than 3 times is not called different.
 
 A line ends with the last delivery, so each client that polls makes up to one request more than its share: for
 intervals that are not far shorter than --for, make it longer.
