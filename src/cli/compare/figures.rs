@@ -123,7 +123,7 @@ impl Row {
     pub(super) fn new(
         round: &Round<'_>,
         received: &Received,
-        published: Published,
+        published: &Published,
         cpu: Option<Duration>,
     ) -> Self {
         let Received {

@@ -102,13 +102,13 @@ impl Round<'_> {
         let accounts = publishers.publish(&control)?;
         let published = run.result_of(&accounts)?;
         let received = run.result_of(&results)?;
-        // While all are connected: what a thread has computed goes with it.
+        // While clients and publisher are connected: what a thread has computed goes with it.
         let after = ThreadTimes::of(server.pid());
         let cpu = after
             .zip(before)
             .map(|(after, before)| after.since(&before));
         self.check(&received)?;
-        Ok(Row::new(self, &received, published, cpu))
+        Ok(Row::new(self, &received, &published, cpu))
     }
 
     /// What is compared must be the same for all: every event, once and in order.

@@ -48,7 +48,7 @@ pub(in crate::cli) enum Extent {
 }
 
 /// What a publisher has done.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(in crate::cli) struct Published {
     /// Events that were acknowledged.
     pub(in crate::cli) events: u32,
@@ -58,6 +58,8 @@ pub(in crate::cli) struct Published {
     pub(in crate::cli) last: u64,
     /// How long after its time an event was sent, at worst.
     pub(in crate::cli) late: Duration,
+    /// As long as this is kept it is open, and the server's thread that serves it is there.
+    _connection: Option<TcpStream>,
 }
 
 /// Connected publishers that have not begun.
@@ -151,6 +153,7 @@ impl Publisher {
             first: u64::MAX,
             last: 0,
             late: Duration::ZERO,
+            _connection: None,
         };
         for turn in 0.. {
             let Some((due, events)) = schedule.turn(turn, account.events) else {
@@ -175,6 +178,7 @@ impl Publisher {
             account.last = control.now();
             control.add_published(events.into());
         }
+        account._connection = Some(self.socket);
         Ok(account)
     }
 
@@ -389,43 +393,56 @@ mod tests {
                 renew_after,
                 ..work(1, 1, None, Extent::Events(3))
             };
-            assert_eq!(connections_for(&work), connections);
+            let (accepted, _account) = publish_to_listener(&work);
+            assert_eq!(accepted.len(), connections);
         }
     }
 
-    /// Connections that a server sees by which so much is published.
-    fn connections_for(work: &Work) -> usize {
-        let server = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", server.local_addr().unwrap());
+    #[test]
+    fn the_last_connection_is_open_as_long_as_the_account_is_kept() {
+        let (accepted, account) = publish_to_listener(&work(1, 1, None, Extent::Events(3)));
+        let mut connection = accepted.last().unwrap();
+        connection.set_nonblocking(true).unwrap();
+        let read = connection.read(&mut [0]);
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(account.events, 3);
+    }
+
+    /// Publishes three events. Gives the connections by which they came, and the publisher's account.
+    fn publish_to_listener(work: &Work) -> (Vec<TcpStream>, Published) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
         let (client, marks) = (Client::new(&url).unwrap(), Marks::of_run(1));
         let publishers = Publishers::connect(&client, work, &marks).unwrap();
-        let control = Arc::new(Control::begin());
-        let accounts = publishers.publish(&control).unwrap();
-        let mut connections = 0;
-        while control.published() < 3 {
-            acknowledge_all(&server.accept().unwrap().0);
-            connections += 1;
+        let accounts = publishers.publish(&Arc::new(Control::begin())).unwrap();
+        let (mut accepted, mut events) = (Vec::new(), 0);
+        while events < 3 {
+            let (connection, _) = listener.accept().unwrap();
+            events += acknowledge(&connection, 3 - events);
+            accepted.push(connection);
         }
-        assert_eq!(accounts.recv().unwrap().unwrap().events, 3);
-        connections
+        (accepted, accounts.recv().unwrap().unwrap())
     }
 
-    /// Answers each request on a connection until it ends.
-    fn acknowledge_all(mut connection: &TcpStream) {
-        let mut received = Vec::new();
-        let mut piece = [0; 1024];
-        loop {
-            match connection.read(&mut piece).unwrap() {
-                0 => return,
-                length => received.extend_from_slice(&piece[..length]),
+    /// Answers so many requests at most, or those that come until a connection has ended; says how many.
+    fn acknowledge(mut connection: &TcpStream, most: usize) -> usize {
+        let (mut received, mut piece) = (Vec::new(), [0; 1024]);
+        for answered in 0..most {
+            let has_body = |received: &[u8]| {
+                let head = memchr::memmem::find(received, b"\r\n\r\n");
+                head.is_some_and(|end| received.len() >= end + 4 + 64)
+            };
+            while !has_body(&received) {
+                match connection.read(&mut piece).unwrap() {
+                    0 => return answered,
+                    length => received.extend_from_slice(&piece[..length]),
+                }
             }
-            let head = memchr::memmem::find(&received, b"\r\n\r\n");
-            if head.is_some_and(|end| received.len() >= end + 4 + 64) {
-                received.clear();
-                let answer = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n";
-                connection.write_all(answer).unwrap();
-            }
+            received.clear();
+            let answer = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n";
+            connection.write_all(answer).unwrap();
         }
+        most
     }
 
     #[test]
