@@ -165,7 +165,7 @@ fn head(svg: &mut String, comparison: &Comparison, height: f64) {
         "{} clients on each way, payloads of {} bytes, {} s: {} events",
         count(comparison.clients as u64),
         count(comparison.payload_bytes as u64),
-        comparison.seconds,
+        comparison.publishing_seconds,
         events.join(" or ")
     );
     let summary = format!("{load}. {}", comparison.findings.join(" "));

@@ -20,7 +20,7 @@ pub(super) struct Comparison {
     /// Clients in each round.
     pub(super) clients: usize,
     /// How long events were published in each round.
-    pub(super) seconds: f64,
+    pub(super) publishing_seconds: f64,
     /// Bytes of each payload.
     pub(super) payload_bytes: usize,
     /// A row for each round: the ways of the first scenario, then those of the second.
@@ -98,7 +98,7 @@ impl Comparison {
     pub(super) fn of(plan: &Plan) -> Self {
         Comparison {
             clients: plan.clients,
-            seconds: plan.time.as_secs_f64(),
+            publishing_seconds: plan.time.as_secs_f64(),
             payload_bytes: plan.payload,
             rows: Vec::new(),
             findings: Vec::new(),

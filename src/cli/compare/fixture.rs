@@ -28,7 +28,7 @@ pub(super) fn comparison() -> Comparison {
     rows[0].bytes_per_delivery = 7445.0;
     Comparison {
         clients: 100,
-        seconds: 8.0,
+        publishing_seconds: 8.0,
         payload_bytes: 64,
         rows,
         findings: Vec::new(),

@@ -32,7 +32,7 @@ impl fmt::Display for Comparison {
              CPU and delay are known from as many moments as there are events; below {EVENTS_FOR_P99} of them max is told, not p99.",
             count(self.clients as u64),
             count(self.payload_bytes as u64),
-            self.seconds
+            self.publishing_seconds
         )?;
         let widths = Widths::of(&self.rows);
         for rows in self.scenarios() {
@@ -163,7 +163,7 @@ mod tests {
         let mut comparison = comparison();
         comparison.clients = 10_000;
         comparison.payload_bytes = 1 << 20;
-        comparison.seconds = 3600.0;
+        comparison.publishing_seconds = 3600.0;
         comparison.findings = vec!["as long as can be ".repeat(40)];
         for line in comparison.to_string().lines() {
             assert!(line.chars().count() <= super::WIDTH, "{line}");
