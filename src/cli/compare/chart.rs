@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use super::figures::{Comparison, Row};
+use super::margin::MEASURED;
 use super::scale::Scale;
 use super::units::{bytes, count, known_time, rate, ratio, time};
 
@@ -22,7 +23,7 @@ const RIGHT: f64 = 352.0;
 /// Where the figures end.
 const FIGURES: f64 = WIDTH - MARGIN;
 /// What stands above the first chart.
-const HEAD: f64 = 112.0;
+const HEAD: f64 = 130.0;
 /// From a chart's beginning to its first way.
 const PANEL_HEAD: f64 = 54.0;
 /// From one way to the next.
@@ -181,12 +182,14 @@ fn head(svg: &mut String, comparison: &Comparison, height: f64) {
     );
     text(svg, "head", MARGIN, 36.0, title);
     text(svg, "note", MARGIN, 57.0, &load);
+    let margin = format!("CPU and delay: what is less than {MEASURED} times apart may be alike");
+    text(svg, "note", MARGIN, 73.0, &margin);
     let mut x = MARGIN + MARK;
     for rows in comparison.scenarios() {
         let Some(row) = rows.first() else { continue };
-        mark(svg, row, x, 78.0);
+        mark(svg, row, x, 96.0);
         let name = format!("{}: {}", row.scenario, rate(row.events_per_second));
-        text(svg, "", x + 12.0, 78.0 + BASE, &name);
+        text(svg, "", x + 12.0, 96.0 + BASE, &name);
         x += WIDTH / 2.0 - 18.0;
     }
 }

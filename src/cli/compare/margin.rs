@@ -6,7 +6,7 @@ use super::figures::Row;
 
 /// CPU and delay: on an idle machine two runs of one load were up to 2 times apart, so that two ways which are alike
 /// may be as far apart in one run.
-const MEASURED: f64 = 3.0;
+pub(super) const MEASURED: f64 = 3.0;
 /// Bytes and requests are counted, and two runs agree to a hundredth.
 const COUNTED: f64 = 1.05;
 

@@ -51,8 +51,8 @@ polls keep their connection. Each line is measured once, always in this order.
 What is counted: all bytes on the clients' sockets from the first to the last, so every head, frame, chunk
 line and heartbeat, but not what TCP and IP put around them. 'once open' leaves out what went until each
 client had its place: the handshake and welcome of a stream, the first answer to a poll. 'empty' are answers
-without an event, 304 here, but for that first one. CPU is what the server's process computed from then on,
-publishing included. Delay runs from before the publisher's send to after the client's read.
+without an event, 304 here, but for that first one. CPU is what the server's process computed from then on, with
+publishing and what it does by itself. Delay runs from before the publisher's send to after the client's read.
 
 What the figures do not say: what all clients get of an event is one moment of the server, so a line has as many
 independent CPU times and delays as events, and for fewer than 100 of them max is told, not p99. One thread reads
