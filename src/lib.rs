@@ -29,7 +29,7 @@
 //! - The history is the queue: nothing piles up for one client, and what is lost is told as a gap.
 //! - No lock is held across a call that may block, and every wait has a deadline.
 //!
-//! [`admin`] is the operator's port: it looks at all this from the side, on threads of its own.
+//! [`admin`] is the operator's port ([`operator`] says what it tells): it looks at all this from the side, on threads of its own.
 //!
 //! [`event`], [`metrics`], [`refusal`], [`roster`] and [`shutdown`] are leaves that all others use; [`config`] turns a file into values
 //! that cannot be wrong. The pure files ([`http`], `hub::channel`, `hub::selector`, `hub::draft`,
@@ -66,6 +66,8 @@ pub mod http;
 pub mod hub;
 pub mod journal;
 pub mod metrics;
+#[doc = include_str!("operator.md")]
+pub mod operator {}
 pub mod refusal;
 pub mod roster;
 mod seldom;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use crate::event::Cursor;
-use crate::hub::selector::Selector;
+use crate::hub::selector::{Selection, Selector};
 use crate::refusal::Refusal;
 use crate::shutdown::{Leaving, Shutdown};
 
@@ -27,12 +27,12 @@ pub enum Way {
 }
 
 /// What somebody who is connected asks for, and how far it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Presence {
     /// By which way.
     pub way: Way,
-    /// The channels and patterns; none between requests.
-    pub selectors: Vec<Selector>,
+    /// The channels and patterns, as its delivery has them; nothing between requests.
+    pub asked: Option<Arc<Selection>>,
     /// The place up to which they were given, or examined.
     pub cursor: Option<Cursor>,
     /// Whether it is behind, and has to be caught up.
@@ -73,7 +73,7 @@ pub struct Traffic {
 }
 
 /// One connection as it was a moment ago.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Sighting {
     /// Its number, which no other connection of this server has.
     pub number: u64,
@@ -274,10 +274,15 @@ impl Presence {
     pub const fn between_requests() -> Self {
         Presence {
             way: Way::Http,
-            selectors: Vec::new(),
+            asked: None,
             cursor: None,
             is_behind: false,
         }
+    }
+
+    /// The channels and patterns.
+    pub fn selectors(&self) -> impl Iterator<Item = &Selector> {
+        self.asked.iter().flat_map(|asked| asked.selectors())
     }
 }
 

@@ -78,7 +78,8 @@ impl Wanted {
 
 impl Channels {
     fn look(context: &Context, wanted: &Wanted) -> Self {
-        let audience = Audience::count(context.roster.walk(0).map(|seen| seen.presence));
+        let present: Vec<_> = context.roster.walk(0).map(|seen| seen.presence).collect();
+        let audience = Audience::of(&present);
         // A page is shorter rather than late.
         let limit = wanted
             .limit
@@ -91,25 +92,27 @@ impl Channels {
         holdings.truncate(limit);
         let (since, entries) = context.hub.newest(RECENT);
         let rates = Rates::count(&entries, since, unix_millis());
-        let channels = holdings.into_iter();
+        let listeners = audience.count(holdings.iter().map(|kept| &kept.channel));
+        let channel = |kept: &Holding| {
+            let subscribers = listeners.get(&kept.channel).copied().unwrap_or_default();
+            Channel::new(kept, subscribers, rates.of(&kept.channel))
+        };
         Channels {
-            channels: channels
-                .map(|kept| Channel::new(kept, &audience, &rates))
-                .collect(),
+            channels: holdings.iter().map(channel).collect(),
             more,
         }
     }
 }
 
 impl Channel {
-    fn new(kept: Holding, audience: &Audience, rates: &Rates) -> Self {
+    fn new(kept: &Holding, subscribers: Listeners, rate: f64) -> Self {
         Channel {
+            channel: kept.channel.as_str().to_owned(),
             events: kept.events,
             bytes: kept.bytes,
             last: kept.last.map(|id| id.to_string()),
-            subscribers: audience.of(&kept.channel),
-            rate: rates.of(&kept.channel),
-            channel: kept.channel.as_str().to_owned(),
+            subscribers,
+            rate,
         }
     }
 }

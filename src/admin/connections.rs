@@ -15,6 +15,9 @@ use crate::roster::{Presence, Sighting, Way};
 
 /// The most that are looked at for one answer; who wants few of many gets them in several.
 const EXAMINED: usize = 10_000;
+/// The most bytes of one answer, unless it has one connection only: how long a connection is in a list is up to its
+/// client, and who asks for very much must not keep the others out of it.
+const BYTES: usize = 1024 * 1024;
 
 /// A page of connections, in the order in which they came.
 #[derive(Serialize)]
@@ -82,7 +85,7 @@ impl Wanted {
     }
 
     fn fits(&self, presence: &Presence) -> bool {
-        let meets = |wanted: &Selector| presence.selectors.iter().any(|asked| meet(wanted, asked));
+        let meets = |wanted: &Selector| presence.selectors().any(|asked| meet(wanted, asked));
         self.way.is_none_or(|way| way == presence.way) && self.channel.as_ref().is_none_or(meets)
     }
 }
@@ -112,13 +115,18 @@ impl Connections {
             more: false,
             next: wanted.after,
         };
+        let mut bytes = 0;
         for (examined, seen) in walk.enumerate() {
-            if page.connections.len() == wanted.limit || examined == EXAMINED {
+            let fits = wanted.fits(&seen.presence);
+            bytes += if fits { weight(&seen) } else { 0 };
+            let is_full = page.connections.len() == wanted.limit
+                || (fits && bytes > BYTES && !page.connections.is_empty());
+            if is_full || examined == EXAMINED {
                 page.more = true;
                 break;
             }
             page.next = seen.number;
-            if wanted.fits(&seen.presence) {
+            if fits {
                 page.connections.push(Connection::new(seen, head));
             }
         }
@@ -126,12 +134,23 @@ impl Connections {
     }
 }
 
+/// How many bytes a connection has in a list, at most.
+fn weight(seen: &Sighting) -> usize {
+    /// Its names and all values but the channels.
+    const REST: usize = 512;
+    /// Two quotes and a comma.
+    const MARKS: usize = 3;
+    let channels = seen.presence.selectors();
+    let channels: usize = channels.map(|asked| asked.as_str().len() + MARKS).sum();
+    REST + channels
+}
+
 impl Connection {
     fn new(seen: Sighting, head: u64) -> Self {
         let presence = seen.presence;
         let place = presence.cursor.filter(|_| presence.is_behind);
         let since = seen.since.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let channels = presence.selectors.iter();
+        let channels = presence.selectors();
         Connection {
             id: seen.number,
             way: presence.way.as_str(),
@@ -151,10 +170,12 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use std::net::{Ipv4Addr, SocketAddr};
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
     use crate::event::{Epoch, Id};
+    use crate::hub::selector::Selection;
     use crate::refusal::Kind;
     use crate::roster::Traffic;
 
@@ -174,7 +195,9 @@ mod tests {
             },
             presence: Presence {
                 way,
-                selectors: selectors.map(|text| text.parse().unwrap()).collect(),
+                asked: Some(Arc::new(Selection::new(
+                    selectors.map(|text| text.parse().unwrap()),
+                ))),
                 ..Presence::between_requests()
             },
         }
@@ -227,6 +250,38 @@ mod tests {
             pick(&all, &format!("way=sse&after={end}")),
             (vec![end + 2], false, end + 2)
         );
+    }
+
+    #[test]
+    fn a_page_ends_before_it_is_long_and_the_next_goes_on_there() {
+        let name = |number: usize| format!("{number:0>6}/{}", "x".repeat(240));
+        let hungry = (0..4_400).map(name).collect::<Vec<_>>().join(",");
+        let one = hungry.len();
+        assert!(one > BYTES, "one alone is more than a page");
+        let modest = (0..1_000).map(name).collect::<Vec<_>>().join(",");
+        let mut all: Vec<_> = (1..=10).map(|at| seen(at, Way::Sse, &modest)).collect();
+        all.push(seen(11, Way::Sse, &hungry));
+        all.push(seen(12, Way::Sse, "a"));
+        let wanted = |after: u64| wanted(&format!("limit=1000&after={after}")).unwrap();
+        let (mut ids, mut after) = (Vec::new(), 0);
+        loop {
+            let later = all.iter().filter(|seen| seen.number > after).cloned();
+            let page = Connections::pick(later, &wanted(after), 0);
+            let bytes = serde_json::to_vec(&page).unwrap().len();
+            assert!(page.connections.len() == 1 || bytes <= BYTES, "{bytes}");
+            ids.push(
+                page.connections
+                    .iter()
+                    .map(|one| one.id)
+                    .collect::<Vec<_>>(),
+            );
+            if !page.more {
+                break;
+            }
+            after = page.next;
+        }
+        let expected = [&[1, 2, 3, 4][..], &[5, 6, 7, 8], &[9, 10], &[11], &[12]];
+        assert_eq!(ids, expected);
     }
 
     #[test]

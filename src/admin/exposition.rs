@@ -54,12 +54,7 @@ pub(super) enum Value {
 impl Family {
     /// A number that only grows while the process lives.
     pub(super) fn counter(name: &'static str, help: &'static str, value: impl Into<Value>) -> Self {
-        let samples = Samples::Counter(vec![Sample::bare(value)]);
-        Family {
-            name,
-            help,
-            samples,
-        }
+        Self::new(name, help, Samples::Counter(vec![Sample::bare(value)]))
     }
 
     /// The same, one for each value of a label.
@@ -69,22 +64,16 @@ impl Family {
         label: &'static str,
         values: impl IntoIterator<Item = (&'static str, u64)>,
     ) -> Self {
-        let samples = Samples::Counter(Sample::labelled(label, values));
-        Family {
+        Self::new(
             name,
             help,
-            samples,
-        }
+            Samples::Counter(Sample::labelled(label, values)),
+        )
     }
 
     /// A number that goes up and down.
     pub(super) fn gauge(name: &'static str, help: &'static str, value: impl Into<Value>) -> Self {
-        let samples = Samples::Gauge(vec![Sample::bare(value)]);
-        Family {
-            name,
-            help,
-            samples,
-        }
+        Self::new(name, help, Samples::Gauge(vec![Sample::bare(value)]))
     }
 
     /// The same, one for each value of a label.
@@ -94,27 +83,20 @@ impl Family {
         label: &'static str,
         values: impl IntoIterator<Item = (&'static str, u64)>,
     ) -> Self {
-        let samples = Samples::Gauge(Sample::labelled(label, values));
-        Family {
-            name,
-            help,
-            samples,
-        }
+        Self::new(name, help, Samples::Gauge(Sample::labelled(label, values)))
     }
 
     /// How long something took, each time that it happened; in seconds.
     pub(super) fn histogram(name: &'static str, help: &'static str, observed: Observed) -> Self {
-        let samples = Samples::Histogram(observed);
-        Family {
-            name,
-            help,
-            samples,
-        }
+        Self::new(name, help, Samples::Histogram(observed))
     }
 
     /// What does not change while the process lives.
     pub(super) fn info(name: &'static str, help: &'static str, label: Label) -> Self {
-        let samples = Samples::Info(label);
+        Self::new(name, help, Samples::Info(label))
+    }
+
+    fn new(name: &'static str, help: &'static str, samples: Samples) -> Self {
         Family {
             name,
             help,
@@ -160,7 +142,8 @@ pub(super) fn answer(families: Vec<Family>) -> Response {
     Response::new(200).with_body(CONTENT_TYPE, text(families).into_bytes())
 }
 
-fn text(families: Vec<Family>) -> String {
+/// How they are told.
+pub(super) fn text(families: Vec<Family>) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Families(families)));
     let mut text = String::new();

@@ -23,7 +23,7 @@ fn take(context: &Context) -> Vec<Family> {
     families.extend(events(context.hub.metrics()));
     families.extend(troubles(context.hub.metrics()));
     families.extend(journal(context));
-    families.extend(Process::look().map_or_else(Vec::new, process));
+    families.extend(process(Process::look()).into_iter().flatten());
     families
 }
 
@@ -189,43 +189,43 @@ fn journal(context: &Context) -> Vec<Family> {
     families
 }
 
-fn process(process: Process) -> Vec<Family> {
-    vec![
-        Family::counter(
-            "process_cpu_seconds",
-            "CPU time that the process used, in user and system mode",
-            process.cpu_seconds,
-        ),
-        Family::gauge(
+/// Those that could be had: one that is missing keeps no other back.
+fn process(process: Process) -> [Option<Family>; 7] {
+    let gauge = |name, help, value: Option<u64>| Some(Family::gauge(name, help, value?));
+    [
+        process.cpu_seconds.map(|seconds| {
+            let help = "CPU time that the process used, in user and system mode";
+            Family::counter("process_cpu_seconds", help, seconds)
+        }),
+        gauge(
             "process_resident_memory_bytes",
             "Memory that the process has in RAM",
             process.resident_bytes,
         ),
-        Family::gauge(
+        gauge(
             "process_virtual_memory_bytes",
             "Address space of the process; stacks of threads are most of it and cost nothing until they are used",
             process.virtual_bytes,
         ),
-        Family::gauge(
+        gauge(
             "process_open_fds",
             "Files and sockets that are open",
             process.open_files,
         ),
-        Family::gauge(
+        gauge(
             "process_max_fds",
             "Files and sockets that may be open",
-            process.max_files,
+            Some(process.max_files),
         ),
-        Family::gauge(
+        gauge(
             "process_threads",
             "Threads of the process: one a connection, and a few",
             process.threads,
         ),
-        Family::gauge(
-            "process_start_time_seconds",
-            "When the process started, in Unix time",
-            process.start_seconds,
-        ),
+        process.start_seconds.map(|seconds| {
+            let help = "When the process started, in Unix time";
+            Family::gauge("process_start_time_seconds", help, seconds)
+        }),
     ]
 }
 
@@ -250,5 +250,27 @@ impl Census {
             census.behind += u64::from(seen.presence.is_behind);
         }
         census
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_of_the_process_keeps_nothing_else_back() {
+        let without_files = Process {
+            cpu_seconds: None,
+            resident_bytes: None,
+            virtual_bytes: None,
+            open_files: Some(64),
+            max_files: 64,
+            threads: None,
+            start_seconds: None,
+        };
+        let told = process(without_files).into_iter().flatten().collect();
+        let text = exposition::text(told);
+        let samples: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(samples, ["process_open_fds 64", "process_max_fds 64"]);
     }
 }

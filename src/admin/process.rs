@@ -1,8 +1,9 @@
-//! What the system says of this process, from `/proc`; nothing where there is none.
+//! What the system says of this process, most of it from `/proc`: of each figure, or nothing where it cannot be had.
 
 use std::fs;
 use std::io;
 
+use rustix::io::Errno;
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
 
@@ -10,41 +11,48 @@ use rustix::process::{Resource, getrlimit};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Process {
     /// CPU time used so far, in seconds.
-    pub(super) cpu_seconds: f64,
+    pub(super) cpu_seconds: Option<f64>,
     /// Bytes in RAM.
-    pub(super) resident_bytes: u64,
+    pub(super) resident_bytes: Option<u64>,
     /// Bytes of address space.
-    pub(super) virtual_bytes: u64,
+    pub(super) virtual_bytes: Option<u64>,
     /// Open descriptors.
-    pub(super) open_files: u64,
+    pub(super) open_files: Option<u64>,
     /// How many may be open.
     pub(super) max_files: u64,
     /// Threads.
-    pub(super) threads: u64,
+    pub(super) threads: Option<u64>,
     /// When it started, in seconds since 1970.
-    pub(super) start_seconds: f64,
+    pub(super) start_seconds: Option<f64>,
 }
 
 impl Process {
     /// Looks at this process.
-    pub(super) fn look() -> Option<Self> {
-        let stat = Stat::parse(&fs::read_to_string("/proc/self/stat").ok()?)?;
-        let ticks = clock_ticks_per_second() as f64;
-        let booted = boot_seconds(&fs::read_to_string("/proc/stat").ok()?)?;
-        Some(Process {
-            cpu_seconds: stat.cpu_ticks as f64 / ticks,
-            resident_bytes: stat.resident_pages.saturating_mul(page_size() as u64),
-            virtual_bytes: stat.virtual_bytes,
-            open_files: open_files().ok()?,
-            max_files: getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
-            threads: stat.threads,
-            start_seconds: booted as f64 + stat.start_ticks as f64 / ticks,
-        })
+    pub(super) fn look() -> Self {
+        let stat = read("/proc/self/stat").and_then(|text| Stat::parse(&text));
+        let booted = read("/proc/stat").and_then(|text| boot_seconds(&text));
+        let max_files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let seconds = |ticks: u64| ticks as f64 / clock_ticks_per_second() as f64;
+        Process {
+            cpu_seconds: stat.map(|stat| seconds(stat.cpu_ticks)),
+            resident_bytes: stat.map(|stat| stat.resident_pages.saturating_mul(page_size() as u64)),
+            virtual_bytes: stat.map(|stat| stat.virtual_bytes),
+            open_files: open_files(fs::read_dir("/proc/self/fd"), max_files),
+            max_files,
+            threads: stat.map(|stat| stat.threads),
+            start_seconds: booted
+                .zip(stat)
+                .map(|(booted, stat)| booted as f64 + seconds(stat.start_ticks)),
+        }
     }
 }
 
+fn read(file: &str) -> Option<String> {
+    fs::read_to_string(file).ok()
+}
+
 /// What `/proc/self/stat` has of it (proc_pid_stat(5)).
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Stat {
     cpu_ticks: u64,
     threads: u64,
@@ -76,10 +84,15 @@ fn boot_seconds(text: &str) -> Option<u64> {
     line?.trim().parse().ok()
 }
 
-fn open_files() -> io::Result<u64> {
-    // That by which they are listed is one of them.
-    let listed = fs::read_dir("/proc/self/fd")?.count() as u64;
-    Ok(listed.saturating_sub(1))
+/// How many files are open, of so many that may be.
+fn open_files(listed: io::Result<fs::ReadDir>, most: u64) -> Option<u64> {
+    match listed {
+        // That by which they are listed is one of them.
+        Ok(listed) => Some((listed.count() as u64).saturating_sub(1)),
+        // They cannot be counted just when somebody has to know.
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::MFILE) => Some(most),
+        Err(_) => None,
+    }
 }
 
 #[cfg(test)]
@@ -114,16 +127,24 @@ mod tests {
         assert_eq!(boot_seconds("cpu 1 2\n"), None);
     }
 
+    #[test]
+    fn with_no_file_left_to_count_them_by_all_are_open() {
+        let count = |error: Errno| open_files(Err(error.into()), 1024);
+        assert_eq!(count(Errno::MFILE), Some(1024));
+        assert_eq!(count(Errno::NOENT), None);
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
     fn this_process_is_seen() {
-        let process = Process::look().unwrap();
-        assert!(
-            process.resident_bytes > 1_000_000 && process.virtual_bytes > process.resident_bytes
-        );
-        assert!(process.open_files >= 3 && process.open_files <= process.max_files);
-        assert!(process.threads >= 1 && process.cpu_seconds >= 0.0);
+        let process = Process::look();
+        let (resident, all) = (process.resident_bytes, process.virtual_bytes);
+        assert!(resident > Some(1_000_000) && all > resident);
+        let open = process.open_files.unwrap();
+        assert!(open >= 3 && open <= process.max_files);
+        assert!(process.threads >= Some(1) && process.cpu_seconds >= Some(0.0));
         let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
-        assert!(process.start_seconds > 1e9 && process.start_seconds < now + 60.0);
+        let started = process.start_seconds.unwrap();
+        assert!(started > 1e9 && started < now + 60.0);
     }
 }

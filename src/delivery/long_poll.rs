@@ -393,7 +393,7 @@ impl Guest for Waiting {
     fn presence(&self) -> Presence {
         Presence {
             way: Way::LongPoll,
-            selectors: self.request.query.selectors.clone(),
+            asked: Some(self.selection.clone()),
             cursor: Some(self.context.hub.cursor(self.place)),
             is_behind: false,
         }

@@ -493,15 +493,14 @@ impl Outbox {
 impl Guest for Outbox {
     fn presence(&self) -> Presence {
         let state = self.lock();
-        let selection = state.as_ref().map(|state| state.selection.clone());
+        let asked = state.as_ref().map(|state| state.selection.clone());
         let cursor = state
             .as_ref()
             .map(|state| self.context.hub.cursor(state.place));
         let is_behind = state.is_some_and(|state| state.feeder == Feeder::Delivery);
         Presence {
             way: self.framing.form().way,
-            selectors: selection
-                .map_or_else(Vec::new, |asked| asked.selectors().cloned().collect()),
+            asked,
             cursor,
             is_behind,
         }

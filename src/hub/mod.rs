@@ -55,6 +55,8 @@ struct Retention {
 impl Hub {
     /// How often retention looks for what is too old.
     const RETENTION: Duration = Duration::from_secs(1);
+    /// How long publishers and readers have the journal to themselves between two steps of it.
+    const TURN: Duration = Duration::from_millis(5);
 
     /// Starts the shards and the threads of a journal that was opened.
     ///
@@ -305,8 +307,12 @@ impl Retention {
         let stopped = Arc::new((Mutex::new(false), Condvar::new()));
         let watched = stopped.clone();
         let body = move || {
-            while !wait_for_stop(&watched, every) {
-                journal.retain();
+            let mut pause = every;
+            while !wait_for_stop(&watched, pause) {
+                pause = match journal.retain() {
+                    true => Hub::TURN,
+                    false => every,
+                };
             }
         };
         let thread = thread::Builder::new()

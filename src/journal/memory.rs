@@ -24,6 +24,8 @@ use crate::shutdown::abort;
 
 /// How many channels get another rule while publishers wait.
 const AT_ONCE: usize = 1_024;
+/// How many events go while publishers and readers wait; what is left goes in steps that follow.
+const MOST: usize = 16_384;
 
 /// Events in memory, bounded by count, age and bytes per channel and by bytes over all.
 pub struct MemoryJournal {
@@ -111,7 +113,7 @@ impl Journal for MemoryJournal {
                 repeated: true,
             });
         }
-        let rules = state.rules.clone();
+        let (rules, before) = (state.rules.clone(), state.log.bytes());
         state.make_room_for_channels(&batch.drafts, &rules)?;
         let events: Vec<_> = batch
             .drafts
@@ -119,7 +121,7 @@ impl Journal for MemoryJournal {
             .map(|draft| state.keep(draft, self.epoch, now, &rules))
             .collect();
         // Readers go by the clock as it is, even when it was ahead once.
-        state.trim(&events, wall, &rules);
+        state.trim(&events, before, wall, &rules);
         state.commits += 1;
         self.sink.committed(&events);
         let receipts: Arc<[Receipt]> = events.iter().map(|event| receipt(event)).collect();
@@ -238,7 +240,7 @@ impl Journal for MemoryJournal {
         most: usize,
     ) -> Vec<Holding> {
         // Chosen without the lock: publishers wait for it.
-        let names = self.reading().channels.names();
+        let names = || self.reading().channels.names();
         let names = survey::next(names, after, filter, most);
         let state = self.reading();
         let records = names.iter().filter_map(|name| state.channels.get(name));
@@ -268,20 +270,14 @@ impl Journal for MemoryJournal {
         self.retain();
     }
 
-    fn retain(&self) {
-        let now = unix_millis();
-        let state = &mut *self.writing();
+    fn retain(&self) -> bool {
+        let mut state = self.writing();
         if state.closed {
-            return;
+            return false;
         }
-        state.channels.change_all(|record| {
-            if record.is_overdue(now) {
-                record.sweep(&mut state.log, now);
-                record.trim(&mut state.log, now);
-            }
-        });
-        state.trim_whole(state.rules.max_bytes, now);
-        state.keys.expire(now);
+        let gone = state.let_go(unix_millis(), MOST);
+        state.commits += u64::from(gone > 0);
+        gone >= MOST
     }
 
     fn close(&self) {
@@ -360,21 +356,42 @@ impl State {
         event
     }
 
-    /// Keeps the channels of a batch within their own rules, then everything within its bound.
-    fn trim(&mut self, batch: &[Arc<Event>], now: u64, rules: &Rules) {
+    /// Keeps the channels of a batch within their own rules, then everything within its bound: all of it weighed
+    /// `before` when the batch came.
+    fn trim(&mut self, batch: &[Arc<Event>], before: usize, now: u64, rules: &Rules) {
+        // Twice as many go as came, so that what has to go does not pile up.
+        let mut left = MOST.max(2 * batch.len());
         for run in batch.chunk_by(|one, next| Arc::ptr_eq(&one.channel, &next.channel)) {
             if let Some(event) = run.first() {
-                let log = &mut self.log;
-                self.channels
-                    .change(event.channel.name(), |record| record.trim(log, now));
+                let (log, name) = (&mut self.log, event.channel.name());
+                let gone = self
+                    .channels
+                    .change(name, |record| record.trim(log, now, left));
+                left -= gone.unwrap_or(0);
             }
         }
-        self.trim_whole(rules.max_bytes, now);
+        // For what came there is room at once, however much has to go for it.
+        self.trim_whole(rules.max_bytes.max(before), now, usize::MAX);
+        self.trim_whole(rules.max_bytes, now, left);
     }
 
-    /// Keeps everything together within `max_bytes`.
-    fn trim_whole(&mut self, max_bytes: usize, now: u64) {
-        while self.log.bytes() > max_bytes {
+    /// Lets go of what is beyond its bounds, until `most` or a few more events and keys are gone; how many are.
+    fn let_go(&mut self, now: u64, most: usize) -> usize {
+        let mut left = most;
+        self.channels.change_all(|record| {
+            if left > 0 && record.is_overdue(now) {
+                record.sweep(&mut self.log, now);
+                left -= record.trim(&mut self.log, now, left);
+            }
+        });
+        left -= self.trim_whole(self.rules.max_bytes, now, left);
+        most - left + self.keys.expire(now, left)
+    }
+
+    /// Keeps everything together within `max_bytes`, by letting go of `most` events at most; of how many it did.
+    fn trim_whole(&mut self, max_bytes: usize, now: u64, most: usize) -> usize {
+        let mut gone = 0;
+        while gone < most && self.log.bytes() > max_bytes {
             let oldest = self.log.oldest().map(|event| event.channel.clone());
             let log = &mut self.log;
             let evicted = oldest.and_then(|channel| {
@@ -384,8 +401,10 @@ impl State {
             if evicted.is_none() {
                 break;
             }
-            self.crowded_out += 1;
+            gone += 1;
         }
+        self.crowded_out += gone as u64;
+        gone
     }
 }
 
@@ -458,11 +477,14 @@ impl Record {
         }
     }
 
-    /// Keeps the channel within its own rule.
-    fn trim(&mut self, log: &mut Log, now: u64) {
-        while self.is_over(now) {
+    /// Keeps the channel within its own rule, by letting go of `most` events at most; of how many it did.
+    fn trim(&mut self, log: &mut Log, now: u64, most: usize) -> usize {
+        let mut gone = 0;
+        while gone < most && self.is_over(now) {
             self.evict(log, now);
+            gone += 1;
         }
+        gone
     }
 
     /// Takes the oldest event, raising the mark first when it was still owed.
@@ -507,5 +529,31 @@ impl Record {
     fn after(&self, place: u64) -> impl Iterator<Item = &Arc<Event>> {
         self.events
             .range(self.events.partition_point(|event| event.id.seq <= place)..)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::tests::fixture::{Fixture, draft, keep};
+
+    #[test]
+    fn for_what_comes_there_is_room_at_once_however_much_has_to_go() {
+        const WHOLE: usize = 8 * 1024 * 1024;
+        let fixture = Fixture::with(
+            |config, sink| Arc::new(MemoryJournal::open(config, 1, sink)),
+            |config| {
+                config.journal.max_bytes = WHOLE;
+                config.channels = vec![keep("**", 1_000_000)];
+            },
+        );
+        let few = vec![draft("a", "x"); 1_000];
+        for _ in 0..=MOST / few.len() {
+            fixture.append(few.clone()).unwrap();
+        }
+        assert!(fixture.journal.statistics().events > MOST as u64);
+        fixture.publish_draft(draft("b", &"x".repeat(WHOLE - 1_000)));
+        let held = fixture.journal.statistics();
+        assert!(held.bytes <= WHOLE as u64, "{held:?}");
     }
 }

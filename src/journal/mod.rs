@@ -39,7 +39,8 @@ pub use survey::{Holding, Statistics};
 ///
 /// **Retention.** Acts once a batch: all of it is kept, then each of its channels is brought within its own
 /// rule, then everything within `journal.max_bytes`, the oldest first. What [`retain`](Journal::retain) and
-/// [`obey`](Journal::obey) let go of is lost in the same way.
+/// [`obey`](Journal::obey) let go of is lost in the same way. Where a great deal is to go, it goes in steps, between
+/// which others have their turn.
 ///
 /// **Losses.** Before an event that is still owed goes, its channel's mark
 /// ([`Channel::lose`](crate::hub::channel::Channel::lose)) is raised over it. An event that outlived its
@@ -115,8 +116,9 @@ pub trait Journal: Send + Sync {
     /// when whatever comes next goes by it; of two calls at once, with what was told last.
     fn obey(&self, told: &Arc<Current>);
 
-    /// Lets go of what retention no longer keeps, by age or time to live, or by a rule that is new. Called about once a second.
-    fn retain(&self);
+    /// Lets go of what retention no longer keeps, by age or time to live, or by a rule that is new. Called about once a
+    /// second, and soon again while it says that there is more to go.
+    fn retain(&self) -> bool;
 
     /// Ends this life: what was acknowledged is safe when it returns. Nothing is appended or forgotten
     /// afterwards, and nothing let go of.

@@ -134,6 +134,7 @@ macro_rules! journal_cases {
                 fewer_keys_forget_the_oldest
                 a_shorter_memory_of_keys_counts_for_those_that_were_used
                 what_is_too_much_for_one_transaction_goes_in_those_that_follow
+                a_great_deal_goes_in_several_steps_and_not_in_one
                 keys_that_are_too_many_for_one_transaction_go_in_those_that_follow
                 what_was_told_last_counts_also_of_many_at_once
                 a_reader_beside_new_rules_is_given_or_told_everything

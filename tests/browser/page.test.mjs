@@ -2,15 +2,12 @@
 // can be used by everyone.
 
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
+import { DESKTOP, PHONE, expectAccessible } from "./support/browser.mjs";
 import { PATIENCE, Server } from "./support/server.mjs";
 
-const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const LANES = ["poll", "long-poll", "sse", "websocket"];
-const DESKTOP = { width: 1440, height: 900 };
-const PHONE = { width: 390, height: 844 };
 const COUNT = 500;
 
 let browser;
@@ -247,10 +244,7 @@ for (const colorScheme of ["light", "dark"]) {
       await tab.page.getByLabel("Channel").fill("/");
       await tab.page.getByRole("button", { name: "Open" }).click();
       await tab.words("sse", "Dropped");
-      await tab.page.addScriptTag({ path: AXE });
-      const { violations } = await tab.page.evaluate(() => window.axe.run());
-      const told = violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]);
-      assert.deepEqual(told, []);
+      await expectAccessible(tab.page);
     });
   }
 }

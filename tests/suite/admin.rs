@@ -10,7 +10,7 @@ mod metrics;
 
 use std::net::SocketAddr;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fourcast::config::{Config, JournalKind, Secret};
 use fourcast::{Leaving, Server, StartError};
@@ -63,11 +63,13 @@ fn connections(server: &Fixture, query: &str) -> Vec<Value> {
         .clone()
 }
 
-/// Looks again and again until it is so; each look is a request, which paces it.
+/// Looks now and then until it is so: the server, and other tests, need the cores meanwhile.
 fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    const PACE: Duration = Duration::from_millis(10);
     let end = deadline();
     while !is_so() {
         assert!(Instant::now() < end, "{what}: not in time");
+        thread::park_timeout(PACE);
     }
 }
 

@@ -78,9 +78,9 @@ class Look {
 
 function remember(look) {
   const last = looks.at(-1);
-  const started = "process_start_time_seconds";
-  const anew = last && (last.get(started) !== look.get(started) || look.get("fourcast_requests_total") < last.get("fourcast_requests_total"));
-  if (anew) looks = [];
+  const started = told("process_start_time_seconds");
+  const isAnother = last && started(last) !== null && started(look) !== null && started(last) !== started(look);
+  if (isAnother || look.get("fourcast_requests_total") < (last?.get("fourcast_requests_total") ?? 0)) looks = [];
   looks.push(look);
   while (look.time - looks[0].time > WINDOW + EVERY) looks.shift();
 }
@@ -90,10 +90,11 @@ function before(look, age) {
   return looks.findLast(other => look.time - other.time >= age) ?? looks[0];
 }
 
-// Growth a second since the look before.
+// Growth a second since the look before; null where one of them does not have it.
 function rate(look, count) {
   const last = looks[looks.indexOf(look) - 1];
-  return last ? (count(look) - count(last)) / ((look.time - last.time) / 1000) : null;
+  const [then, now] = [last ? count(last) : null, count(look)];
+  return then === null || now === null ? null : (now - then) / ((look.time - last.time) / 1000);
 }
 
 // The quantile of what a histogram counted between two looks, in seconds; null when that is nothing.
@@ -147,6 +148,8 @@ function duration(seconds) {
 
 const total = name => look => look.sum(name);
 const plain = name => look => look.get(name);
+// Of a process that has run out of files not everything is told.
+const told = name => look => look.samples.get(name) ?? null;
 const delay = share => look => quantile("fourcast_delivery_delay_seconds", before(look, 10000), look, share);
 const appending = look => quantile("fourcast_journal_append_seconds", before(look, 10000), look, 0.99);
 
@@ -200,15 +203,15 @@ const TILES = [
     more: look => `${number(look.get("fourcast_journal_events"))} events, ${number(look.get("fourcast_journal_channels"))} channels`,
   },
   {
-    title: "Memory", curve: plain("process_resident_memory_bytes"), format: bytes,
-    figure: look => bytes(look.get("process_resident_memory_bytes")),
-    more: look => `${number(look.get("process_threads"))} threads; ${number(look.get("process_open_fds"))} of ${number(look.get("process_max_fds"))} files`,
+    title: "Memory", curve: told("process_resident_memory_bytes"), format: bytes,
+    figure: look => bytes(told("process_resident_memory_bytes")(look)),
+    more: look => `${number(told("process_threads")(look))} threads; ${number(look.get("process_open_fds"))} of ${number(look.get("process_max_fds"))} files`,
     bad: look => look.get("process_open_fds") >= 0.95 * look.get("process_max_fds") && look.get("process_max_fds") > 0,
   },
   {
-    title: "CPU, cores in use", curve: look => rate(look, plain("process_cpu_seconds_total")), format: number,
-    figure: look => number(rate(look, plain("process_cpu_seconds_total"))),
-    more: look => `${duration(look.get("process_cpu_seconds_total"))} since the start`,
+    title: "CPU, cores in use", curve: look => rate(look, told("process_cpu_seconds_total")), format: number,
+    figure: look => number(rate(look, told("process_cpu_seconds_total"))),
+    more: look => `${duration(told("process_cpu_seconds_total")(look))} since the start`,
   },
 ];
 
@@ -460,8 +463,10 @@ function askForKey() {
   say(at("asking-problem"), hadOne ? "This key is not the one." : "");
   sessionStorage.removeItem(KEY);
   at("key").value = "";
+  dialog.returnValue = "";
   dialog.onclose = () => {
-    if (at("key").value) sessionStorage.setItem(KEY, at("key").value.trim());
+    // Submitted, so it has passed the check of the form: one that no header can carry would never come to be refused.
+    if (dialog.returnValue === "show") sessionStorage.setItem(KEY, at("key").value.trim());
     at("key").value = "";
     look();
   };

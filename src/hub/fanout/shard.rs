@@ -133,7 +133,10 @@ impl Shard {
             let Some(missed) = self.missed(place) else {
                 return seat.fall_behind(place);
             };
-            match seat.offer_wide(&missed, &mut self.tally) {
+            let offer = seat.offer_wide(&missed, &mut self.tally);
+            // Counted now, since nothing might come after it; it is the newcomer who was late, and no event.
+            self.tally_up(&[]);
+            match offer {
                 Offer::Taken => seat.after = self.place,
                 Offer::Behind(place) => return seat.fall_behind(place),
                 Offer::Done => return,

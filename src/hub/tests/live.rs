@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::listener::{Answer, Listener, PATIENCE, hub};
 use crate::journal::AppendError;
+use crate::roster::Way;
 
 const AMPLE: usize = 10_000;
 
@@ -34,6 +35,25 @@ fn everyone_gets_what_it_asked_for_once_and_in_order() {
             }
         }
     }
+}
+
+#[test]
+fn what_a_newcomer_lacks_is_counted_when_it_gets_it() {
+    let hub = hub(1, AMPLE);
+    let first = Listener::new(&hub);
+    hub.listen(&first, "a");
+    hub.settle();
+    hub.say_times(3, "a");
+    hub.settle();
+    let newcomer = Listener::new(&hub);
+    hub.join_at(&newcomer, hub.at("a", 0));
+    hub.settle();
+    assert_eq!(newcomer.got(), [1, 2, 3]);
+    let metrics = hub.metrics();
+    assert_eq!(metrics.delivered(Way::Sse).get(), 6);
+    let delays = metrics.delay.get().buckets;
+    let observed: u64 = delays.iter().map(|(_, count)| count).sum();
+    assert_eq!(observed, 3, "it came late, and no event did");
 }
 
 #[test]

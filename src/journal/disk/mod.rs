@@ -373,7 +373,7 @@ impl Journal for DiskJournal {
         most: usize,
     ) -> Vec<Holding> {
         // Chosen without the lock: the writer waits for it.
-        let names = self.shared.catalogue().channels.names();
+        let names = || self.shared.catalogue().channels.names();
         let names = survey::next(names, after, filter, most);
         let catalogue = self.shared.catalogue();
         let records = names.iter().filter_map(|name| catalogue.channels.get(name));
@@ -385,9 +385,10 @@ impl Journal for DiskJournal {
         let _ = self.ask(Work::Obey(told.clone()));
     }
 
-    fn retain(&self) {
-        // What fails is logged by the writer, and tried again a second later.
+    fn retain(&self) -> bool {
+        // What fails is logged by the writer, and tried again a second later. What is left it sees to by itself.
         let _ = self.ask(Work::Retain);
+        false
     }
 
     fn close(&self) {

@@ -36,11 +36,10 @@ impl Keys {
         }
     }
 
-    /// Lets other bounds count from now on.
+    /// Lets other bounds count from now on. What is beyond them [expires](Self::expire).
     pub(super) fn bound(&mut self, memory: Duration, capacity: usize) {
         self.memory = millis(memory);
         self.capacity = capacity;
-        self.forget_excess();
     }
 
     /// The receipts of the first use of `key`, if it was used with the same payload.
@@ -60,6 +59,7 @@ impl Keys {
     /// Keeps what was answered under `key`.
     pub(super) fn remember(&mut self, key: IdempotencyKey, receipts: Arc<[Receipt]>, now: u64) {
         let name = name(&key);
+        let most = self.capacity.max(self.weight);
         self.weight += weight(&receipts);
         self.oldest_first.push_back((now, name.clone()));
         let last = Use {
@@ -70,40 +70,44 @@ impl Keys {
         if let Some(before) = self.used.insert(name, last) {
             self.weight -= weight(&before.receipts);
         }
-        self.forget_excess();
-    }
-
-    /// Forgets what is too old.
-    pub(super) fn expire(&mut self, now: u64) {
-        while self
-            .oldest_first
-            .front()
-            .is_some_and(|(at, _)| self.is_over(*at, now))
-        {
+        // For what came there is room at once; what is beyond other bounds goes in steps.
+        while self.weight > most && !self.oldest_first.is_empty() {
             self.forget_oldest();
         }
     }
 
-    fn forget_excess(&mut self) {
-        while self.weight > self.capacity && !self.oldest_first.is_empty() {
-            self.forget_oldest();
+    /// Forgets what is too old or too much, until that weighs `most` or a little more; what it weighs.
+    pub(super) fn expire(&mut self, now: u64, most: usize) -> usize {
+        let mut gone = 0;
+        while gone < most && self.is_due(now) {
+            gone += self.forget_oldest();
         }
+        gone
+    }
+
+    /// Whether the oldest is to be forgotten.
+    fn is_due(&self, now: u64) -> bool {
+        let oldest = self.oldest_first.front();
+        oldest.is_some_and(|(at, _)| self.weight > self.capacity || self.is_over(*at, now))
     }
 
     fn is_over(&self, at: u64, now: u64) -> bool {
         at.saturating_add(self.memory) <= now
     }
 
-    fn forget_oldest(&mut self) {
+    /// What it weighs; 1 where it was forgotten before.
+    fn forget_oldest(&mut self) -> usize {
         let Some((at, name)) = self.oldest_first.pop_front() else {
-            return;
+            return 0;
         };
         // A key used again after it was over stands in the queue twice; only its own turn ends it.
-        if self.used.get(&name).is_some_and(|last| last.at == at)
-            && let Some(gone) = self.used.remove(&name)
-        {
-            self.weight -= weight(&gone.receipts);
+        if self.used.get(&name).is_none_or(|last| last.at != at) {
+            return 1;
         }
+        let gone = self.used.remove(&name);
+        let gone = gone.map_or(0, |gone| weight(&gone.receipts));
+        self.weight -= gone;
+        gone
     }
 }
 

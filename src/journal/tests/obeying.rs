@@ -178,6 +178,32 @@ pub fn what_is_too_much_for_one_transaction_goes_in_those_that_follow(open: Open
     assert_eq!(loss.unwrap().channels, [(name("a"), head - 2)]);
 }
 
+/// So whoever publishes or reads meanwhile waits for a moment only.
+pub fn a_great_deal_goes_in_several_steps_and_not_in_one(open: Open) {
+    const BATCHES: usize = 50;
+    const BATCH: usize = 1_000;
+    let mut fixture = Fixture::with(open, |config| {
+        config.journal.sync = Sync::Never;
+        config.channels = vec![keep("**", 1_000_000)];
+    });
+    for _ in 0..BATCHES {
+        fixture.append(vec![draft("a", "x"); BATCH]).unwrap();
+    }
+    let mut steps = |left: u64, change: fn(&mut Config)| {
+        let before = fixture.journal.statistics().commits;
+        fixture.obey(change);
+        eventually("what is beyond the bound has gone", || {
+            fixture.journal.retain();
+            fixture.journal.statistics().events == left
+        });
+        fixture.journal.statistics().commits - before
+    };
+    let by_rule = steps(25_000, |config| config.channels = vec![keep("**", 25_000)]);
+    assert!(by_rule > 1, "a rule: {by_rule}");
+    let by_bytes = steps(0, |config| config.journal.max_bytes = 1);
+    assert!(by_bytes > 1, "the bytes of all: {by_bytes}");
+}
+
 pub fn keys_that_are_too_many_for_one_transaction_go_in_those_that_follow(open: Open) {
     const KEYS: usize = 1_200;
     let mut fixture = Fixture::with(open, |config| config.journal.sync = Sync::Never);

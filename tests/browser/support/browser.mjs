@@ -4,12 +4,17 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import http from "node:http";
+import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 import { PATIENCE } from "./server.mjs";
 
 /** What a browser says by itself when a connection does not come about. */
 const NETWORK = /^(Failed to load resource|WebSocket connection to|Access to fetch|GET |EventSource)/;
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update"];
+
+const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+export const DESKTOP = { width: 1440, height: 900 };
+export const PHONE = { width: 390, height: 844 };
 
 let launched;
 
@@ -23,8 +28,8 @@ export async function quit() {
 }
 
 /** A page of its own origin and storage. Whatever it says on the console but about the network fails its test. */
-export async function open(t, url) {
-  const context = await launched.newContext();
+export async function open(t, url, options) {
+  const context = await launched.newContext(options);
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
   const said = [];
@@ -39,6 +44,13 @@ export async function open(t, url) {
     /** Nothing but the network was complained about. */
     expectQuiet: () => assert.deepEqual(said, []),
   };
+}
+
+/** axe-core finds nothing that would keep anyone from using the page as it is now. */
+export async function expectAccessible(page) {
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => window.axe.run());
+  assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]), []);
 }
 
 /** Serves files that a test made up, by path; those of `roots` from the disk. */

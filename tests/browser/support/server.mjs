@@ -19,6 +19,8 @@ export class Server {
   #environment;
   #published = 0;
   address = "127.0.0.1:0";
+  /** Where its operator's port is; undefined while there is none. */
+  operator;
 
   /** Starts one; `t` is the test, with which it ends. `environment` is more of its configuration. */
   static async start(t, environment = {}) {
@@ -40,21 +42,25 @@ export class Server {
   /** Starts it where it was before, with what it had kept. */
   async start() {
     const environment = { FOURCAST_LISTEN: this.address, FOURCAST_JOURNAL__PATH: this.#journal, ...this.#environment };
+    if (this.operator) environment.FOURCAST_ADMIN__LISTEN = this.operator;
     this.#child = spawn(process.env.FOURCAST, ["serve", "--config", CONFIG], {
       env: { ...process.env, ...environment },
       stdio: ["ignore", "pipe", "pipe"],
     });
-    this.address = await this.#named(this.#child);
+    ({ address: this.address, operator: this.operator } = await this.#named(this.#child));
   }
 
+  /** The addresses that it names; the operator's comes last. */
   async #named(child) {
     const said = [];
+    const named = {};
     return new Promise((resolve, reject) => {
       for (const output of [child.stdout, child.stderr]) {
         createInterface(output).on("line", (line) => {
           said.push(line);
-          const found = /127\.0\.0\.1:[1-9][0-9]*/.exec(line);
-          if (found) resolve(found[0]);
+          const [, name, address] = /^(address|operator) +(127\.0\.0\.1:[1-9][0-9]*)?/.exec(line) ?? [];
+          if (name) named[name] = address;
+          if (name === "operator") resolve(named);
         });
       }
       child.once("error", reject);

@@ -1,9 +1,14 @@
-//! Whoever draws figures draws those that are told: the dashboard for Grafana, the console, the README.
+//! Whoever draws figures draws those that are told: the dashboard for Grafana, the console, the page for
+//! operators.
 
 use std::collections::BTreeSet;
 
+use fourcast::config::JournalKind;
+use serde_json::Value;
+
 use super::metrics::Metrics;
 use super::{get, server};
+use crate::durable::home::Home;
 
 /// Every name of a figure in a text.
 fn names(text: &str) -> BTreeSet<&str> {
@@ -29,41 +34,73 @@ fn told(metrics: &Metrics) -> BTreeSet<String> {
     all.collect()
 }
 
-fn assert_all_are_told(what: &str, text: &str) {
-    // One on disk tells the size of its files too.
-    let directory = std::env::temp_dir().join(format!(
-        "fourcast-figures-{}-{}",
-        std::process::id(),
-        text.len()
-    ));
+/// All figures of a server with a journal on disk, which tells the size of its files too.
+fn figures(home: &Home) -> Metrics {
     let server = server(|config| {
-        config.journal.kind = fourcast::config::JournalKind::Disk;
-        config.journal.path.clone_from(&directory);
+        config.journal.kind = JournalKind::Disk;
+        config.journal.path = home.data();
     });
-    let told = told(&Metrics::of(&server));
-    drop(server);
-    let _ = std::fs::remove_dir_all(&directory);
-    let names = names(text);
-    assert!(names.len() > 5, "{what} names figures");
-    let unknown: Vec<_> = names.iter().filter(|name| !told.contains(**name)).collect();
-    assert!(unknown.is_empty(), "{what} has {unknown:?}");
+    Metrics::of(&server)
 }
+
+fn assert_all_are_told(name: &str, text: &str) {
+    let told = told(&figures(&Home::new(&format!("figures-of-{name}"))));
+    let names = names(text);
+    assert!(names.len() > 5, "the {name} names figures");
+    let unknown: Vec<_> = names.iter().filter(|name| !told.contains(**name)).collect();
+    assert!(unknown.is_empty(), "the {name} has {unknown:?}");
+}
+
+const DASHBOARD: &str = include_str!("../../../examples/grafana.json");
 
 #[test]
 fn the_dashboard_draws_figures_that_are_told() {
-    let text = include_str!("../../../examples/grafana.json");
-    let _: serde_json::Value = serde_json::from_str(text).expect("JSON");
-    assert_all_are_told("examples/grafana.json", text);
+    assert_all_are_told("dashboard", DASHBOARD);
 }
 
 #[test]
-fn the_readme_names_figures_that_are_told() {
-    assert_all_are_told("README.md", include_str!("../../../README.md"));
+fn the_page_for_operators_names_figures_that_are_told() {
+    let page = include_str!("../../../src/operator.md");
+    assert_all_are_told("page-for-operators", page);
 }
 
 #[test]
 fn the_console_draws_figures_that_are_told() {
-    assert_all_are_told("the console", get(&server(|_| {}), "/-/console.js").text());
+    assert_all_are_told("console", get(&server(|_| {}), "/-/console.js").text());
+}
+
+/// What stands between `begin` and `end`, each time that it does.
+fn between<'a>(text: &'a str, begin: &str, end: &str) -> Vec<&'a str> {
+    let rests = text.split(begin).skip(1);
+    rests
+        .filter_map(|rest| Some(rest.split_once(end)?.0))
+        .collect()
+}
+
+#[test]
+fn the_panels_group_by_labels_and_are_named_after_labels_that_their_figures_have() {
+    let dashboard: Value = serde_json::from_str(DASHBOARD).expect("JSON");
+    let metrics = figures(&Home::new("labels-of-dashboard"));
+    let panels = dashboard["panels"].as_array().expect("panels").iter();
+    let targets = panels.filter_map(|panel| panel["targets"].as_array());
+    let mut used = BTreeSet::new();
+    for target in targets.flatten() {
+        let query = target["expr"].as_str().expect("a query");
+        let legend = target["legendFormat"].as_str().unwrap_or_default();
+        let names = names(query).into_iter();
+        let has: BTreeSet<_> = names.flat_map(|name| metrics.labels(name)).collect();
+        let mut asked = between(legend, "{{", "}}");
+        asked.extend(between(query, " by (", ")"));
+        asked.extend(between(query, " without (", ")"));
+        for label in asked {
+            assert!(has.contains(label), "{label} of {query}");
+            used.insert(label);
+        }
+    }
+    assert_eq!(
+        used,
+        BTreeSet::from(["code", "le", "reason", "version", "way"])
+    );
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! What `/metrics` tells is what happened: counted here by the clients themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc;
 use std::thread;
 
 use fourcast::config::Retention;
+use serde_json::json;
 
 use super::{connections, eventually, get, server};
-use crate::support::{Fixture, Listener, Way, request};
+use crate::support::{Fixture, Listener, PATIENCE, Way, WebSocket, request};
 
 /// The samples that are told, by name and label as they stand there.
 pub(super) struct Metrics {
@@ -34,6 +36,21 @@ impl Metrics {
     pub(super) fn get(&self, name: &str) -> f64 {
         let value = self.samples.get(name).copied();
         value.unwrap_or_else(|| panic!("no {name} in {}", self.text))
+    }
+
+    /// Events that were handed over by each way: polls, long polls, SSE, NDJSON, WebSocket.
+    fn deliveries(&self) -> [f64; 5] {
+        let ways = ["http", "long-poll", "sse", "ndjson", "websocket"];
+        ways.map(|way| self.get(&format!("fourcast_deliveries_total{{way=\"{way}\"}}")))
+    }
+
+    /// The labels of the samples of this name.
+    pub(super) fn labels(&self, name: &str) -> BTreeSet<&str> {
+        let samples = self.samples.keys();
+        let labels = samples.filter_map(|sample| sample.strip_prefix(name)?.strip_prefix('{'));
+        labels
+            .filter_map(|labels| Some(labels.split_once('=')?.0))
+            .collect()
     }
 
     /// Name and kind of every family.
@@ -69,13 +86,9 @@ fn each_event_counts_once_for_each_who_got_it_by_its_way() {
     for listener in &mut listeners {
         assert_eq!(listener.texts(EVENTS), texts);
     }
-    let ways = ["http", "long-poll", "sse", "ndjson", "websocket"];
-    let deliveries = |metrics: &Metrics| {
-        ways.map(|way| metrics.get(&format!("fourcast_deliveries_total{{way=\"{way}\"}}")))
-    };
     // What a client has read was counted at about that time.
     eventually("all are counted", || {
-        deliveries(&Metrics::of(&server)) == [(EVENTS * EACH) as f64; 5]
+        Metrics::of(&server).deliveries() == [(EVENTS * EACH) as f64; 5]
     });
     let metrics = Metrics::of(&server);
     let bytes: usize = texts.iter().map(String::len).sum();
@@ -208,6 +221,50 @@ fn whoever_does_not_read_is_seen_to_be_behind() {
     drop(slow);
 }
 
+#[test]
+fn what_was_missed_counts_once_too_however_it_is_caught_up_on() {
+    // Several pages.
+    const EVENTS: usize = 250;
+    let server = server(|_| {});
+    let texts: Vec<_> = (0..EVENTS).map(|number| number.to_string()).collect();
+    for text in &texts {
+        server.publish_embedded("chat", text);
+    }
+    for way in Way::ALL {
+        let mut listener = Listener::open(way, &server, "/chat?after=earliest");
+        assert_eq!(listener.texts(EVENTS), texts);
+    }
+    let mut socket = WebSocket::open(server.address, "/-/socket");
+    socket.next_op("welcome");
+    socket.operate(json!({"op": "subscribe", "channels": ["chat"], "after": "earliest"}));
+    while socket.next_json()["op"] != "live" {}
+    let all = EVENTS as f64;
+    eventually("all are counted", || {
+        Metrics::of(&server).deliveries() == [all, all, all, all, 2.0 * all]
+    });
+}
+
+#[test]
+fn what_was_handed_over_in_pieces_counts_once() {
+    const EVENTS: usize = 100;
+    let server = server(|config| config.limits.send_buffer = 8 * 1024);
+    let mut slow = Listener::open_slow(Way::Ndjson, &server, "/chat");
+    for number in 0..EVENTS {
+        server.publish_embedded("chat", &format!("{number} {}", "x".repeat(20_000)));
+    }
+    eventually("it is behind", || {
+        value(&server, "fourcast_subscribers_behind") == 1.0
+    });
+    slow.texts(EVENTS);
+    let mut fast = Listener::open(Way::Sse, &server, "/chat");
+    server.publish("chat", "last");
+    slow.next_event();
+    fast.next_event();
+    eventually("all are counted", || {
+        Metrics::of(&server).deliveries() == [0.0, 0.0, 1.0, EVENTS as f64 + 1.0, 0.0]
+    });
+}
+
 /// The counters, which may only grow.
 fn counters(metrics: &Metrics) -> Vec<(&str, f64)> {
     let families = metrics.families();
@@ -227,40 +284,62 @@ fn counters(metrics: &Metrics) -> Vec<(&str, f64)> {
 }
 
 #[test]
-fn the_port_answers_while_events_flood_in_and_no_counter_ever_goes_down() {
-    const EVENTS: usize = 20_000;
-    let server = server(|_| {});
-    let mut streams = [(); 4].map(|()| Listener::open(Way::WebSocket, &server, "/flood/*"));
+fn the_port_answers_while_the_server_drowns_and_no_counter_ever_goes_down() {
+    const READERS: usize = 4;
+    const FLOODS: usize = 6;
+    const EACH: usize = 4_000;
+    let server = server(|config| {
+        // None is left for anybody else.
+        config.limits.connections = READERS + 1;
+        config.limits.send_buffer = 8 * 1024;
+        // Whoever does not read stays.
+        config.timeouts.write = PATIENCE;
+    });
+    let mut readers = [(); READERS].map(|()| Listener::open(Way::WebSocket, &server, "/flood/*"));
+    let _deaf = Listener::open_slow(Way::Sse, &server, "/flood/*");
     thread::scope(|scope| {
-        let flood = scope.spawn(|| {
-            for number in 0..EVENTS {
+        let (more, wanted) = mpsc::channel::<()>();
+        let server = &server;
+        scope.spawn(move || {
+            for number in wanted.iter().flat_map(|()| 0..EACH) {
                 server.publish_embedded(&format!("flood/{}", number % 50), "drop");
             }
+            server.publish_embedded("flood/over", "over");
         });
-        let readers = streams
-            .each_mut()
-            .map(|stream| scope.spawn(|| stream.texts(EVENTS)));
-        let mut before = Metrics::of(&server);
-        loop {
-            let is_over = flood.is_finished();
-            let now = Metrics::of(&server);
-            for (name, value) in counters(&before) {
-                assert!(now.get(name) >= value, "{name} went down from {value}");
-            }
-            for target in ["/-/channels", "/-/connections", "/-/ready"] {
-                assert_eq!(get(&server, target).status(), 200, "{target}");
-            }
-            before = now;
-            if is_over {
-                break;
-            }
+        let readers = readers.each_mut().map(|reader| {
+            let mut texts = std::iter::from_fn(|| Some(reader.next_event().text()));
+            scope.spawn(move || texts.position(|text| text == "over"))
+        });
+        more.send(()).expect("a flood");
+        eventually("one is behind", || {
+            value(server, "fourcast_subscribers_behind") >= 1.0
+        });
+        let mut before = Metrics::of(server);
+        for _ in 1..FLOODS {
+            more.send(()).expect("a flood");
+            before = look(server, &before);
         }
+        drop(more);
         for reader in readers {
-            assert_eq!(reader.join().expect("a reader").len(), EVENTS);
+            assert_eq!(reader.join().expect("a reader"), Some(FLOODS * EACH));
         }
     });
-    assert_eq!(
-        value(&server, "fourcast_events_published_total"),
-        EVENTS as f64
-    );
+    let published = value(&server, "fourcast_events_published_total");
+    assert_eq!(published, (FLOODS * EACH) as f64 + 1.0);
+    assert!(value(&server, "fourcast_subscribers_behind") >= 1.0);
+}
+
+/// Asks for everything, while the data port has no room for one more.
+fn look(server: &Fixture, before: &Metrics) -> Metrics {
+    assert_eq!(server.get("/chat", &[]).refusal(), "overloaded");
+    for target in ["/-/channels", "/-/connections", "/-/ready"] {
+        assert_eq!(get(server, target).status(), 200, "{target}");
+    }
+    let now = Metrics::of(server);
+    for (name, value) in counters(before) {
+        assert!(now.get(name) >= value, "{name} went down from {value}");
+    }
+    let turned_away = |metrics: &Metrics| metrics.get("fourcast_connections_turned_away_total");
+    assert!(turned_away(&now) > turned_away(before));
+    now
 }

@@ -137,8 +137,8 @@ impl Journal for FaultyJournal {
         self.inner.obey(told);
     }
 
-    fn retain(&self) {
-        self.inner.retain();
+    fn retain(&self) -> bool {
+        self.inner.retain()
     }
 
     fn close(&self) {
