@@ -63,7 +63,8 @@ impl Audience {
         publishers: &mut Publishers,
         monitor: &Monitor,
     ) -> Result<(), Failure> {
-        let failed = |error: Error| cannot("bring the clients a first event", &error);
+        let what = format!("bring the clients a first event by {}", self.way);
+        let failed = |error: Error| cannot(&what, &error);
         let marks = Marks::of_run(WARM_UP);
         if self.way == Way::LongPoll {
             self.ask().map_err(failed)?;

@@ -55,6 +55,12 @@ impl Round<'_> {
     /// # Errors
     /// What keeps a client from receiving everything, once and in order; a signal.
     pub(super) fn play(&self, monitor: &Monitor) -> Result<Row, Failure> {
+        // A signal that has ended the server too, as one from the keyboard does, comes before what that has broken.
+        self.play_to_the_end(monitor)
+            .map_err(|failure| monitor.heed_signals().err().unwrap_or(failure))
+    }
+
+    fn play_to_the_end(&self, monitor: &Monitor) -> Result<Row, Failure> {
         let clients = self.plan.clients;
         // A new one for each, so that no round finds what another has left.
         let server = start_own(clients.saturating_add(SPARE), OwnJournal::Memory)?;
@@ -184,12 +190,8 @@ impl Run<'_> {
         )))
     }
 
-    /// Why this round cannot go on. A signal that has ended the server too, as one from the keyboard does, comes
-    /// before what that has broken.
+    /// Why this round cannot go on.
     fn broken(&self, why: &str) -> Failure {
-        if let Err(stopped) = self.monitor.heed_signals() {
-            return stopped;
-        }
         Failure::Failed(format!("{}: {why}", self.round))
     }
 }
