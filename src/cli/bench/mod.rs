@@ -44,7 +44,7 @@ Whoever measures on one machine shares it between the server and this program.
 
 Exit codes: 0 everything arrived once and in order, 1 something was lost, came twice or out of order.";
 
-/// A connection to any server is renewed before one closes it that few would call impatient.
+/// How long a publisher's connection may rest: for less than any usual server keeps it open.
 const RENEW_AFTER: Duration = Duration::from_secs(5);
 /// The longest time of anything that was asked for.
 const LONGEST_SPAN: Duration = Duration::from_secs(24 * 3600);

@@ -53,8 +53,8 @@ impl Audience {
         })
     }
 
-    /// Has an event published and received by every client that nothing counts: whatever comes first pays for memory
-    /// and threads that no later event needs. Blocks until all have it.
+    /// Has an event published that every client receives and nothing counts: whatever comes first pays for memory and
+    /// threads that no later event needs. Blocks until all have it.
     ///
     /// # Errors
     /// What keeps a client from it, and a signal.
@@ -66,6 +66,7 @@ impl Audience {
         let what = format!("bring the clients a first event by {}", self.way);
         let failed = |error: Error| cannot(&what, &error);
         let marks = Marks::of_run(WARM_UP);
+        // Long polls wait for it, as they do for later ones; polls would not find it yet.
         if self.way == Way::LongPoll {
             self.ask().map_err(failed)?;
         }
