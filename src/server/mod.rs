@@ -241,12 +241,8 @@ impl Server {
         self.context.shutdown.announce(leaving);
         self.listener.stop();
         // What was acknowledged reaches everyone who is live before they are told goodbye.
-        self.wait_for_disk(
-            Instant::now() + CUT_OFF.max(drain / 2),
-            |context, deadline| {
-                context.hub.close(deadline);
-            },
-        );
+        let close = |context: &Context, deadline| context.hub.close(deadline);
+        let is_closed = self.wait_for_disk(Instant::now() + drain / 2, close);
         self.context.shutdown.begin(leaving);
         self.context.roster.say_goodbye(leaving);
         self.doormen.stop();
@@ -257,10 +253,13 @@ impl Server {
             self.permits.wait_for_all(Instant::now() + CUT_OFF);
         }
         self.reloader.stop();
-        self.wait_for_disk(Instant::now() + LET_GO, |context, _| {
-            context.catch_up.stop();
-            context.hub.stop();
-        });
+        // Whoever may write still keeps the journal locked against others.
+        if is_closed {
+            self.wait_for_disk(Instant::now() + LET_GO, |context, _| {
+                context.catch_up.stop();
+                context.hub.stop();
+            });
+        }
         // Last, so that an operator sees how it stops.
         if let Some(admin) = &self.admin {
             admin.stop();
@@ -268,8 +267,9 @@ impl Server {
         log::info!("stopped");
     }
 
-    /// Does what may wait for a disk that hangs, and waits for it until `deadline` at most.
-    fn wait_for_disk(&self, deadline: Instant, what: fn(&Context, Instant)) {
+    /// Does what may wait for a disk that hangs, and has its own waits end at `deadline`; `false` when it is not done soon
+    /// after that.
+    fn wait_for_disk(&self, deadline: Instant, what: fn(&Context, Instant)) -> bool {
         let threads = Threads::new();
         let context = self.context.clone();
         let thread = thread::Builder::new().name("stop".into());
@@ -280,11 +280,13 @@ impl Server {
             // Without a thread: rather wait than leave it undone.
             what(&self.context, deadline);
         }
-        if threads.wait(deadline) > 0 {
+        let is_done = threads.wait(deadline + CUT_OFF) == 0;
+        if !is_done {
             log::error!(
                 "the journal does not answer, and is not waited for; what it acknowledged is as safe as journal.sync says"
             );
         }
+        is_done
     }
 }
 
