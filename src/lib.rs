@@ -82,5 +82,6 @@ pub use event::{Data, Event, EventType};
 pub use hub::channel::ChannelName;
 pub use journal::{Draft, Receipt};
 pub use refusal::Refusal;
+pub use server::reloader::ReloadError;
 pub use server::{Server, StartError};
 pub use shutdown::Leaving;

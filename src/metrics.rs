@@ -23,9 +23,8 @@ pub struct Metrics {
     pub published_bytes: Counter,
     /// From a publisher's wish until the journal had kept it, whether or not it did.
     pub keeping: Histogram,
-    /// From the time that an event carries, which has whole milliseconds, until a shard had handed over the turn
-    /// that it was in: once for each event of a turn of which anybody got anything, apart for those who ask for
-    /// one channel and for the others.
+    /// From the time that an event carries, which has whole milliseconds, until a shard had offered it to all who are
+    /// live there: once for each event and shard of which anybody took it.
     pub delay: Histogram,
     delivered: [Counter; Way::ALL.len()],
     gaps: [Counter; GapReason::ALL.len()],

@@ -102,6 +102,8 @@ refusals! {
     Leaving = 503 1001 "leaving" "Server is stopping" Later;
     /// The server is restarting.
     Restarting = 503 1012 "restarting" "Server is restarting" Later;
+    /// A reload of the configuration is under way.
+    Reloading = 503 1013 "reloading" "Reload under way" Later;
     /// The journal cannot be read or written at the moment.
     JournalUnavailable = 503 1013 "journal_unavailable" "Journal unavailable" Later;
     /// The version of HTTP is not 1.0 or 1.1.

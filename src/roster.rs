@@ -183,17 +183,15 @@ impl Roster {
         pages.flatten()
     }
 
-    /// Ends the connection with this number; `false` when there is none.
-    pub fn dismiss(&self, number: u64, refusal: &Refusal) -> bool {
-        let Some(slot) = self.list().slots.get(&number).cloned() else {
-            return false;
-        };
+    /// Ends the connection with this number; the address of its other end, if there is such a connection.
+    pub fn dismiss(&self, number: u64, refusal: &Refusal) -> Option<SocketAddr> {
+        let slot = self.list().slots.get(&number).cloned()?;
         let guest = slot.guest().clone();
         match guest {
             Some(guest) => guest.dismiss(refusal),
             None => slot.link.cut(),
         }
-        true
+        Some(slot.link.peer())
     }
 
     /// What went over all connections since the start.
@@ -479,12 +477,12 @@ mod tests {
         let numbers: Vec<_> = roster.look(0, 10).iter().map(|seen| seen.number).collect();
         let refusal = Refusal::new(Kind::Restarting, "come back");
         for number in &numbers {
-            assert!(roster.dismiss(*number, &refusal));
+            assert!(roster.dismiss(*number, &refusal).is_some());
         }
         assert_eq!(guest.told(), [Err(Kind::Restarting)]);
         assert_eq!(wire.cuts(), 1, "who answers a request is cut");
         drop((one, busy));
-        assert!(!roster.dismiss(numbers[0], &refusal));
+        assert!(roster.dismiss(numbers[0], &refusal).is_none());
     }
 
     #[test]

@@ -40,15 +40,8 @@ pub(super) fn answer(asked: &Asked<'_>, context: &Context) -> Result<Response, R
         )
     };
     let number: u64 = asked.item.parse().map_err(|_| nobody())?;
-    let before = number.checked_sub(1).ok_or_else(nobody)?;
-    let seen = context.roster.look(before, 1).pop();
-    let seen = seen
-        .filter(|seen| seen.number == number)
-        .ok_or_else(nobody)?;
-    if !context.roster.dismiss(number, &word) {
-        return Err(nobody());
-    }
-    let (peer, close, code) = (seen.peer, word.row().close, word.row().code);
+    let peer = context.roster.dismiss(number, &word).ok_or_else(nobody)?;
+    let (close, code) = (word.row().close, word.row().code);
     log::info!("{peer}: connection {number} was ended by the operator ({close} {code})");
     Ok(Response::new(204))
 }

@@ -5,17 +5,19 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::gate::encoded;
 use super::private_socket::PrivateSocket;
 use super::route::{self, Asked};
+use super::tickets::Tickets;
 use crate::delivery::Context;
 use crate::http::Method;
 use crate::http::response::Response;
 use crate::refusal::{Kind, Refusal};
 use crate::seldom::Seldom;
+use crate::server::threads::Threads;
 
 /// Threads that answer: one may be busy with something that takes its time.
 const THREADS: usize = 2;
@@ -23,6 +25,8 @@ const THREADS: usize = 2;
 const ANSWER_BYTES: u64 = 16 * 1024 * 1024;
 /// How long one is used at least: each that is given up has threads that take some seconds to end.
 const LIFE: Duration = Duration::from_secs(1);
+/// The field of a request that has the number of its ticket.
+pub(super) const TICKET: &str = "Ticket";
 
 static FAILED: Seldom = Seldom::new();
 static RENEWED: Seldom = Seldom::new();
@@ -31,18 +35,31 @@ static RENEWED: Seldom = Seldom::new();
 pub(super) struct Engine {
     context: Arc<Context>,
     present: Mutex<Present>,
+    /// Those of every one that there was.
+    threads: Threads,
 }
 
 struct Present {
     backend: Arc<Backend>,
-    threads: Vec<JoinHandle<()>>,
     since: Instant,
+    has_retired: bool,
 }
 
 /// One tiny_http. The order of the fields counts: it ends with the last knock on its socket.
 struct Backend {
     server: tiny_http::Server,
     socket: PrivateSocket,
+    tickets: Tickets,
+}
+
+/// Why a request has no answer.
+enum Failure {
+    /// All threads were busy until the deadline. Nothing was sent.
+    Busy,
+    /// It could not be sent.
+    Unsent(io::Error),
+    /// It was sent.
+    Unanswered(io::Error),
 }
 
 impl Engine {
@@ -51,118 +68,129 @@ impl Engine {
     /// # Errors
     /// When there are no threads to be had, or no place for a socket.
     pub(super) fn start(context: &Arc<Context>) -> io::Result<Self> {
+        let threads = Threads::new();
+        let present = Present {
+            backend: Backend::start(context, &threads)?,
+            since: Instant::now(),
+            has_retired: false,
+        };
         Ok(Engine {
             context: context.clone(),
-            present: Mutex::new(Present::start(context)?),
+            present: Mutex::new(present),
+            threads,
         })
     }
 
-    /// The answer to `request`, which must be whole and sound.
+    /// The answer to the request that `write` makes with the number of its ticket. It must be whole and sound.
     ///
     /// # Errors
-    /// When there is none before `deadline`.
-    pub(super) fn ask(&self, request: &[u8], deadline: Instant) -> Result<Vec<u8>, Refusal> {
-        let patience = deadline.saturating_duration_since(Instant::now());
-        let stream = self.connect(patience).map_err(|error| {
-            FAILED.say(|more| log::error!("the operator's port cannot answer: {error}{more}"));
-            Refusal::new(
-                Kind::Overloaded,
-                "the operator's port has no file or thread left; come back later",
-            )
-        })?;
-        exchange(stream, request, deadline).map_err(|error| {
-            FAILED.say(|more| log::error!("the operator's port has no answer: {error}{more}"));
-            Refusal::new(
-                Kind::Internal,
-                "the operator's port has no answer at the moment",
-            )
-        })
-    }
-
-    /// Ends it, and waits for what is being answered.
-    pub(super) fn stop(&self) {
-        let (backend, threads) = {
-            let mut present = self.present();
-            (
-                present.backend.clone(),
-                std::mem::take(&mut present.threads),
-            )
-        };
-        backend.retire();
-        for thread in threads {
-            let _ = thread.join();
-        }
-    }
-
-    fn connect(&self, patience: Duration) -> io::Result<UnixStream> {
+    /// When there is none before `deadline`. What was not begun by then is not begun any more.
+    pub(super) fn ask(
+        &self,
+        deadline: Instant,
+        write: impl Fn(u64) -> Vec<u8>,
+    ) -> Result<Vec<u8>, Refusal> {
         let backend = self.present().backend.clone();
-        match backend.socket.connect(patience) {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                self.successor_of(&backend)?.socket.connect(patience)
+        let outcome = match backend.ask(deadline, &write) {
+            Err(Failure::Unsent(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                let next = self.successor_of(&backend).map_err(Failure::Unsent);
+                next.and_then(|next| next.ask(deadline, &write))
             }
             outcome => outcome,
-        }
+        };
+        outcome.map_err(Failure::told)
+    }
+
+    /// Has the threads end; who is being answered still is.
+    pub(super) fn retire(&self) {
+        let mut present = self.present();
+        present.has_retired = true;
+        present.backend.retire();
+    }
+
+    /// Waits for the threads, until `deadline` at most; says how many have not ended.
+    pub(super) fn wait(&self, deadline: Instant) -> usize {
+        self.threads.wait(deadline)
     }
 
     /// What replaces one that does not listen any more.
     fn successor_of(&self, ended: &Arc<Backend>) -> io::Result<Arc<Backend>> {
-        let mut present = self.present();
-        if Arc::ptr_eq(&present.backend, ended) {
-            if present.since.elapsed() < LIFE {
+        {
+            let mut present = self.present();
+            if !Arc::ptr_eq(&present.backend, ended) {
+                return Ok(present.backend.clone());
+            }
+            if present.has_retired || present.since.elapsed() < LIFE {
                 return Err(io::Error::other(
                     "it has ended, and is begun anew in a moment",
                 ));
             }
-            *present = Present::start(&self.context)?;
-            RENEWED.say(|more| {
-                log::warn!("the operator's port was begun anew, having run out of files{more}");
-            });
-            ended.retire();
+            // Whoever comes while it is begun is told so too.
+            present.since = Instant::now();
         }
-        Ok(present.backend.clone())
+        let next = Backend::start(&self.context, &self.threads)?;
+        RENEWED.say(|more| {
+            log::warn!("the operator's port was begun anew, having run out of files{more}");
+        });
+        let mut present = self.present();
+        std::mem::replace(&mut present.backend, next.clone()).retire();
+        if present.has_retired {
+            next.retire();
+        }
+        Ok(next)
     }
 
     fn present(&self) -> MutexGuard<'_, Present> {
-        // It is replaced as a whole.
+        // Every change is one assignment, so a panic leaves it whole.
         self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.present().backend.retire();
+        self.retire();
     }
 }
 
-impl Present {
-    fn start(context: &Arc<Context>) -> io::Result<Self> {
+impl Backend {
+    fn start(context: &Arc<Context>, threads: &Threads) -> io::Result<Arc<Self>> {
         let (socket, listener) = PrivateSocket::bind(&context.config())?;
         // It panics when there is no thread to be had.
         let server = catch_unwind(|| tiny_http::Server::from_listener(listener, None));
         let server = server.map_err(|_| io::Error::other("there is no thread to be had"))?;
         let server = server.map_err(io::Error::other)?;
-        let backend = Arc::new(Backend { server, socket });
-        let mut threads = Vec::new();
-        let retiring = backend.clone();
+        let backend = Arc::new(Backend {
+            server,
+            socket,
+            tickets: Tickets::new(THREADS),
+        });
         for number in 1..=THREADS {
-            let (backend, context) = (backend.clone(), context.clone());
+            let (serving, context) = (backend.clone(), context.clone());
             let thread = thread::Builder::new().name(format!("admin-http-{number}"));
-            let thread = thread.spawn(move || backend.serve(&context));
-            threads.push(thread.inspect_err(|_| retiring.retire())?);
+            let started = threads.start(thread, move || serving.serve(&context));
+            started.inspect_err(|_| backend.retire())?;
         }
-        Ok(Present {
-            backend,
-            threads,
-            since: Instant::now(),
-        })
+        Ok(backend)
     }
-}
 
-impl Backend {
+    fn ask(&self, deadline: Instant, write: impl Fn(u64) -> Vec<u8>) -> Result<Vec<u8>, Failure> {
+        let ticket = self.tickets.take_by(deadline).ok_or(Failure::Busy)?;
+        // Zero would be none.
+        let patience = deadline.saturating_duration_since(Instant::now());
+        let patience = patience.max(Duration::from_millis(1));
+        let stream = self.socket.connect(patience).map_err(Failure::Unsent)?;
+        exchange(stream, &write(ticket.number), deadline).map_err(Failure::Unanswered)
+    }
+
     /// Answers until it is retired, or does not listen any more.
     fn serve(&self, context: &Context) {
         while let Ok(request) = self.server.recv() {
-            respond(request, context);
+            // Whoever asked may have given up and been told so: what it asked for must not happen now.
+            if let Some(_permit) =
+                number_of(&request).and_then(|number| self.tickets.redeem(number))
+            {
+                respond(request, context);
+            }
         }
     }
 
@@ -172,6 +200,39 @@ impl Backend {
             self.server.unblock();
         }
     }
+}
+
+impl Failure {
+    /// What an operator is told.
+    fn told(self) -> Refusal {
+        match self {
+            Failure::Busy => Refusal::new(
+                Kind::Overloaded,
+                "all threads of the operator's port are busy; come back later",
+            ),
+            Failure::Unsent(error) => {
+                FAILED.say(|more| log::error!("the operator's port cannot answer: {error}{more}"));
+                Refusal::new(
+                    Kind::Overloaded,
+                    "the operator's port cannot answer at the moment, for want of files or threads; come back later",
+                )
+            }
+            Failure::Unanswered(error) => {
+                FAILED.say(|more| log::error!("the operator's port has no answer: {error}{more}"));
+                Refusal::new(
+                    Kind::Internal,
+                    "the operator's port has no answer at the moment",
+                )
+            }
+        }
+    }
+}
+
+/// The number of a request's ticket.
+fn number_of(request: &tiny_http::Request) -> Option<u64> {
+    let mut fields = request.headers().iter();
+    let field = fields.find(|field| field.field.equiv(TICKET))?;
+    field.value.as_str().parse().ok()
 }
 
 fn respond(mut request: tiny_http::Request, context: &Context) {

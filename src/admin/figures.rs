@@ -110,8 +110,8 @@ fn events(metrics: &Metrics) -> [Family; 5] {
         ),
         Family::histogram(
             "fourcast_delivery_delay_seconds",
-            "From when an event was taken until a thread that writes had handed over the turn that it was in, if \
-             anybody got anything of it; event times are whole milliseconds",
+            "From when an event was taken until a thread that writes had handed it to everyone who listens there; once \
+             for each event and such thread, if anybody got it; event times are whole milliseconds",
             metrics.delay.get(),
         ),
         Family::histogram(

@@ -3,14 +3,14 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::engine::Engine;
+use super::engine::{Engine, TICKET};
 use super::guard;
 use crate::config::Timeouts;
 use crate::delivery::Context;
@@ -23,8 +23,9 @@ use crate::roster::Roster;
 use crate::seldom::Seldom;
 use crate::server::inbound::Inbound;
 use crate::server::listener::{Entrance, Listener};
-use crate::server::permit::Permits;
+use crate::server::permit::{Permit, Permits};
 use crate::server::stream::Stream;
+use crate::server::threads::Threads;
 use crate::server::{ceilings, contain};
 use crate::shutdown::{Leaving, Shutdown};
 
@@ -33,21 +34,26 @@ use crate::shutdown::{Leaving, Shutdown};
 const SERVED: usize = 16;
 /// Connections that may wait for one of them.
 const WAITING: usize = 32;
+/// Connections of one address: whoever takes all that he can get leaves as many to the operator.
+const OF_ONE: usize = (SERVED + WAITING) / 2;
+/// Connections that were refused and may wait until what they still send is read.
+const REFUSED: usize = 32;
 /// The stack of a thread, in bytes of address space.
 const STACK: usize = 256 * 1024;
 /// Bytes of a request's body.
 const BODY_BYTES: u64 = 64 * 1024;
-/// How long a head, a body, an answer and its sending may take each, whatever larger `timeouts` say: the
-/// threads are few.
+/// How long a head may take, whatever larger `timeouts` say: the threads are few, and whoever holds one with it need not
+/// show a key.
+const HEAD: Duration = Duration::from_secs(2);
+/// How long a request and the wait for its answer may take together, and then the sending of the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a peer may take to read its answer before the connection is closed.
 const CLOSING: Duration = Duration::from_secs(1);
 /// The most that is read after an answer.
 const DRAINED: usize = 64 * 1024;
-/// How long whoever is being answered has when the server has stopped.
-const GRACE: Duration = Duration::from_millis(500);
 
 static FULL: Seldom = Seldom::new();
+static TOO_MANY: Seldom = Seldom::new();
 
 /// The accepting thread and those that serve.
 pub(super) struct Gate {
@@ -55,7 +61,7 @@ pub(super) struct Gate {
     permits: Permits,
     shutdown: Shutdown,
     roster: Roster,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Threads,
 }
 
 impl Gate {
@@ -70,10 +76,11 @@ impl Gate {
     ) -> io::Result<Self> {
         let permits = Permits::new(SERVED + WAITING);
         let (queue, waiting) = bounded(SERVED + WAITING);
+        let (refused, refused_ones) = bounded(REFUSED);
         // Not that of the data port, which counts its own clients, and says goodbye to them.
         let shutdown = Shutdown::default();
         let roster = Roster::new(shutdown.clone());
-        let mut threads = Vec::new();
+        let threads = Threads::new();
         for number in 1..=SERVED {
             let worker = Worker {
                 context: context.clone(),
@@ -86,18 +93,24 @@ impl Gate {
                 .stack_size(STACK);
             let body =
                 move || or_abort("a thread of the operator's port panicked", || worker.run());
-            threads.push(thread.spawn(body)?);
+            threads.start(thread, body)?;
         }
+        let roster_of_refused = roster.clone();
+        let body = move || see_off(&refused_ones, &roster_of_refused);
+        let body = || or_abort("a thread of the operator's port panicked", body);
+        threads.start(thread::Builder::new().name("admin-refusals".into()), body)?;
         let waiting_room = WaitingRoom {
             permits: permits.clone(),
+            present: Mutex::default(),
             queue,
+            refused,
         };
         Ok(Gate {
             listener: Listener::start("admin-listener", socket, waiting_room)?,
             permits,
             shutdown,
             roster,
-            threads: Mutex::new(threads),
+            threads,
         })
     }
 
@@ -105,56 +118,119 @@ impl Gate {
         self.listener.address()
     }
 
-    /// Lets nobody in any more, and waits for the threads.
-    pub(super) fn stop(&self) {
+    /// Lets nobody in any more, and cuts who is there at `cut`.
+    pub(super) fn close(&self, cut: Instant) {
         self.listener.stop();
-        self.permits.wait_for_all(Instant::now() + GRACE);
+        self.permits.wait_for_all(cut);
         self.shutdown.begin(Leaving::Away);
         self.roster.cut();
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        let threads = std::mem::take(&mut *threads);
-        for thread in threads {
-            let _ = thread.join();
-        }
+    }
+
+    /// Waits for the threads, until `deadline` at most; says how many have not ended.
+    pub(super) fn wait(&self, deadline: Instant) -> usize {
+        self.threads.wait(deadline)
     }
 }
 
 /// Where connections wait for a thread.
 struct WaitingRoom {
     permits: Permits,
+    /// Who was let in, and from where; some have gone since.
+    present: Mutex<Vec<(IpAddr, Weak<Stream>)>>,
     queue: Sender<Arc<Stream>>,
+    refused: Sender<Arc<Stream>>,
 }
 
 impl Entrance for WaitingRoom {
     fn admit(&self, socket: TcpStream) -> io::Result<()> {
-        let permit = self.permits.try_take();
-        let is_full = permit.is_none();
-        // Fails when the peer has gone already.
+        // This fails when the peer has gone already, and so does what comes next.
+        let Ok(peer) = socket.peer_addr() else {
+            return Ok(());
+        };
+        let (permit, refusal) = match self.place_for(peer.ip()) {
+            Ok(permit) => (Some(permit), None),
+            Err(refusal) => (None, Some(refusal)),
+        };
         let Ok(stream) = Stream::new(socket, permit) else {
             return Ok(());
         };
-        if is_full {
-            turn_away(&stream);
-            return Ok(());
+        match refusal {
+            None => self.let_in(Arc::new(stream)),
+            Some(refusal) => self.turn_away(Arc::new(stream), refusal),
         }
-        // There are as many places in the queue as permits.
-        let _ = self.queue.try_send(Arc::new(stream));
         Ok(())
     }
 }
 
-/// A word that nobody waits for: the peer may be one that does not read.
-fn turn_away(stream: &Stream) {
-    FULL.say(|more| {
-        log::warn!("all connections of the operator's port are taken, one is refused{more}")
-    });
-    let full = Refusal::new(
-        Kind::Overloaded,
-        "every connection of the operator's port is taken; come back later",
-    );
-    let answer = Response::refusal(&full, Some(CLOSING));
-    stream.try_send(&encoded(answer, false));
-    stream.shutdown_write();
+impl WaitingRoom {
+    fn place_for(&self, peer: IpAddr) -> Result<Permit, &'static str> {
+        let network = network(peer);
+        let of_one = self
+            .present()
+            .iter()
+            .filter(|(from, _)| *from == network)
+            .count();
+        if of_one >= OF_ONE {
+            TOO_MANY.say(|more| {
+                log::warn!("{peer} has {of_one} connections to the operator's port, one more is refused{more}");
+            });
+            return Err(
+                "your address has as many connections to the operator's port as one may; come back later",
+            );
+        }
+        self.permits.try_take().ok_or_else(|| {
+            FULL.say(|more| {
+                log::warn!(
+                    "all connections of the operator's port are taken, one is refused{more}"
+                );
+            });
+            "every connection of the operator's port is taken; come back later"
+        })
+    }
+
+    fn let_in(&self, stream: Arc<Stream>) {
+        let network = network(stream.peer().ip());
+        self.present().push((network, Arc::downgrade(&stream)));
+        // There are as many places in the queue as permits.
+        let _ = self.queue.try_send(stream);
+    }
+
+    /// A word that nobody waits for: the peer may be one that does not read.
+    fn turn_away(&self, stream: Arc<Stream>, why: &'static str) {
+        let full = Refusal::new(Kind::Overloaded, why);
+        let answer = Response::refusal(&full, Some(CLOSING));
+        stream.try_send(&encoded(answer, false));
+        stream.shutdown_write();
+        // Where too many are being seen off it is closed at once.
+        let _ = self.refused.try_send(stream);
+    }
+
+    fn present(&self) -> MutexGuard<'_, Vec<(IpAddr, Weak<Stream>)>> {
+        // Every change leaves it whole.
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        present.retain(|(_, stream)| stream.strong_count() > 0);
+        present
+    }
+}
+
+/// All that one person can have of addresses: with IPv6 that is whatever begins with the same 64 bits.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
+        address => address,
+    }
+}
+
+/// Reads what those who were refused still send, until nobody comes any more: a close with unread bytes would take the
+/// refusal with it.
+fn see_off(refused: &Receiver<Arc<Stream>>, roster: &Roster) {
+    for stream in refused {
+        let berth = roster.berth(stream.clone());
+        // Cut at once when it is too late.
+        berth.hold(stream.clone());
+        stream.drain(CLOSING, DRAINED);
+        stream.shutdown();
+    }
 }
 
 /// What one thread has.
@@ -192,12 +268,13 @@ impl Worker {
     fn answer(&self, stream: &Arc<Stream>) -> Option<Vec<u8>> {
         let mut inbound = Inbound::new(stream.clone());
         let ceilings = ceilings(&self.context.config().limits);
+        let due = Instant::now() + PATIENCE;
         let head = match inbound.read_head(&ceilings, self.timeouts().head) {
             Ok(head) => head?,
             Err(refusal) => return Some(self.refuse(stream, &refusal, false)),
         };
         let is_head = head.method == Method::Head;
-        let answer = self.pass(&head, &mut inbound, stream);
+        let answer = self.pass(&head, &mut inbound, stream, due);
         Some(answer.unwrap_or_else(|refusal| self.refuse(stream, &refusal, is_head)))
     }
 
@@ -207,24 +284,29 @@ impl Worker {
         encoded(Response::refusal(refusal, Some(retry_after)), is_head)
     }
 
-    /// Has the engine answer a request, if it comes from somebody who may ask.
+    /// Has the engine answer a request until it is `due`, if it comes from somebody who may ask.
     fn pass(
         &self,
         head: &Head,
         inbound: &mut Inbound,
         stream: &Stream,
+        due: Instant,
     ) -> Result<Vec<u8>, Refusal> {
         guard::check(head, &self.context.config(), stream)?;
-        let body = inbound.read_body(head, BODY_BYTES, &self.timeouts())?;
+        let mut timeouts = self.timeouts();
+        timeouts.body = timeouts
+            .body
+            .min(due.saturating_duration_since(Instant::now()));
+        let body = inbound.read_body(head, BODY_BYTES, &timeouts)?;
         self.engine
-            .ask(&rewritten(head, &body), Instant::now() + PATIENCE)
+            .ask(due, |ticket| rewritten(head, &body, ticket))
     }
 
     /// The deadlines of the data port, as far as this one can afford them.
     fn timeouts(&self) -> Timeouts {
         let timeouts = &self.context.config().timeouts;
         Timeouts {
-            head: timeouts.head.min(PATIENCE),
+            head: timeouts.head.min(HEAD),
             body: timeouts.body.min(PATIENCE),
             write: timeouts.write.min(PATIENCE),
             close: timeouts.close.min(CLOSING),
@@ -235,7 +317,7 @@ impl Worker {
 
 /// The request as the engine gets it. Its method, path and query are sound, its end is beyond doubt, and no
 /// field of a stranger's is in it.
-fn rewritten(head: &Head, body: &[u8]) -> Vec<u8> {
+fn rewritten(head: &Head, body: &[u8], ticket: u64) -> Vec<u8> {
     let mut request = format!("{} {}", head.method, head.path());
     if let Some(query) = head.query() {
         // Writing into a String cannot fail.
@@ -244,7 +326,7 @@ fn rewritten(head: &Head, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let _ = write!(
         request,
-        " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+        " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{TICKET}: {ticket}\r\nContent-Length: {length}\r\n\r\n"
     );
     [request.as_bytes(), body].concat()
 }
@@ -265,6 +347,20 @@ mod tests {
     use crate::http::head::{Ceilings, parse};
 
     #[test]
+    fn an_address_stands_for_all_that_one_person_can_have() {
+        for (one, other, is_same) in [
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("192.0.2.1", "::ffff:192.0.2.1", true),
+            ("2001:db8:1:2::3", "2001:db8:1:2:ffff::4", true),
+            ("2001:db8:1:2::3", "2001:db8:1:3::3", false),
+        ] {
+            let [a, b] = [one, other].map(|text| network(text.parse().unwrap()));
+            assert_eq!(a == b, is_same, "{one} {other}");
+        }
+    }
+
+    #[test]
     fn nothing_of_a_request_but_what_it_asks_reaches_the_engine() {
         let ceilings = Ceilings {
             head_bytes: 1_000,
@@ -272,11 +368,12 @@ mod tests {
             fields: 10,
         };
         let head = b"POST http://x.test/-/a%20b?c=d HTTP/1.0\r\nTransfer-Encoded: x\r\nConnection: upgrade\r\n\
-                     Content-Length: 2\r\nExpect: 100-continue\r\nAuthorization: Bearer x\r\n\r\n";
+                     Content-Length: 2\r\nExpect: 100-continue\r\nAuthorization: Bearer x\r\nTicket: 1\r\n\r\n";
         let (head, _) = parse(head, &ceilings).unwrap().unwrap();
         assert_eq!(
-            String::from_utf8(rewritten(&head, b"hi")).unwrap(),
-            "POST /-/a%20b?c=d HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi"
+            String::from_utf8(rewritten(&head, b"hi", 7)).unwrap(),
+            "POST /-/a%20b?c=d HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTicket: 7\r\n\
+             Content-Length: 2\r\n\r\nhi"
         );
     }
 }

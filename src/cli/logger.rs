@@ -1,35 +1,22 @@
 //! What is logged, to stderr, one line a record. The filter can be replaced while the program runs, which
 //! env_logger's own cannot: there is one of these for each filter, and this one in front of them.
 
-use std::borrow::Cow;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::config::{Log, Problem};
-
-/// The variable that every program with this logger has; it counts more than the configuration.
-const VARIABLE: &str = "RUST_LOG";
+use crate::config::Log;
 
 /// The logger of this process.
 pub(super) struct Logger {
-    variable: String,
     filtering: RwLock<Arc<env_logger::Logger>>,
 }
 
 impl Logger {
     /// Begins to log.
     pub(super) fn begin(configured: &Log) -> Arc<Logger> {
-        let variable = std::env::var_os(VARIABLE).unwrap_or_default();
-        let variable = variable.to_string_lossy().into_owned();
-        let log = chosen_log(&variable, configured).unwrap_or_else(|problem| {
-            // Not a record: the level that counts now might hide it.
-            let _ = writeln!(io::stderr(), "fourcast: {problem}; log.level counts");
-            Cow::Borrowed(configured)
-        });
-        let filtering = filtering(&log);
+        let filtering = filtering(configured);
         log::set_max_level(filtering.filter());
         let logger = Arc::new(Logger {
-            variable: variable.clone(),
             filtering: RwLock::new(Arc::new(filtering)),
         });
         if log::set_boxed_logger(Box::new(logger.clone())).is_err() {
@@ -40,8 +27,7 @@ impl Logger {
 
     /// Goes by another level from now on.
     pub(super) fn obey(&self, configured: &Log) {
-        let log = chosen_log(&self.variable, configured).unwrap_or(Cow::Borrowed(configured));
-        let next = filtering(&log);
+        let next = filtering(configured);
         let most = next.filter();
         // It is replaced as a whole.
         let mut filtering = self
@@ -88,15 +74,6 @@ fn filtering(log: &Log) -> env_logger::Logger {
         .build()
 }
 
-/// What `variable` says, or the configuration where it says nothing. It is checked first: env_logger
-/// drops what it cannot read of a filter, and with it the whole log.
-fn chosen_log<'a>(variable: &str, configured: &'a Log) -> Result<Cow<'a, Log>, Problem> {
-    if variable.is_empty() {
-        return Ok(Cow::Borrowed(configured));
-    }
-    Log::from_variable(VARIABLE, variable).map(Cow::Owned)
-}
-
 /// Escapes control characters: what comes from the network could otherwise forge a record of its own,
 /// or speak to the operator's terminal.
 fn one_line(message: &str) -> String {
@@ -114,30 +91,6 @@ fn one_line(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_variable_counts_more_than_the_configuration_unless_it_is_empty() {
-        let configured = Log::default();
-        for (variable, level) in [
-            ("", "info"),
-            ("debug", "debug"),
-            ("warn, fourcast::hub=debug", "warn, fourcast::hub=debug"),
-        ] {
-            let log = chosen_log(variable, &configured).unwrap();
-            assert_eq!(log.level, level, "{variable}");
-        }
-    }
-
-    #[test]
-    fn a_variable_with_a_typo_is_told_and_does_not_silence_the_log() {
-        for variable in ["fourcast=dbug", "dbug", " ", "\u{fffd}"] {
-            let problem = chosen_log(variable, &Log::default()).unwrap_err();
-            let told = problem.to_string();
-            assert!(told.starts_with("RUST_LOG: found "), "{told}");
-            assert!(told.contains("expected off, error, warn"), "{told}");
-            assert_eq!(told.lines().count(), 1, "{told}");
-        }
-    }
 
     #[test]
     fn a_record_cannot_be_forged_from_within_another() {

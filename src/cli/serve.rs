@@ -1,6 +1,6 @@
 //! `fourcast serve`: runs a server until it is told to stop.
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -40,6 +40,10 @@ pub struct Args {
 /// Serves until SIGTERM or SIGINT, and says goodbye to every client. Blocks until then.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let loaded = args.file.load()?;
+    if let Some(problem) = &loaded.unheeded {
+        // Not a record: the level that counts now might hide it.
+        let _ = writeln!(io::stderr(), "fourcast: {problem}; log.level counts");
+    }
     let logger = Logger::begin(&loaded.config.log);
     let mut signals = take_signals()?;
     let server = Server::start(loaded.config.clone())
@@ -64,8 +68,7 @@ fn obey(signals: &mut Signals, server: &Server) -> Leaving {
         match signal {
             // The terminal that it was started at was closed, and would leave it to nobody.
             SIGHUP if has_terminal && !io::stdin().is_terminal() => return Leaving::Away,
-            // What came of it is in the log.
-            SIGHUP => drop(server.reread()),
+            SIGHUP => server.reread(),
             SIGINT => return Leaving::Away,
             _ => return Leaving::Restart,
         }
@@ -125,6 +128,7 @@ mod tests {
         let loaded = Loaded {
             config: Config::default(),
             source: None,
+            unheeded: None,
         };
         greeting(
             &loaded,

@@ -12,6 +12,9 @@ use super::{Config, Log, file, units};
 /// Where a file is looked for when none is named, in this order.
 const CANDIDATES: [&str; 2] = ["config.toml", "/etc/fourcast/config.toml"];
 
+/// The variable that every program with such a log has. It counts more than `log.level`.
+const LOG_FILTER: &str = "RUST_LOG";
+
 /// Where systemd wants a service to keep its things (`StateDirectory=`): one directory, or several with colons.
 const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
 
@@ -22,6 +25,8 @@ pub struct Loaded {
     pub config: Config,
     /// The file; `None`: there was none, and the defaults count.
     pub source: Option<PathBuf>,
+    /// What is wrong with `RUST_LOG`, if it does not count because of that. It may be meant for other programs.
+    pub unheeded: Option<Problem>,
 }
 
 impl Config {
@@ -32,7 +37,8 @@ impl Config {
 
     /// Reads `path`, which must exist; without it `./config.toml`, else `/etc/fourcast/config.toml`, else
     /// takes the defaults. Variables of `environment` whose names begin with `FOURCAST_` count more than
-    /// the file: `FOURCAST_LIMITS__CONNECTIONS` is `limits.connections`. Blocks while it reads.
+    /// the file: `FOURCAST_LIMITS__CONNECTIONS` is `limits.connections`. So does `RUST_LOG`, which is `log.level`.
+    /// Blocks while it reads.
     ///
     /// `journal.path` comes back absolute. A relative one begins at the directory of the file; without a file
     /// at the first of `STATE_DIRECTORY`, else at the working directory; and at the latter if a variable has it.
@@ -47,6 +53,7 @@ impl Config {
         };
         let (source, text) = found.unzip();
         let base = base(source.as_deref(), &environment);
+        let filter = log_filter(&environment);
         let name = source.as_deref().map(|path| path.display().to_string());
         let mut config = file::read(
             &name.unwrap_or_default(),
@@ -54,7 +61,18 @@ impl Config {
             environment,
         )?;
         config.journal.path = absolute(&base.join(config.journal.path))?;
-        Ok(Loaded { config, source })
+        let unheeded = match filter {
+            Ok(filter) => {
+                config.log = filter.unwrap_or(config.log);
+                None
+            }
+            Err(problem) => Some(problem),
+        };
+        Ok(Loaded {
+            config,
+            source,
+            unheeded,
+        })
     }
 
     /// [`Config::load`] with the environment of this process.
@@ -77,24 +95,23 @@ impl Loaded {
     }
 }
 
-impl Log {
-    /// Reads what the variable `name` of the environment holds, by the rule for `log.level`.
-    ///
-    /// # Errors
-    /// What stood there and what may stand there.
-    pub fn from_variable(name: &str, text: &str) -> Result<Log, Problem> {
-        let written = Written {
-            place: Place::Variable(name.to_owned()),
-            value: Value::Bare(text.to_owned()),
-        };
-        match units::log_filter(&written) {
-            Ok(level) => Ok(Log { level }),
-            Err(message) => Err(Problem {
-                place: written.place,
-                key: String::new(),
-                message,
-            }),
-        }
+/// What `RUST_LOG` says, if it says something.
+fn log_filter(environment: &[(OsString, OsString)]) -> Result<Option<Log>, Problem> {
+    let found = environment.iter().find(|(name, _)| name == LOG_FILTER);
+    let Some((_, text)) = found.filter(|(_, text)| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let written = Written {
+        place: Place::Variable(LOG_FILTER.to_owned()),
+        value: Value::Bare(text.to_string_lossy().into_owned()),
+    };
+    match units::log_filter(&written) {
+        Ok(level) => Ok(Some(Log { level })),
+        Err(message) => Err(Problem {
+            place: written.place,
+            key: String::new(),
+            message,
+        }),
     }
 }
 

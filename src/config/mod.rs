@@ -194,7 +194,9 @@ pub struct Fanout {
 /// What a browser finds at `/`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Page {
-    /// Whether the live page is there; `None`: if only this machine reaches the data port.
+    /// Whether the live page is there; `None`: if the data port is on loopback and has no [`hosts`](Config::hosts),
+    /// which are the sign of a proxy that lets others in. A proxy that calls the port by a loopback name cannot be
+    /// noticed: behind it this is `Some(false)`, unless all who come that way may have the page.
     pub enabled: Option<bool>,
 }
 
@@ -245,7 +247,7 @@ impl Default for Config {
 impl Config {
     /// Whether the live page is there.
     pub fn has_page(&self) -> bool {
-        let is_ours_alone = self.listen.ip().to_canonical().is_loopback();
+        let is_ours_alone = self.listen.ip().to_canonical().is_loopback() && self.hosts.is_empty();
         self.page.enabled.unwrap_or(is_ours_alone)
     }
 }

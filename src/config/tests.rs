@@ -760,6 +760,37 @@ fn without_a_file_paths_begin_at_the_first_state_directory_or_the_working_direct
     }
 }
 
+/// What comes of `RUST_LOG` over a file that says `info`.
+fn loaded_with_filter(filter: &str) -> Loaded {
+    let variables = [("RUST_LOG".into(), filter.into())];
+    Config::load(Some(Path::new(ELSEWHERE)), variables).unwrap()
+}
+
+#[test]
+fn the_filter_of_the_environment_counts_more_than_the_file_unless_it_is_empty() {
+    for (filter, level) in [
+        ("", "info"),
+        ("debug", "debug"),
+        ("warn, fourcast::hub=debug", "warn, fourcast::hub=debug"),
+    ] {
+        let loaded = loaded_with_filter(filter);
+        assert_eq!(loaded.config.log.level, level);
+        assert_eq!(loaded.unheeded, None, "{filter}");
+    }
+}
+
+#[test]
+fn a_filter_with_a_typo_is_told_and_does_not_silence_the_log() {
+    for filter in ["fourcast=dbug", "dbug", " ", "\u{fffd}"] {
+        let loaded = loaded_with_filter(filter);
+        assert_eq!(loaded.config.log.level, "info");
+        let told = loaded.unheeded.unwrap().to_string();
+        assert!(told.starts_with("RUST_LOG: found "), "{told}");
+        assert!(told.contains("expected off, error, warn"), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+}
+
 #[test]
 fn a_path_stays_as_it_is_written_where_there_is_no_file() {
     let config = accepted("[journal]\npath = \"../kept\"");
@@ -774,6 +805,7 @@ fn what_was_read_is_read_again_unless_it_is_gone_or_gave_its_text_once() {
         let loaded = Loaded {
             config: Config::default(),
             source: Some(source),
+            unheeded: None,
         };
         loaded.again().map_err(|error| error.to_string())
     };

@@ -11,18 +11,19 @@ pub mod sse;
 pub mod stream;
 pub mod websocket;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::catch_up::CatchUp;
 use self::control::Gap;
-use crate::config::{Config, ConfigError, Current, Reloaded};
+use crate::config::{Config, Current};
 use crate::event::Cursor;
 use crate::hub::selector::{Selection, Selector};
 use crate::hub::tail::Page;
 use crate::hub::{Hub, random};
 use crate::journal::{Start, StoreError};
 use crate::roster::Roster;
+use crate::server::reloader::Reloads;
 use crate::shutdown::Shutdown;
 use crate::web::lanes::Lanes;
 
@@ -30,8 +31,8 @@ use crate::web::lanes::Lanes;
 pub struct Context {
     /// What the server was told.
     pub told: Arc<Current>,
-    /// How it is told again, if somebody knows.
-    pub reread: OnceLock<Box<Reread>>,
+    /// How it is told something else.
+    pub reloads: Reloads,
     /// Where events come from.
     pub hub: Hub,
     /// Who serves subscribers that are behind.
@@ -44,28 +45,10 @@ pub struct Context {
     pub lanes: Lanes,
 }
 
-/// Reads the configuration again and has it count, as far as that is possible without a restart.
-pub type Reread = dyn Fn(&Context) -> Result<Reloaded, ConfigError> + Send + Sync;
-
 impl Context {
     /// What counts now. Whoever needs several values that belong together takes them from one of these.
     pub fn config(&self) -> Arc<Config> {
         self.told.get()
-    }
-
-    /// Reads the configuration again, and logs what came of it; `None` when nobody knows where it is.
-    ///
-    /// # Errors
-    /// What is wrong with it. Nothing has changed then.
-    pub fn reread(&self) -> Option<Result<Reloaded, ConfigError>> {
-        let outcome = self.reread.get()?(self);
-        if let Err(error) = &outcome {
-            log::error!("reload: the configuration cannot be used, and nothing has changed");
-            for problem in &error.problems {
-                log::error!("reload: {problem}");
-            }
-        }
-        Some(outcome)
     }
 
     /// When a client is told to come back: anything from half to one and a half of `timeouts.retry`, so

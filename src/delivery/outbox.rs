@@ -328,7 +328,7 @@ impl Outbox {
             .hub
             .metrics()
             .delivered(self.framing.form().way);
-        delivered.add(run.taken(offer));
+        delivered.add(run.taken(offer) as u64);
         offer
     }
 

@@ -88,13 +88,12 @@ impl Run<'_> {
     }
 
     /// How many of its events left, the last perhaps in part, when the offer of it came to this.
-    pub fn taken(&self, offer: Offer) -> u64 {
-        let taken = match offer {
+    pub fn taken(&self, offer: Offer) -> usize {
+        match offer {
             Offer::Taken => self.entries.len(),
             Offer::Behind(place) => self.entries.partition_point(|entry| entry.seq() <= place),
             Offer::Done => 0,
-        };
-        taken as u64
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::http::response::{Answering, Response};
 use crate::http::{Method, Version};
 use crate::refusal::{Kind, Refusal};
 use crate::roster::{Berth, Traffic};
-use crate::web::lanes::{Exchange, Token};
+use crate::web::lanes::{Meter, Token};
 
 /// The most of an unwanted body that is read so that the connection can go on.
 const SKIPPED_BODY: u64 = 64 * 1024;
@@ -53,7 +53,7 @@ enum After {
 /// A stream that counts for a lane of the live page, as long as it lasts.
 struct Measured {
     listening: Box<dyn Listening>,
-    _exchange: Exchange,
+    _meter: Meter,
 }
 
 impl Listening for Measured {
@@ -117,13 +117,13 @@ impl Connection {
         self.context.hub.metrics().requests.count();
         match self.measure(&head, before) {
             None => self.answer_head(head),
-            Some(measured) => match self.answer_head(head) {
+            Some(meter) => match self.answer_head(head) {
                 After::Listen(listening) => After::Listen(Box::new(Measured {
                     listening,
-                    _exchange: measured,
+                    _meter: meter,
                 })),
                 after => {
-                    measured.end(self.inbound.buffer.len());
+                    meter.end(self.inbound.buffer.len());
                     after
                 }
             },
@@ -139,7 +139,7 @@ impl Connection {
     }
 
     /// Begins to count an exchange that a lane of the live page asks to have counted, from `before` on.
-    fn measure(&self, head: &Head, before: Traffic) -> Option<Exchange> {
+    fn measure(&self, head: &Head, before: Traffic) -> Option<Meter> {
         let token = Token::in_query(head.query())?;
         let is_counted = self.config.has_page();
         is_counted.then(|| self.context.lanes.begin(token, self.stream.clone(), before))

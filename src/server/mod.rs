@@ -2,7 +2,7 @@
 //!
 //! The [`listener`] accepts; the `door` gives a permit and a thread of the `crew`; `connection` is that thread's
 //! loop, to which [`inbound`] brings requests. Whoever finds no permit left is refused by the `doorman`.
-//! `reload` takes another configuration in.
+//! `reload` says what another configuration changes, and the [`reloader`] is the thread that takes it in.
 
 pub mod budget;
 mod connection;
@@ -13,15 +13,18 @@ pub mod inbound;
 pub mod listener;
 pub mod permit;
 mod reload;
+pub mod reloader;
 pub mod stream;
 #[cfg(test)]
 mod tests;
+pub mod threads;
 
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use self::budget::Budget;
@@ -31,7 +34,9 @@ use self::doorman::Doormen;
 use self::listener::Listener;
 use self::permit::Permits;
 use self::reload::Reload;
+use self::reloader::{Reloader, Reloads};
 use self::stream::Stream;
+use self::threads::Threads;
 use crate::admin::Admin;
 use crate::config::{Config, Current, Limits};
 use crate::delivery::Context;
@@ -47,6 +52,8 @@ use crate::web::lanes::Lanes;
 
 /// How long threads may take to end after their connections were cut.
 const CUT_OFF: Duration = Duration::from_secs(2);
+/// How long the journal may take to let go of its files.
+const LET_GO: Duration = Duration::from_secs(10);
 
 /// A running server. Dropping it stops it.
 pub struct Server {
@@ -55,7 +62,7 @@ pub struct Server {
     doormen: Arc<Doormen>,
     permits: Permits,
     admin: Option<Admin>,
-    reload: Arc<Reload>,
+    reloader: Reloader,
 }
 
 /// The ports of a server, bound, with nobody behind them yet.
@@ -166,15 +173,17 @@ impl Server {
         let permits = Permits::new(config.limits.connections);
         let reload = Reload::new(asked, config.limits.connections, permits.clone());
         let shutdown = Shutdown::default();
+        let (reloads, orders) = Reloads::new();
         let context = Arc::new(Context {
             hub,
             catch_up: CatchUp::start(threads.get(), config.limits.connections)?,
             roster: Roster::new(shutdown.clone()),
             shutdown,
             told: Arc::new(Current::new(config)),
-            reread: OnceLock::new(),
+            reloads,
             lanes: Lanes::default(),
         });
+        let reloader = Reloader::start(reload, &context, orders)?;
         let admin = ports.admin.map(|socket| Admin::start(&context, socket));
         let admin = admin.transpose()?;
         let doormen = Arc::new(Doormen::start(&context)?);
@@ -191,7 +200,7 @@ impl Server {
             doormen,
             permits,
             admin,
-            reload: Arc::new(reload),
+            reloader,
         })
     }
 
@@ -216,7 +225,8 @@ impl Server {
     }
 
     /// Says goodbye on every connection and waits until all are closed, `timeouts.drain` at most; what is
-    /// open then is cut. Returns when all threads have ended, or two seconds after the cut.
+    /// open then is cut. Returns when all threads have ended, or some seconds after the cut: a disk may hang, and whoever
+    /// waits for it is left to himself.
     pub fn stop(self, leaving: Leaving) {
         self.end(leaving);
     }
@@ -225,12 +235,14 @@ impl Server {
         if self.context.shutdown.begun().is_some() {
             return;
         }
-        let deadline = Instant::now() + self.context.config().timeouts.drain;
+        let drain = self.context.config().timeouts.drain;
+        let deadline = Instant::now() + drain;
         log::info!("stopping: goodbye is said to every client");
         self.context.shutdown.announce(leaving);
         self.listener.stop();
         // What was acknowledged reaches everyone who is live before they are told goodbye.
-        self.context.hub.close(deadline);
+        let close = |context: &Context, deadline| context.hub.close(deadline);
+        let is_closed = self.wait_for_disk(Instant::now() + drain / 2, close);
         self.context.shutdown.begin(leaving);
         self.context.roster.say_goodbye(leaving);
         self.doormen.stop();
@@ -240,13 +252,41 @@ impl Server {
             self.context.roster.cut();
             self.permits.wait_for_all(Instant::now() + CUT_OFF);
         }
-        self.context.catch_up.stop();
-        self.context.hub.stop();
+        self.reloader.stop();
+        // Whoever may write still keeps the journal locked against others.
+        if is_closed {
+            self.wait_for_disk(Instant::now() + LET_GO, |context, _| {
+                context.catch_up.stop();
+                context.hub.stop();
+            });
+        }
         // Last, so that an operator sees how it stops.
         if let Some(admin) = &self.admin {
             admin.stop();
         }
         log::info!("stopped");
+    }
+
+    /// Does what may wait for a disk that hangs, and has its own waits end at `deadline`; `false` when it is not done soon
+    /// after that.
+    fn wait_for_disk(&self, deadline: Instant, what: fn(&Context, Instant)) -> bool {
+        let threads = Threads::new();
+        let context = self.context.clone();
+        let thread = thread::Builder::new().name("stop".into());
+        if threads
+            .start(thread, move || what(&context, deadline))
+            .is_err()
+        {
+            // Without a thread: rather wait than leave it undone.
+            what(&self.context, deadline);
+        }
+        let is_done = threads.wait(deadline + CUT_OFF) == 0;
+        if !is_done {
+            log::error!(
+                "the journal does not answer, and is not waited for; what it acknowledged is as safe as journal.sync says"
+            );
+        }
+        is_done
     }
 }
 

@@ -40,8 +40,23 @@ impl Permits {
 
     /// A permit, if there is one left.
     pub fn try_take(&self) -> Option<Permit> {
-        let mut taken = self.shared.taken();
-        if *taken >= self.shared.limit.load(Ordering::Relaxed) {
+        self.give(self.shared.taken())
+    }
+
+    /// A permit, as soon as there is one left; `None` when there is none before `deadline`.
+    pub fn take_by(&self, deadline: Instant) -> Option<Permit> {
+        let patience = deadline.saturating_duration_since(Instant::now());
+        let is_out = |taken: &mut usize| *taken >= self.shared.limit();
+        let taken = self.shared.taken();
+        let waited = self
+            .shared
+            .given_back
+            .wait_timeout_while(taken, patience, is_out);
+        self.give(waited.unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    fn give(&self, mut taken: MutexGuard<'_, usize>) -> Option<Permit> {
+        if *taken >= self.shared.limit() {
             return None;
         }
         *taken += 1;
@@ -62,6 +77,10 @@ impl Permits {
 }
 
 impl Shared {
+    fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
+    }
+
     fn taken(&self) -> MutexGuard<'_, usize> {
         // A number is whole whatever happened to those who held the lock.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)

@@ -2,6 +2,7 @@
 
 use super::Server;
 use super::permit::Permits;
+use super::reloader::ReloadError;
 use crate::config::{Admin, Change, Config, ConfigError, Journal, Limits, Reloaded};
 use crate::delivery::Context;
 
@@ -17,31 +18,29 @@ pub(super) struct Reload {
 impl Server {
     /// Has `config` count from now on, as far as that is possible without a restart, and logs what came of it. Nobody
     /// is disconnected: what was told to a client holds for its connection, and everything else counts from its next
-    /// request on. Returns when the journal goes by it.
+    /// request on. Returns when the journal goes by it, or after two seconds.
     ///
     /// `log.level` is the matter of whoever logs.
-    pub fn reload(&self, config: Config) -> Reloaded {
-        self.reload.apply(&self.context, config)
+    ///
+    /// # Errors
+    /// When another reload is under way, or this one takes longer.
+    pub fn reload(&self, config: Config) -> Result<Reloaded, ReloadError> {
+        self.context.reloads.ask(Some(config))
     }
 
     /// Says where the configuration comes from when it is to be read again: by [`reread`](Server::reread), or over the
-    /// operator's port. Said once; another word does not count.
+    /// operator's port. Said once; another word does not count. `source` may block, and is called on one thread only.
     pub fn reread_from(
         &self,
         source: impl Fn() -> Result<Config, ConfigError> + Send + Sync + 'static,
     ) {
-        let reload = self.reload.clone();
-        let reread = move |context: &Context| Ok(reload.apply(context, source()?));
-        // Fails when it was said before.
-        let _ = self.context.reread.set(Box::new(reread));
+        self.context.reloads.read_from(source);
     }
 
-    /// Reads the configuration again and [reloads](Server::reload) it; `None` when nobody said whence.
-    ///
-    /// # Errors
-    /// What is wrong with it, which is logged too. Nothing has changed then.
-    pub fn reread(&self) -> Option<Result<Reloaded, ConfigError>> {
-        self.context.reread()
+    /// Has the configuration read again and [reloaded](Server::reload), soon. Waits for nothing: what came of it is in
+    /// the log.
+    pub fn reread(&self) {
+        self.context.reloads.ring();
     }
 }
 
@@ -55,7 +54,8 @@ impl Reload {
         }
     }
 
-    fn apply(&self, context: &Context, asked: Config) -> Reloaded {
+    /// Has `asked` count, and tells what changed. Waits for the journal. For one thread alone.
+    pub(super) fn apply(&self, context: &Context, asked: Config) -> Reloaded {
         let [before, now] = context.told.change(|running| {
             let next = self.next(asked.clone(), running);
             self.permits.bound(next.limits.connections);

@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use crate::roster::{Link, Traffic};
 
-/// The most lanes that are remembered: sixty-four pages. The one that was not asked about for longest goes.
+/// The most lanes that are remembered: sixty-four pages. Of those with nothing under way, or else of all, the one that
+/// was not asked about for longest goes.
 const LANES: usize = 256;
 /// The most lanes that one answer tells of.
 pub const ASKED: usize = 16;
@@ -69,8 +70,8 @@ pub struct Figures {
     sent: u64,
 }
 
-/// One exchange of a lane. Dropping it ends it.
-pub struct Exchange {
+/// Counts one exchange of a lane. Dropping it ends the exchange.
+pub struct Meter {
     lane: Arc<Lane>,
     number: u64,
     /// Bytes that were read and belong to the next exchange.
@@ -108,10 +109,10 @@ impl fmt::Display for NoToken {
 
 impl Lanes {
     /// Begins to count an exchange for a lane: what goes over `link` beyond `before`.
-    pub fn begin(&self, token: Token, link: Arc<dyn Link>, before: Traffic) -> Exchange {
+    pub fn begin(&self, token: Token, link: Arc<dyn Link>, before: Traffic) -> Meter {
         let lane = self.table().seat(token);
         let number = lane.begin(link, before);
-        Exchange {
+        Meter {
             lane,
             number,
             unread: 0,
@@ -146,7 +147,10 @@ impl Table {
         }
         // Whoever makes up names without end takes no more room, only the places of others.
         if self.lanes.len() >= LANES {
-            let longest = self.lanes.iter().min_by_key(|(_, seat)| seat.looked);
+            let longest = self
+                .lanes
+                .iter()
+                .min_by_key(|(_, seat)| (seat.lane.is_busy(), seat.looked));
             if let Some(token) = longest.map(|(token, _)| token.clone()) {
                 self.lanes.remove(&token);
             }
@@ -197,6 +201,11 @@ impl Lane {
         sums.over = sums.over.plus(traffic);
     }
 
+    /// Whether an exchange of it is under way.
+    fn is_busy(&self) -> bool {
+        !self.sums().running.is_empty()
+    }
+
     fn sums(&self) -> MutexGuard<'_, Sums> {
         // At worst an exchange is not counted.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -222,14 +231,14 @@ impl Running {
     }
 }
 
-impl Exchange {
+impl Meter {
     /// Ends it where `unread` bytes were read that belong to the next one.
     pub fn end(mut self, unread: usize) {
         self.unread = u64::try_from(unread).unwrap_or(u64::MAX);
     }
 }
 
-impl Drop for Exchange {
+impl Drop for Meter {
     fn drop(&mut self) {
         self.lane.end(self.number, self.unread);
     }
@@ -353,14 +362,25 @@ mod tests {
     }
 
     #[test]
-    fn an_exchange_of_a_lane_that_made_room_ends_quietly() {
+    fn a_lane_with_a_stream_under_way_makes_no_room_while_others_can() {
         let (lanes, wire) = (Lanes::default(), Arc::<Wire>::default());
-        let exchange = lanes.begin(token(0), wire.clone(), wire.traffic());
+        let stream = lanes.begin(token(0), wire.clone(), wire.traffic());
         for number in 1..=LANES {
             drop(lanes.begin(token(number), wire.clone(), wire.traffic()));
         }
         wire.carry(5);
-        drop(exchange);
+        assert_eq!(figures(&lanes, 0), (1, 5, 5));
+        drop(stream);
+    }
+
+    #[test]
+    fn an_exchange_of_a_lane_that_made_room_ends_quietly() {
+        let (lanes, wire) = (Lanes::default(), Arc::<Wire>::default());
+        let begin = |number| lanes.begin(token(number), wire.clone(), wire.traffic());
+        let all: Vec<_> = (0..=LANES).map(begin).collect();
+        wire.carry(5);
+        drop(all);
         assert_eq!(figures(&lanes, 0), (0, 0, 0));
+        assert_eq!(figures(&lanes, LANES), (1, 5, 5));
     }
 }

@@ -52,6 +52,7 @@ static ASSETS: &[Asset] = &[
     of_page!("/-/page/channel.js", SCRIPT, "page/channel.js"),
     of_page!("/-/page/chart.js", SCRIPT, "page/chart.js"),
     of_page!("/-/page/clock.js", SCRIPT, "page/clock.js"),
+    of_page!("/-/page/copy.js", SCRIPT, "page/copy.js"),
     of_page!("/-/page/curl.js", SCRIPT, "page/curl.js"),
     of_page!("/-/page/frame.js", SCRIPT, "page/frame.js"),
     of_page!("/-/page/lane.js", SCRIPT, "page/lane.js"),
@@ -65,11 +66,13 @@ static ASSETS: &[Asset] = &[
     of_page!("/-/page/pause.js", SCRIPT, "page/pause.js"),
     of_page!("/-/page/picture.js", SCRIPT, "page/picture.js"),
     of_page!("/-/page/publisher.js", SCRIPT, "page/publisher.js"),
+    of_page!("/-/page/record.js", SCRIPT, "page/record.js"),
     of_page!("/-/page/refusal.js", SCRIPT, "page/refusal.js"),
     of_page!("/-/page/samples.js", SCRIPT, "page/samples.js"),
     of_page!("/-/page/sequence.js", SCRIPT, "page/sequence.js"),
     of_page!("/-/page/tally.js", SCRIPT, "page/tally.js"),
     of_page!("/-/page/units.js", SCRIPT, "page/units.js"),
+    of_page!("/-/page/watchdog.js", SCRIPT, "page/watchdog.js"),
     of_page!("/-/page/ways.js", SCRIPT, "page/ways.js"),
     Asset {
         path: "/-/client.js",
@@ -114,7 +117,20 @@ impl Asset {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+
+    #[test]
+    fn every_file_of_the_page_is_in_the_list() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web/page");
+        for file in folder.read_dir().unwrap() {
+            let path = file.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let is_listed = |asset: &Asset| asset.audience == Audience::Page && asset.text == text;
+            assert!(ASSETS.iter().any(is_listed), "{}", path.display());
+        }
+    }
 
     #[test]
     fn the_page_asks_nobody_else_for_anything() {

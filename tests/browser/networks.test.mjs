@@ -190,7 +190,7 @@ test("where a WebSocket soon falls silent, it goes by Server-Sent Events, and no
   assert.equal((await watcher.seen("one")).transport, "websocket");
   await server.count("count", COUNT / 2);
   await watcher.until("one", "seen.values.length > 0");
-  proxy.silence();
+  proxy.hush();
   await watcher.until("one", 'seen.transport === "sse"');
   await server.count("count", COUNT / 2);
   await expectAll(watcher, ["one"]);
@@ -204,7 +204,7 @@ test("a WebSocket that held for long and falls silent was not swallowed by a pro
     const now = Date.now();
     Date.now = () => now + 3_600_000;
   });
-  proxy.silence();
+  proxy.hush();
   await server.count("count", COUNT / 2);
   await watcher.until("one", "seen.opened === 2");
   assert.equal((await watcher.seen("one")).transport, "websocket");

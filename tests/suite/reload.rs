@@ -2,17 +2,21 @@
 //! says so, and a file that is wrong changes nothing.
 
 use std::fs;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fourcast::config::ConfigError;
+use fourcast::Leaving;
+use fourcast::config::{Config, ConfigError};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::{Value, json};
 
 use crate::durable::home::Home;
 use crate::durable::process::Process;
-use crate::support::{Fixture, Listener, Response, Way, WebSocket, deadline, exchange};
+use crate::support::{
+    Fixture, Listener, PATIENCE, Response, Way, WebSocket, deadline, exchange, request,
+};
 
 const KEY: &str = "a-key-for-these-tests-alone";
 
@@ -156,7 +160,7 @@ fn a_file_that_is_wrong_or_gone_changes_nothing_and_is_told() {
     );
     let log = server.process.log();
     for line in [
-        "ERROR fourcast::delivery: reload: the configuration cannot be used, and nothing has changed",
+        "ERROR fourcast::server::reloader: reload: the configuration cannot be used, and nothing has changed",
         "config.toml:10:1: limits.conections: unknown key; did you mean \"connections\"?",
         "config.toml:11:10: limits.fields: found",
     ] {
@@ -250,6 +254,63 @@ fn many_reloads_beside_publishers_lose_nothing() {
 }
 
 #[test]
+fn a_reload_while_the_server_stops_takes_nothing_of_what_was_kept() {
+    let server = Server::start("reload-stop", "");
+    let first = server.process.publish("chat", "0");
+    (1..10).for_each(|n| drop(server.process.publish("chat", &n.to_string())));
+    // Half a request holds the server up.
+    let mut half = server.process.connect();
+    let bytes = request("POST", "/chat", &[("Expect", "100-continue")], b"whole");
+    half.send(&bytes[..bytes.len() - 5]);
+    let go_on = half.take_through(b"\r\n\r\n", deadline());
+    assert!(go_on.expect("a word").starts_with(b"HTTP/1.1 100 "));
+    let admin = server.process.admin.expect("an operator's port");
+    let Server { process, home } = server;
+    let stopping = thread::spawn(move || process.stop());
+    let end = deadline();
+    while exchange(admin, "GET", "/-/ready", &[], b"").status() != 503 {
+        assert!(Instant::now() < end, "it is ready for ever");
+    }
+    let fewer = "[[channels]]\npattern = \"*\"\nmax_events = 3\n";
+    let path = home.path().join("config.toml");
+    fs::write(&path, ALWAYS.to_owned() + fewer).expect("a file");
+    let answer = exchange(admin, "POST", "/-/reload", &[], b"");
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.json()["changed"][0]["key"], "channels[*].max_events");
+    drop(half);
+    stopping.join().expect("it stops");
+    fs::write(&path, ALWAYS).expect("a file");
+    let process = Process::start(&home);
+    let kept = process.get(&format!("/chat?after={first}")).json();
+    assert_eq!(kept["events"].as_array().map(Vec::len), Some(9), "{kept}");
+    process.stop();
+}
+
+#[test]
+fn a_level_that_the_environment_has_is_the_one_that_counts_and_is_told() {
+    let home = Home::new("reload-variable");
+    let file = |level| {
+        let text = format!("{ALWAYS}[log]\nlevel = \"{level}\"\n");
+        fs::write(home.path().join("config.toml"), text).expect("a file");
+    };
+    file("error");
+    let mut command = home.serve();
+    command.env("RUST_LOG", "debug");
+    let process = Process::try_start_as(&home, command).expect("a server");
+    let admin = process.admin.expect("an operator's port");
+    file("warn");
+    let answer = exchange(admin, "POST", "/-/reload", &[], b"");
+    assert_eq!(answer.json(), json!({"changed": [], "kept": []}));
+    let shown = exchange(admin, "GET", "/-/config", &[], b"");
+    assert!(shown.text().contains("\nlevel = \"debug\"\n"));
+    process.await_log(
+        0,
+        "INFO  fourcast::server::reload: reload: nothing has changed",
+    );
+    process.stop();
+}
+
+#[test]
 fn the_operators_port_reloads_and_answers_what_came_of_it() {
     let server = Server::start("reload-port", "");
     server.write(
@@ -292,6 +353,83 @@ fn the_operators_port_reloads_and_answers_what_came_of_it() {
     let shown = server.ask("GET", "/-/config", &[("Authorization", &bearer)]);
     assert!(shown.text().contains("\nfields = 50\n"), "{}", shown.text());
     server.process.stop();
+}
+
+/// A server within this program whose configuration is on a disk that hangs once it is read: whoever holds the sender
+/// hears of each read, and lets it go on.
+fn on_a_hanging_disk() -> (Fixture, mpsc::Receiver<()>, mpsc::Sender<Config>) {
+    let server = Fixture::start(|config| {
+        config.admin.listen = Some(([127, 0, 0, 1], 0).into());
+    });
+    let (begun, is_read) = mpsc::channel();
+    let (disk, hangs) = mpsc::channel();
+    let hangs = Mutex::new((begun, hangs));
+    server.reread_from(move || {
+        let (begun, disk) = &*hangs.lock().expect("nobody panics here");
+        let _ = begun.send(());
+        Ok(disk.recv().unwrap_or_default())
+    });
+    (server, is_read, disk)
+}
+
+fn with_fields(fields: usize) -> Config {
+    let mut config = Config::default();
+    config.limits.fields = fields;
+    config
+}
+
+#[test]
+fn while_a_reload_hangs_the_operators_port_answers_and_the_server_stops() {
+    let (server, is_read, disk) = on_a_hanging_disk();
+    let admin = server.admin();
+    let post = move || exchange(admin, "POST", "/-/reload", &[], b"");
+    let (tell, told) = mpsc::channel();
+    for _ in 0..4 {
+        let tell = tell.clone();
+        thread::spawn(move || tell.send(post()));
+    }
+    is_read.recv_timeout(PATIENCE).expect("it begins");
+    for _ in 0..4 {
+        assert_eq!(exchange(admin, "GET", "/-/healthy", &[], b"").status(), 200);
+    }
+    for _ in 0..4 {
+        let refused = told.recv_timeout(PATIENCE).expect("an answer");
+        assert_eq!((refused.status(), &*refused.refusal()), (503, "reloading"));
+        assert!(refused.head.field("Retry-After").is_some());
+    }
+    assert_eq!(post().refusal(), "reloading", "it hangs still");
+    let stopped = server.stop(Leaving::Away);
+    let end = deadline();
+    while !stopped.is_finished() {
+        assert!(Instant::now() < end, "it waits for a reload that hangs");
+        thread::yield_now();
+    }
+    assert!(is_read.try_recv().is_err(), "and read nothing again");
+    drop(disk);
+}
+
+#[test]
+fn of_two_reloads_at_once_what_was_read_last_counts() {
+    let (server, is_read, disk) = on_a_hanging_disk();
+    let admin = server.admin();
+    let shown = || exchange(admin, "GET", "/-/config", &[], b"");
+    server.reread();
+    is_read.recv_timeout(PATIENCE).expect("it begins");
+    server.reread();
+    server.reread();
+    assert!(is_read.try_recv().is_err(), "one after the other");
+    disk.send(with_fields(50)).expect("it waits");
+    is_read.recv_timeout(PATIENCE).expect("the next one begins");
+    assert!(shown().text().contains("\nfields = 50\n"));
+    disk.send(with_fields(60)).expect("it waits");
+    let end = deadline();
+    while !shown().text().contains("\nfields = 60\n") {
+        assert!(Instant::now() < end, "{}", shown().text());
+    }
+    assert!(
+        is_read.try_recv().is_err(),
+        "those who asked meanwhile are one"
+    );
 }
 
 #[test]

@@ -44,6 +44,8 @@ Whoever measures on one machine shares it between the server and this program.
 
 Exit codes: 0 everything arrived once and in order, 1 something was lost, came twice or out of order.";
 
+/// How long a publisher's connection may rest: for less than any usual server keeps it open.
+const RENEW_AFTER: Duration = Duration::from_secs(5);
 /// The longest time of anything that was asked for.
 const LONGEST_SPAN: Duration = Duration::from_secs(24 * 3600);
 /// The longest time between two polls: beyond it a server closes the connection (timeouts.idle).
@@ -206,6 +208,7 @@ impl Args {
                 Some(events) => Extent::Events(events),
                 None => Extent::Time(self.time),
             },
+            renew_after: Some(RENEW_AFTER),
         }
     }
 }

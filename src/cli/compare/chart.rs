@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use super::figures::{Comparison, Row};
+use super::margin::MEASURED;
 use super::scale::Scale;
 use super::units::{bytes, count, known_time, rate, ratio, time};
 
@@ -22,7 +23,7 @@ const RIGHT: f64 = 352.0;
 /// Where the figures end.
 const FIGURES: f64 = WIDTH - MARGIN;
 /// What stands above the first chart.
-const HEAD: f64 = 112.0;
+const HEAD: f64 = 130.0;
 /// From a chart's beginning to its first way.
 const PANEL_HEAD: f64 = 54.0;
 /// From one way to the next.
@@ -68,7 +69,7 @@ fn panels(comparison: &Comparison) -> [Panel; 4] {
     let payload = comparison.payload_bytes as f64;
     [
         Panel {
-            title: "Bytes for each event",
+            title: "Bytes for each event and client",
             note: format!(
                 "both directions, once open; dotted: the payload, {}",
                 bytes(payload)
@@ -79,7 +80,7 @@ fn panels(comparison: &Comparison) -> [Panel; 4] {
             payload: Some(payload),
         },
         Panel {
-            title: "Requests for each event",
+            title: "Requests for each event and client",
             note: "once open".to_owned(),
             range: |row| Some(point(row.once_open.requests_per_delivery)),
             figure: |row| ratio(row.once_open.requests_per_delivery),
@@ -87,7 +88,7 @@ fn panels(comparison: &Comparison) -> [Panel; 4] {
             payload: None,
         },
         Panel {
-            title: "Server CPU for each event",
+            title: "Server CPU for each event and client",
             note: "publishing included".to_owned(),
             range: |row| row.server_cpu_us_per_delivery.map(point),
             figure: |row| known_time(row.server_cpu_us_per_delivery),
@@ -96,13 +97,30 @@ fn panels(comparison: &Comparison) -> [Panel; 4] {
         },
         Panel {
             title: "Delay",
-            note: "mark: p50; line: up to p99".to_owned(),
-            range: |row| Some((row.delay_us.p50, row.delay_us.p99)),
-            figure: |row| span(row.delay_us.p50, row.delay_us.p99),
+            note: format!("mark: p50; line: up to {}", high_delays(comparison)),
+            range: |row| Some((row.delay_us.p50, row.delay_us.high().1)),
+            figure: |row| span(row.delay_us.p50, row.delay_us.high().1),
             mark: short_time,
             payload: None,
         },
     ]
+}
+
+/// What the high delays are, under each load where that is not the same.
+fn high_delays(comparison: &Comparison) -> String {
+    let rows = comparison.scenarios().filter_map(<[Row]>::first);
+    let names: Vec<_> = rows
+        .map(|row| (row.delay_us.high().0, row.scenario))
+        .collect();
+    match names.as_slice() {
+        [(name, _), rest @ ..] if rest.iter().all(|(other, _)| other == name) => (*name).to_owned(),
+        names => {
+            let names = names
+                .iter()
+                .map(|(name, scenario)| format!("{name} ({scenario})"));
+            names.collect::<Vec<_>>().join(", ")
+        }
+    }
 }
 
 /// Two times, with one unit where they have the same.
@@ -142,11 +160,14 @@ fn short_time(microseconds: f64) -> String {
 /// What stands above the charts, and what a screen reader reads.
 fn head(svg: &mut String, comparison: &Comparison, height: f64) {
     let title = "How the ways compare";
+    let events = comparison.scenarios().filter_map(<[Row]>::first);
+    let events: Vec<_> = events.map(|row| count(row.events)).collect();
     let load = format!(
-        "{} clients on each way, payloads of {} bytes, {} s",
+        "{} clients on each way, payloads of {} bytes, {} s: {} events",
         count(comparison.clients as u64),
         count(comparison.payload_bytes as u64),
-        comparison.seconds
+        comparison.publishing_seconds,
+        events.join(" or ")
     );
     let summary = format!("{load}. {}", comparison.findings.join(" "));
     let _ = write!(
@@ -161,12 +182,14 @@ fn head(svg: &mut String, comparison: &Comparison, height: f64) {
     );
     text(svg, "head", MARGIN, 36.0, title);
     text(svg, "note", MARGIN, 57.0, &load);
+    let margin = format!("CPU and delay: what is less than {MEASURED} times apart may be alike");
+    text(svg, "note", MARGIN, 73.0, &margin);
     let mut x = MARGIN + MARK;
     for rows in comparison.scenarios() {
         let Some(row) = rows.first() else { continue };
-        mark(svg, row, x, 78.0);
+        mark(svg, row, x, 96.0);
         let name = format!("{}: {}", row.scenario, rate(row.events_per_second));
-        text(svg, "", x + 12.0, 78.0 + BASE, &name);
+        text(svg, "", x + 12.0, 96.0 + BASE, &name);
         x += WIDTH / 2.0 - 18.0;
     }
 }
@@ -274,7 +297,7 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::specimen::comparison;
+    use super::super::fixture::comparison;
     use super::*;
 
     #[test]
@@ -283,8 +306,8 @@ mod tests {
         let svg = draw(&comparison);
         for row in &comparison.rows {
             let figures = panels(&comparison).map(|panel| (panel.figure)(row));
-            for told in figures.iter().chain([&row.way]) {
-                assert!(svg.contains(&format!(">{told}</text>")), "{told}");
+            for text in figures.iter().chain([&row.way]) {
+                assert!(svg.contains(&format!(">{text}</text>")), "{text}");
             }
         }
     }
@@ -317,6 +340,18 @@ mod tests {
         );
         let times = [0.0, 3.0 * step, 500.0, 1e4, 2e6].map(short_time);
         assert_eq!(times, ["0 µs", "0.3 µs", "500 µs", "10 ms", "2 s"]);
+    }
+
+    #[test]
+    fn what_the_longest_lines_end_at_is_said_for_each_load_where_it_is_not_the_same() {
+        let mut comparison = comparison();
+        assert_eq!(high_delays(&comparison), "max (sparse), p99 (frequent)");
+        for row in &mut comparison.rows {
+            row.delay_us.p99 = None;
+        }
+        assert_eq!(high_delays(&comparison), "max");
+        comparison.rows.clear();
+        assert_eq!(high_delays(&comparison), "");
     }
 
     #[test]

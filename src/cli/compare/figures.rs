@@ -4,9 +4,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::audience::Harvest;
 use super::plan::Plan;
+use super::reader::Received;
 use super::round::Round;
+use crate::cli::load::delays::Delays;
+use crate::cli::load::publishers::Published;
+
+/// With fewer events than this there is no p99: what all clients get of one event is one moment of the server, so its
+/// slowest hundredth would be the slowest event or a part of it.
+pub(super) const EVENTS_FOR_P99: u64 = 100;
 
 /// All rounds of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -14,7 +20,7 @@ pub(super) struct Comparison {
     /// Clients in each round.
     pub(super) clients: usize,
     /// How long events were published in each round.
-    pub(super) seconds: f64,
+    pub(super) publishing_seconds: f64,
     /// Bytes of each payload.
     pub(super) payload_bytes: usize,
     /// A row for each round: the ways of the first scenario, then those of the second.
@@ -65,6 +71,10 @@ pub(super) struct Row {
     pub(super) server_cpu_us_per_delivery: Option<f64>,
     /// From before an event was sent to after it was read.
     pub(super) delay_us: Delay,
+    /// The share of the delays, 0 to 1, that may be this program's own, which reads for all clients by one thread.
+    pub(super) own_share_of_delay: f64,
+    /// How late an event was sent, at worst.
+    pub(super) published_late_us: f64,
 }
 
 /// What each delivery took when the clients had their places.
@@ -78,7 +88,9 @@ pub(super) struct OnceOpen {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(super) struct Delay {
     pub(super) p50: f64,
-    pub(super) p99: f64,
+    /// Nothing where there are too few events for it.
+    pub(super) p99: Option<f64>,
+    pub(super) max: f64,
 }
 
 impl Comparison {
@@ -86,7 +98,7 @@ impl Comparison {
     pub(super) fn of(plan: &Plan) -> Self {
         Comparison {
             clients: plan.clients,
-            seconds: plan.time.as_secs_f64(),
+            publishing_seconds: plan.time.as_secs_f64(),
             payload_bytes: plan.payload,
             rows: Vec::new(),
             findings: Vec::new(),
@@ -107,19 +119,22 @@ impl Comparison {
 }
 
 impl Row {
-    /// What a round's clients got, and what the server computed.
-    pub(super) fn new(round: &Round<'_>, harvest: &Harvest, cpu: Option<Duration>) -> Self {
-        let Harvest {
+    /// What a round's clients got, how that was published, and what the server computed.
+    pub(super) fn new(
+        round: &Round<'_>,
+        received: &Received,
+        published: &Published,
+        cpu: Option<Duration>,
+    ) -> Self {
+        let Received {
             tally,
             exchanges,
-            volume,
             opening,
+            counted,
             ..
-        } = harvest;
+        } = received;
         let clients = round.plan.clients;
         let each = |sum: u64| sum as f64 / each_of(tally.deliveries);
-        let once_open = volume.bytes().saturating_sub(opening.bytes());
-        let quantile = |share| harvest.delays.quantile(share).unwrap_or(0) as f64 / 1e3;
         let interval = round.way.interval();
         Row {
             scenario: round.scenario.name,
@@ -135,23 +150,22 @@ impl Row {
             requests: exchanges.requests,
             answers: exchanges.answers,
             empty_answers: exchanges.empty,
-            bytes_to_server: volume.traffic.sent,
-            bytes_from_server: volume.traffic.received,
+            bytes_to_server: opening.traffic.sent + counted.traffic.sent,
+            bytes_from_server: opening.traffic.received + counted.traffic.received,
             opening_bytes_to_server: opening.traffic.sent,
             opening_bytes_from_server: opening.traffic.received,
-            content_bytes_from_server: volume.content.saturating_sub(opening.content),
-            bytes_per_delivery: each(volume.bytes()),
+            content_bytes_from_server: counted.content,
+            bytes_per_delivery: each(opening.total() + counted.total()),
             once_open: OnceOpen {
                 requests_per_delivery: each(exchanges.requests.saturating_sub(clients as u64)),
-                bytes_per_delivery: each(once_open),
+                bytes_per_delivery: each(counted.total()),
             },
             server_cpu_seconds: cpu.map(|cpu| cpu.as_secs_f64()),
             server_cpu_us_per_delivery: cpu
                 .map(|cpu| cpu.as_secs_f64() * 1e6 / each_of(tally.deliveries)),
-            delay_us: Delay {
-                p50: quantile(0.5),
-                p99: quantile(0.99),
-            },
+            delay_us: Delay::of(&received.delays, round.scenario.events.into()),
+            own_share_of_delay: received.own_share,
+            published_late_us: published.late.as_secs_f64() * 1e6,
         }
     }
 
@@ -178,7 +192,41 @@ impl Row {
     }
 }
 
+impl Delay {
+    fn of(delays: &Delays, events: u64) -> Self {
+        let quantile = |share| delays.quantile(share).unwrap_or(0) as f64 / 1e3;
+        Delay {
+            p50: quantile(0.5),
+            p99: (events >= EVENTS_FOR_P99).then(|| quantile(0.99)),
+            max: delays.greatest() as f64 / 1e3,
+        }
+    }
+
+    /// The highest delay that may be told, and what it is called.
+    pub(super) fn high(&self) -> (&'static str, f64) {
+        self.p99.map_or(("max", self.max), |p99| ("p99", p99))
+    }
+}
+
 /// A number to divide by.
 fn each_of(count: u64) -> f64 {
     count.max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slowest_of_a_few_events_is_not_called_a_hundredth() {
+        let mut delays = Delays::new();
+        for microseconds in 1..=1000 {
+            delays.add(microseconds * 1000);
+        }
+        let [few, many] = [EVENTS_FOR_P99 - 1, EVENTS_FOR_P99].map(|n| Delay::of(&delays, n));
+        assert_eq!((few.p99, few.high()), (None, ("max", 1000.0)));
+        let (name, p99) = many.high();
+        assert!(name == "p99" && (990.0..1000.0).contains(&p99), "{p99}");
+        assert_eq!(many.max, 1000.0);
+    }
 }

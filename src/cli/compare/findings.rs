@@ -1,11 +1,10 @@
 //! What the figures answer, in sentences. Each says what this run has shown, and nothing else.
 
-use super::figures::{Comparison, Row};
-use super::units::{bytes, percent, rate, ratio, time};
+use std::cmp::Ordering;
 
-/// How far apart two ways must be in CPU and delay before one is called better: two runs of the same load differ by a
-/// factor of up to two.
-const MARGIN: f64 = 2.0;
+use super::figures::{Comparison, Row};
+use super::margin::{Difference, compare_requests, has_fewer_bytes};
+use super::units::{about, bytes, percent, rate, ratio, time};
 
 /// The sentences for a comparison whose rows are all there.
 pub(super) fn of(comparison: &Comparison) -> Vec<String> {
@@ -44,41 +43,64 @@ impl<'a> Scenario<'a> {
 
     /// How much of polling brings nothing, and what it costs to ask less often.
     fn polling(&self) -> Option<String> {
-        let told = |row: &Row| {
+        let clause = |row: &Row| {
             format!(
-                "{} took {} requests for each event, {} of the answers were empty, and half of the events came {} \
-                 late or later",
-                asking(row),
+                "{} took {} requests for each event and client, {} of the answers were empty, and half of the events \
+                 came {} late or later",
+                activity(row),
                 ratio(row.once_open.requests_per_delivery),
                 percent(row.empty_share()),
                 time(row.delay_us.p50)
             )
         };
         let (often, seldom) = (self.polls().next()?, self.polls().last()?);
-        let seldom = (often != seldom).then(|| format!("; {}", told(seldom)));
+        let seldom = (often != seldom).then(|| format!("; {}", clause(seldom)));
         let (rate, seldom) = (rate(self.rate), seldom.unwrap_or_default());
-        Some(format!("At {rate}, {}{seldom}.", told(often)))
+        Some(format!("At {rate}, {}{seldom}.", clause(often)))
     }
 
     /// What holding a poll saves in requests, and what it costs beside a stream.
     fn long_polling(&self) -> Option<String> {
         let held = self.by("long-poll")?;
-        let requests = held.once_open.requests_per_delivery;
-        let saves = |poll: &&Row| requests < poll.once_open.requests_per_delivery;
-        let saved: Vec<_> = self.polls().filter(saves).map(asking).collect();
-        let beside = match saved.len() {
-            0 => "no fewer than any polling here: it saves none".to_owned(),
-            all if all == self.polls().count() => "fewer than any polling here".to_owned(),
-            _ => format!("fewer than {}", listed(&saved)),
-        };
-        let cpu = times_the_cpu(held, self.by("sse")?);
-        let cpu = cpu.map(|times| format!("; it took {times} the server CPU of SSE"));
+        let cpu = cpu_difference(held, self.by("sse")?).map(|cpu| match cpu {
+            Difference::Times(times) => {
+                format!(
+                    "; it took about {} times the server CPU of SSE",
+                    about(times)
+                )
+            }
+            Difference::TooClose => {
+                "; its server CPU and that of SSE are too close for one run to tell apart"
+                    .to_owned()
+            }
+        });
         Some(format!(
-            "At {}, long polling took {} requests for each event, {beside}{}.",
+            "At {}, long polling took {} requests for each event and client, {}{}.",
             rate(self.rate),
-            ratio(requests),
+            ratio(held.once_open.requests_per_delivery),
+            self.requests_beside_polling(held),
             cpu.unwrap_or_default()
         ))
+    }
+
+    fn requests_beside_polling(&self, held: &Row) -> String {
+        let that = |wanted| {
+            let polls = self.polls();
+            polls.filter(move |poll| compare_requests(held, poll) == wanted)
+        };
+        let fewer: Vec<_> = that(Ordering::Less).map(activity).collect();
+        let alike: Vec<_> = that(Ordering::Equal).map(activity).collect();
+        let has_more = that(Ordering::Greater).next().is_some();
+        match (fewer.is_empty(), alike.is_empty(), has_more) {
+            (true, true, _) => "more than any polling here: it saves none".to_owned(),
+            (true, false, _) => format!("no fewer than {}: it saves none", listed(&alike)),
+            (false, true, false) => "fewer than any polling here".to_owned(),
+            (false, true, true) => format!("fewer than {}", listed(&fewer)),
+            (false, false, _) => {
+                let (fewer, alike) = (listed(&fewer), listed(&alike));
+                format!("fewer than {fewer}, about as many as {alike}")
+            }
+        }
     }
 
     /// What a WebSocket puts around an event, and what the others take more.
@@ -93,11 +115,11 @@ impl<'a> Scenario<'a> {
             .filter_map(|transport| {
                 let row = self.by(transport)?;
                 let total = bytes(row.once_open.bytes_per_delivery);
-                Some(format!("{} {total}", asking(row)))
+                Some(format!("{} {total}", activity(row)))
             });
         let others: Vec<_> = others.collect();
         Some(format!(
-            "At {}, an open WebSocket took {} bytes for each event: {} of payload, {} of JSON around it \
+            "At {}, an open WebSocket took {} bytes for each event and client: {} of payload, {} of JSON around it \
              and {} of frames; {}.",
             rate(self.rate),
             bytes(own),
@@ -110,7 +132,7 @@ impl<'a> Scenario<'a> {
 
     /// What it takes to begin.
     fn openings(&self) -> Option<String> {
-        let told = ["websocket", "sse", "ndjson"]
+        let openings = ["websocket", "sse", "ndjson"]
             .iter()
             .filter_map(|transport| {
                 let row = self.by(transport)?;
@@ -120,10 +142,10 @@ impl<'a> Scenario<'a> {
                     bytes(row.opening_bytes_per_client())
                 ))
             });
-        let told: Vec<_> = told.collect();
+        let openings: Vec<_> = openings.collect();
         Some(format!(
             "To open, a client took so many bytes: {}.",
-            listed(&told)
+            listed(&openings)
         ))
     }
 
@@ -131,16 +153,31 @@ impl<'a> Scenario<'a> {
     fn sse_beside_websocket(&self) -> Option<String> {
         let (sse, socket) = (self.by("sse")?, self.by("websocket")?);
         let more = sse.once_open.bytes_per_delivery - socket.once_open.bytes_per_delivery;
-        let cpu = times_the_cpu(sse, socket);
-        let cpu = cpu.map_or_else(String::new, |times| format!(", {times} its server CPU"));
+        let measured = [
+            ("server CPU", cpu_difference(sse, socket)),
+            ("delay (p50)", Some(delay_difference(sse, socket))),
+        ];
+        let (mut apart, mut too_close) = (String::new(), Vec::new());
+        for (name, difference) in measured {
+            match difference {
+                None => {}
+                Some(Difference::Times(times)) => {
+                    apart += &format!(", about {} times the {name}", about(times));
+                }
+                Some(Difference::TooClose) => too_close.push(name),
+            }
+        }
+        let too_close = (!too_close.is_empty()).then(|| {
+            let figures = listed(&too_close);
+            format!("; in {figures} they are too close for one run to tell apart")
+        });
         Some(format!(
-            "For clients that only listen, as these did, SSE took {} bytes {} than WebSocket for each event{cpu}, \
-             and a delay of {} against {} (p50, {}).",
+            "For clients that only listen, as these did, at {} SSE took {} bytes {} for each event and client than \
+             WebSocket{apart}{}.",
+            rate(self.rate),
             bytes(more.abs()),
             if more < 0.0 { "fewer" } else { "more" },
-            time(sse.delay_us.p50),
-            time(socket.delay_us.p50),
-            rate(self.rate)
+            too_close.unwrap_or_default()
         ))
     }
 
@@ -148,10 +185,10 @@ impl<'a> Scenario<'a> {
     fn sse_before_others(&self) -> Option<String> {
         let sse = self.by("sse")?;
         let beaten = self.rows.iter().filter(|row| is_better(sse, row));
-        let beaten: Vec<_> = beaten.map(asking).collect();
+        let beaten: Vec<_> = beaten.map(activity).collect();
         (!beaten.is_empty()).then(|| {
             format!(
-                "At {}, SSE took fewer bytes, and at most half the server CPU and half the delay (p50), than {}.",
+                "At {}, SSE took fewer bytes, and at most a third of the server CPU and of the delay (p50), than {}.",
                 rate(self.rate),
                 listed(&beaten)
             )
@@ -160,34 +197,35 @@ impl<'a> Scenario<'a> {
 }
 
 /// A way as something that is done.
-fn asking(row: &Row) -> String {
+pub(super) fn activity(row: &Row) -> String {
     match row.way.split_once("poll") {
         Some((before, behind)) => format!("{before}polling{behind}"),
         None => row.way.clone(),
     }
 }
 
-/// How many times the server computed for one what it did for the other.
-fn times_the_cpu(one: &Row, other: &Row) -> Option<String> {
+/// How far one is from the other in server CPU, if that is known.
+fn cpu_difference(one: &Row, other: &Row) -> Option<Difference> {
     let (one, other) = (
         one.server_cpu_us_per_delivery?,
         other.server_cpu_us_per_delivery?,
     );
-    (other > 0.0).then(|| format!("{} times", ratio(one / other)))
+    Some(Difference::of(one, other))
+}
+
+fn delay_difference(one: &Row, other: &Row) -> Difference {
+    Difference::of(one.delay_us.p50, other.delay_us.p50)
 }
 
 /// Whether one is better in everything. What is not known is not better.
 fn is_better(one: &Row, other: &Row) -> bool {
-    let cpu = one
-        .server_cpu_us_per_delivery
-        .zip(other.server_cpu_us_per_delivery);
-    one.once_open.bytes_per_delivery < other.once_open.bytes_per_delivery
-        && cpu.is_some_and(|(one, other)| MARGIN * one <= other)
-        && MARGIN * one.delay_us.p50 <= other.delay_us.p50
+    has_fewer_bytes(one, other)
+        && cpu_difference(one, other).is_some_and(Difference::is_less)
+        && delay_difference(one, other).is_less()
 }
 
 /// `a, b and c`.
-fn listed<T: AsRef<str>>(names: &[T]) -> String {
+pub(super) fn listed<T: AsRef<str>>(names: &[T]) -> String {
     let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
     match names.as_slice() {
         [] => String::new(),
@@ -198,24 +236,25 @@ fn listed<T: AsRef<str>>(names: &[T]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::specimen::comparison;
+    use super::super::fixture::comparison;
     use super::*;
 
     #[test]
     fn the_figures_are_put_into_words() {
         let found = of(&comparison()).join("\n");
         for sentence in [
-            "At 0.5 events a second, polling every 100 ms took 20.2 requests for each event, 95 % of the answers \
-             were empty, and half of the events came 50.1 ms late or later; polling every 1 s took 2.50",
-            "At 0.5 events a second, long polling took 1.00 requests for each event, fewer than any polling here; \
-             it took 3.00 times the server CPU of SSE.",
-            "At 20 events a second, long polling took 1.00 requests for each event, no fewer than any polling here: \
-             it saves none; it took 4.00 times the server CPU of SSE.",
-            "an open WebSocket took 158 bytes for each event: 64 of payload, 90 of JSON around it and 4 of frames; \
-             SSE 186 and long polling 645.",
-            "SSE took 28 bytes more than WebSocket for each event, 1.00 times its server CPU",
-            "At 20 events a second, SSE took fewer bytes, and at most half the server CPU and half the delay (p50), than \
-             polling every 100 ms.",
+            "At 0.5 events a second, polling every 100 ms took 20.2 requests for each event and client, 95 % of the \
+             answers were empty, and half of the events came 50.1 ms late or later; polling every 1 s took 2.50",
+            "At 0.5 events a second, long polling took 1.00 requests for each event and client, fewer than any polling \
+             here; it took about 3 times the server CPU of SSE.",
+            "At 20 events a second, long polling took 1.00 requests for each event and client, more than any polling \
+             here: it saves none; it took about 4 times the server CPU of SSE.",
+            "an open WebSocket took 158 bytes for each event and client: 64 of payload, 90 of JSON around it and 4 of \
+             frames; SSE 186 and long polling 645.",
+            "at 20 events a second SSE took 28 bytes more for each event and client than WebSocket; in server CPU and \
+             delay (p50) they are too close for one run to tell apart.",
+            "At 20 events a second, SSE took fewer bytes, and at most a third of the server CPU and of the delay (p50), \
+             than polling every 100 ms.",
         ] {
             assert!(found.contains(sentence), "{sentence}\n{found}");
         }
@@ -231,6 +270,50 @@ mod tests {
         assert!(!found.contains("CPU"), "{found}");
         comparison.rows.clear();
         assert_eq!(of(&comparison), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_less_than_a_margin_apart_is_not_called_better_or_worse() {
+        let mut comparison = comparison();
+        for row in &mut comparison.rows {
+            row.server_cpu_us_per_delivery = Some(if row.way == "SSE" { 10.0 } else { 29.0 });
+        }
+        let found = of(&comparison).join("\n");
+        assert!(!found.contains("times"), "{found}");
+        assert!(!found.contains("third"), "{found}");
+        let held = "its server CPU and that of SSE are too close for one run to tell apart";
+        assert_eq!(found.matches(held).count(), 2, "{found}");
+    }
+
+    #[test]
+    fn what_is_more_than_a_margin_apart_is_told_in_one_digit() {
+        let mut comparison = comparison();
+        for row in &mut comparison.rows {
+            if row.way == "SSE" {
+                row.server_cpu_us_per_delivery = Some(3.1);
+                row.delay_us.p50 *= 5.3;
+            }
+        }
+        let found = of(&comparison).join("\n");
+        let told = "than WebSocket, about 0.3 times the server CPU, about 5 times the delay (p50).";
+        assert!(found.contains(told), "{found}");
+    }
+
+    #[test]
+    fn long_polling_saves_no_requests_where_it_may_only_seem_so() {
+        let mut comparison = comparison();
+        for row in &mut comparison.rows {
+            row.events = 8;
+        }
+        let mut found = |requests| {
+            comparison.rows[1].once_open.requests_per_delivery = requests;
+            of(&comparison)[2].clone()
+        };
+        let alike = "fewer than polling every 100 ms, about as many as polling every 1 s;";
+        assert!(found(1.06).contains(alike));
+        let more = "fewer than polling every 100 ms;";
+        assert!(found(0.65).contains(more));
+        assert!(found(2.0).contains("fewer than any polling here;"));
     }
 
     #[test]

@@ -2,19 +2,24 @@
 
 mod audience;
 mod chart;
+mod chart_file;
 mod figures;
 mod findings;
+#[cfg(test)]
+mod fixture;
+mod listener;
+mod margin;
+mod monitor;
+mod own_share;
 mod plan;
+mod reader;
 mod round;
 mod scale;
-#[cfg(test)]
-mod specimen;
 mod table;
 mod units;
-mod watch;
+mod warnings;
 mod way;
 
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,10 +28,11 @@ use super::load::mark;
 use super::load::room::make_room;
 use super::load::signals::take_signals;
 use super::{Failure, say};
+use chart_file::ChartFile;
 use figures::Comparison;
+use monitor::Monitor;
 use plan::{Plan, Scenario};
 use round::Round;
-use watch::Watch;
 use way::Way;
 
 const EXAMPLES: &str = "\
@@ -37,15 +43,23 @@ Examples:
   fourcast compare --frequent 100 --clients 1000
   fourcast compare --json | jq -r '.rows[] | [.scenario, .way, .once_open.bytes_per_delivery] | @tsv'
 
-For each line it starts a server with the built-in defaults and a journal in memory, for itself alone;
-config.toml and FOURCAST_... variables do not count. All clients connect, then events are published at the
-rate, and the line ends when every client has every event. Polls and long polls keep their connection.
+For each line it starts a server with the built-in defaults, a longer history and a journal in memory, for itself
+alone; config.toml and FOURCAST_... variables do not count. All clients connect and receive one event that is not
+counted, then events are published at the rate, and the line ends when every client has every event. Polls and long
+polls keep their connection. Each line is measured once, always in this order.
 
 What is counted: all bytes on the clients' sockets from the first to the last, so every head, frame, chunk
 line and heartbeat, but not what TCP and IP put around them. 'once open' leaves out what went until each
 client had its place: the handshake and welcome of a stream, the first answer to a poll. 'empty' are answers
-without an event, 304 here, but for that first one. CPU is what the server's process computed from then on,
-publishing included. Delay runs from before the publisher's send to after the client's read.
+without an event, 304 here, but for that first one. CPU is what the server's process computed from then on, with
+publishing and what it does by itself. Delay runs from before the publisher's send to after the client's read.
+
+What the figures do not say: what all clients get of an event is one moment of the server, so a line has as many
+independent CPU times and delays as events, and for fewer than 100 of them max is told, not p99. One thread reads
+for all clients, one after the other; a warning says where that may be most of the delay. On loopback what TCP does
+to receive falls to whoever sends, so the server's CPU has its clients' receiving in it, and not its own: over a
+network, ways that ask much cost it more. Two runs differ in CPU and delay by a factor of up to 2, so what is closer
+than 3 times is not called different.
 
 A line ends with the last delivery, so each client that polls makes up to one request more than its share: for
 intervals that are not far shorter than --for, make it longer.
@@ -59,7 +73,7 @@ Exit codes: 0 every client had every event once and in order, 1 not so, or it wa
 const LONGEST_TIME: Duration = Duration::from_secs(3600);
 /// The shortest time between two polls.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
-/// The longest: beyond it a server closes the connection (timeouts.idle).
+/// The longest: beyond it a server closes the connection, as it comes (timeouts.idle).
 const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
 /// The most intervals.
 const INTERVALS: usize = 6;
@@ -79,7 +93,7 @@ pub struct Args {
     #[arg(long, value_name = "EVENTS_PER_SECOND", default_value = "20", value_parser = rate)]
     frequent: f64,
     /// How long to publish for each way and rate
-    #[arg(long = "for", value_name = "TIME", default_value = "8s", value_parser = time)]
+    #[arg(long = "for", value_name = "TIME", default_value = "8s", value_parser = publishing_time)]
     time: Duration,
     /// Bytes of each payload
     #[arg(long, value_name = "BYTES", default_value = "64", value_parser = count(mark::WIDTH as u64, 1 << 20))]
@@ -104,6 +118,7 @@ pub struct Args {
 /// Compares, and prints what was found. Blocks for the time asked for, for each way and rate.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let plan = args.plan()?;
+    let chart = args.svg.as_deref().map(ChartFile::open).transpose()?;
     // The publisher has one, too.
     make_room(plan.clients.saturating_add(1))?;
     let comparison = play(&plan)?;
@@ -113,10 +128,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             .map_err(|error| Failure::Failed(error.to_string()))?,
         false => comparison.to_string(),
     })?;
-    match &args.svg {
+    match chart {
         None => Ok(()),
-        Some(file) => fs::write(file, chart::draw(&comparison))
-            .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", file.display()))),
+        Some(file) => file.write(&chart::draw(&comparison)),
     }
 }
 
@@ -131,15 +145,14 @@ fn play(plan: &Plan) -> Result<Comparison, Failure> {
     });
     let rounds: Vec<_> = rounds.collect();
     let planned = rounds.iter().map(Round::planned).sum();
-    let mut watch = Watch::begin(take_signals()?, planned);
+    let mut monitor = Monitor::begin(take_signals()?, planned);
     let mut comparison = Comparison::of(plan);
     for round in &rounds {
-        let played = round.play(&watch)?;
-        watch.finish_round(round.planned());
-        comparison.rows.push(played.row);
-        comparison.warnings.extend(played.doubts);
+        comparison.rows.push(round.play(&monitor)?);
+        monitor.finish_round(round.planned());
     }
     comparison.findings = findings::of(&comparison);
+    comparison.warnings = warnings::of(&comparison);
     Ok(comparison)
 }
 
@@ -200,7 +213,7 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
-fn time(text: &str) -> Result<Duration, String> {
+fn publishing_time(text: &str) -> Result<Duration, String> {
     at_most(LONGEST_TIME, text)
 }
 
@@ -263,7 +276,7 @@ mod tests {
 
     #[test]
     fn what_does_not_go_together_is_refused() {
-        for (line, told) in [
+        for (line, reason) in [
             ("--sparse 20", "--sparse is to be less than --frequent"),
             ("--sparse 0.05", "there is none in 8s: a longer --for"),
             ("--for 20ms", "a higher --sparse"),
@@ -276,7 +289,7 @@ mod tests {
             let refused = parse(&format!("compare {line}")).unwrap().plan();
             let failure = refused.unwrap_err();
             assert_eq!(failure.code(), 2, "{line}");
-            assert!(failure.to_string().contains(told), "{failure}");
+            assert!(failure.to_string().contains(reason), "{failure}");
         }
     }
 }

@@ -1,27 +1,29 @@
 //! One round: a server of its own, all clients on one way, the events of one scenario, and what came of it.
 
 use std::fmt;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::audience::{Audience, Harvest};
+use super::audience::Audience;
 use super::figures::Row;
+use super::monitor::Monitor;
 use super::plan::{Plan, Scenario};
+use super::reader::Received;
 use super::units::rate;
-use super::watch::Watch;
 use super::way::Way;
 use crate::cli::Failure;
 use crate::cli::load::control::{Control, EndOnDrop};
 use crate::cli::load::mark::Marks;
 use crate::cli::load::own_journal::OwnJournal;
 use crate::cli::load::own_server::OwnServer;
-use crate::cli::load::publishers::{Extent, Published, Publishers, Work};
+use crate::cli::load::publishers::{Extent, Publishers, Work};
 use crate::cli::load::room::start_own;
 use crate::cli::load::thread_times::ThreadTimes;
 use crate::client::{Client, Error};
 
+/// The number in the marks of the events that are counted.
+const COUNTED: u32 = 1;
 /// The channel of all rounds.
 const CHANNEL: &str = "compare";
 /// Connections that the server is given beyond those of the clients.
@@ -30,12 +32,6 @@ const SPARE: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is looked how far the round is.
 const TICK: Duration = Duration::from_millis(50);
-/// The share of the time between two events by which one may be late without being said.
-const TOO_LATE: f64 = 0.5;
-/// What may be late without being said.
-const SLIGHTLY_LATE: Duration = Duration::from_millis(20);
-/// A reading thread that is busier than this may be what was measured.
-const TOO_BUSY: f64 = 0.9;
 
 /// A round that has not begun.
 #[derive(Clone, Copy)]
@@ -48,12 +44,6 @@ pub(super) struct Round<'a> {
     pub(super) way: Way,
 }
 
-/// What a round has shown, and what to know before one believes it.
-pub(super) struct Played {
-    pub(super) row: Row,
-    pub(super) doubts: Vec<String>,
-}
-
 impl Round<'_> {
     /// How long it is to take: what comes by polls comes half an interval late.
     pub(super) fn planned(&self) -> Duration {
@@ -64,15 +54,23 @@ impl Round<'_> {
     ///
     /// # Errors
     /// What keeps a client from receiving everything, once and in order; a signal.
-    pub(super) fn play(&self, watch: &Watch) -> Result<Played, Failure> {
+    pub(super) fn play(&self, monitor: &Monitor) -> Result<Row, Failure> {
+        // A signal that has ended the server too, as one from the keyboard does, comes before what that has broken.
+        self.play_to_the_end(monitor)
+            .map_err(|failure| monitor.heed_signals().err().unwrap_or(failure))
+    }
+
+    fn play_to_the_end(&self, monitor: &Monitor) -> Result<Row, Failure> {
         let clients = self.plan.clients;
         // A new one for each, so that no round finds what another has left.
         let server = start_own(clients.saturating_add(SPARE), OwnJournal::Memory)?;
         let client = Client::new(&format!("http://{}", server.address))?;
-        let marks = Marks::of_run((RandomState::new().build_hasher().finish() >> 32) as u32);
-        let publishers = Publishers::connect(&client, &self.work(), &marks)?;
-        let audience = Audience::open(&client, CHANNEL, self.way, clients, watch)?;
-        self.carry_out(watch, &server, publishers, audience, &marks)
+        let marks = Marks::of_run(COUNTED);
+        let mut audience = Audience::open(&client, CHANNEL, self.way, clients, monitor)?;
+        // Last: on a new connection a request has to come soon (timeouts.head).
+        let mut publishers = Publishers::connect(&client, &self.work(), &marks)?;
+        audience.warm_up(&mut publishers, monitor)?;
+        self.carry_out(monitor, &server, publishers, audience, &marks)
     }
 
     fn work(&self) -> Work {
@@ -83,46 +81,45 @@ impl Round<'_> {
             batch: 1,
             rate: Some(self.scenario.rate),
             extent: Extent::Events(self.scenario.events.into()),
+            // What a server's thread has computed is lost with its connection.
+            renew_after: None,
         }
     }
 
     fn carry_out(
         &self,
-        watch: &Watch,
+        monitor: &Monitor,
         server: &OwnServer,
         publishers: Publishers,
         audience: Audience,
         marks: &Marks,
-    ) -> Result<Played, Failure> {
+    ) -> Result<Row, Failure> {
         let control = Arc::new(Control::begin());
         let _end = EndOnDrop(&control);
-        let course = Course {
+        let run = Run {
             round: self,
-            watch,
+            monitor,
             control: &control,
             began: Instant::now(),
         };
         let before = ThreadTimes::of(server.pid());
-        let harvests = audience.listen(self.scenario.events, marks, &control)?;
-        course.wait_for_the_first_event()?;
+        let results = audience.listen(self.scenario.events, marks, &control)?;
+        run.wait_for_the_first_event()?;
         let accounts = publishers.publish(&control)?;
-        let published = course.result_of(&accounts)?;
-        let harvest = course.result_of(&harvests)?;
-        // While all are connected: what a thread has computed goes with it.
+        let published = run.result_of(&accounts)?;
+        let received = run.result_of(&results)?;
+        // While clients and publisher are connected: what a thread has computed goes with it.
         let after = ThreadTimes::of(server.pid());
         let cpu = after
             .zip(before)
             .map(|(after, before)| after.since(&before));
-        self.check(&harvest)?;
-        Ok(Played {
-            doubts: self.doubts(published, &harvest),
-            row: Row::new(self, &harvest, cpu),
-        })
+        self.check(&received)?;
+        Ok(Row::new(self, &received, &published, cpu))
     }
 
     /// What is compared must be the same for all: every event, once and in order.
-    fn check(&self, harvest: &Harvest) -> Result<(), Failure> {
-        let tally = harvest.tally;
+    fn check(&self, received: &Received) -> Result<(), Failure> {
+        let tally = received.tally;
         if tally.deliveries == self.deliveries() && tally.duplicates + tally.out_of_order == 0 {
             return Ok(());
         }
@@ -133,23 +130,6 @@ impl Round<'_> {
             tally.duplicates,
             tally.out_of_order
         )))
-    }
-
-    fn doubts(&self, published: Published, harvest: &Harvest) -> Vec<String> {
-        let bound = self.scenario.period().mul_f64(TOO_LATE).max(SLIGHTLY_LATE);
-        let late = published.late;
-        let is_late = late > bound;
-        let is_busy = harvest.busy > TOO_BUSY;
-        let doubts = [
-            is_late.then(|| {
-                let late = late.as_millis();
-                format!("{self}: events were published up to {late} ms late; this machine is busy")
-            }),
-            is_busy.then(|| {
-                format!("{self}: reading took nearly all the time of a thread, so the delays may be its own")
-            }),
-        ];
-        doubts.into_iter().flatten().collect()
     }
 
     /// Every event to every client.
@@ -165,14 +145,14 @@ impl fmt::Display for Round<'_> {
 }
 
 /// A round that is under way, as the main thread sees it.
-struct Course<'a> {
+struct Run<'a> {
     round: &'a Round<'a>,
-    watch: &'a Watch,
+    monitor: &'a Monitor,
     control: &'a Control,
     began: Instant,
 }
 
-impl Course<'_> {
+impl Run<'_> {
     /// The first event comes one period after the beginning, as every other comes one after the last.
     fn wait_for_the_first_event(&self) -> Result<(), Failure> {
         let due = self.began + self.round.scenario.period();
@@ -197,7 +177,7 @@ impl Course<'_> {
 
     fn look(&self) -> Result<(), Failure> {
         let (elapsed, round) = (self.began.elapsed(), self.round);
-        self.watch
+        self.monitor
             .look(elapsed, round.planned(), &round.to_string())?;
         let owed = round.way.interval().unwrap_or_default() + PATIENCE;
         if elapsed <= round.scenario.length() + owed {
@@ -210,12 +190,8 @@ impl Course<'_> {
         )))
     }
 
-    /// Why this round cannot go on. A signal that has ended the server too, as one from the keyboard does, comes
-    /// before what that has broken.
+    /// Why this round cannot go on.
     fn broken(&self, why: &str) -> Failure {
-        if let Err(stopped) = self.watch.heed_signals() {
-            return stopped;
-        }
         Failure::Failed(format!("{}: {why}", self.round))
     }
 }

@@ -40,6 +40,19 @@ pub(super) fn ratio(ratio: f64) -> String {
     }
 }
 
+/// The same in one digit, of what is known no better.
+pub(super) fn about(ratio: f64) -> String {
+    if ratio <= 0.0 {
+        return "0".to_owned();
+    }
+    let power = ratio.log10().floor() as i32;
+    let rounded = match power < 0 {
+        true => (ratio * 10_f64.powi(-power)).round() / 10_f64.powi(-power),
+        false => (ratio / 10_f64.powi(power)).round() * 10_f64.powi(power),
+    };
+    rounded.to_string()
+}
+
 /// Microseconds in the unit that suits them, with three digits.
 pub(super) fn time(microseconds: f64) -> String {
     let (value, unit) = match microseconds {
@@ -104,6 +117,15 @@ mod tests {
     fn ratios_are_told_as_finely_as_they_are_small() {
         let ratios = [0.0, 0.0501, 0.51, 1.0, 20.04, 1234.5].map(ratio);
         assert_eq!(ratios, ["0", "0.050", "0.51", "1.00", "20.0", "1,235"]);
+    }
+
+    #[test]
+    fn what_is_known_no_better_has_one_digit() {
+        let ratios = [0.0, 0.034, 0.25, 0.97, 1.0, 3.32, 9.7, 57.3, 1234.0].map(about);
+        assert_eq!(
+            ratios,
+            ["0", "0.03", "0.3", "1", "1", "3", "10", "60", "1000"]
+        );
     }
 
     #[test]

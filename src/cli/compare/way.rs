@@ -53,6 +53,11 @@ impl Way {
         }
     }
 
+    /// Whether a client asks again after each answer; else one answer is all there is.
+    pub(super) fn asks(self) -> bool {
+        matches!(self, Way::Poll(_) | Way::LongPoll)
+    }
+
     /// The request that follows each answer; `None` where one answer is all there is.
     ///
     /// # Errors
@@ -105,9 +110,8 @@ mod tests {
     fn only_those_that_poll_ask_again() {
         let client = Client::new("http://localhost").unwrap();
         for way in Way::all(&[Duration::from_secs(1)]) {
-            let polls = matches!(way, Way::Poll(_) | Way::LongPoll);
             let request = way.request(&client, "compare").unwrap();
-            assert_eq!(request.is_some(), polls, "{way}");
+            assert_eq!(request.is_some(), way.asks(), "{way}");
         }
     }
 }

@@ -103,8 +103,8 @@ fn spawn(directory: Option<&OwnDirectory>) -> io::Result<Child> {
         .spawn()
 }
 
-/// The defaults, but for the ports, room for all connections, and the journal, with enough history that subscribers
-/// who fall behind lose nothing.
+/// The defaults, but for the ports, room for all connections, an end of kept ones that is beyond every pause of a
+/// publisher, and the journal, with enough history that subscribers who fall behind lose nothing.
 fn configuration(connections: usize, journal: OwnJournal) -> String {
     let journal = journal.keys();
     format!(
@@ -113,6 +113,8 @@ fn configuration(connections: usize, journal: OwnJournal) -> String {
          listen = \"off\"\n\
          [limits]\n\
          connections = {connections}\n\
+         [timeouts]\n\
+         idle = \"1h\"\n\
          [journal]\n\
          {journal}\n\
          max_bytes = \"512 MiB\"\n\
@@ -164,6 +166,7 @@ mod tests {
         assert_eq!(config.listen.port(), 0);
         assert!(config.listen.ip().is_loopback());
         assert_eq!(config.admin.listen, None);
+        assert_eq!(config.timeouts.idle, Duration::from_secs(3600));
         assert_eq!(config.journal.kind, JournalKind::Memory);
     }
 

@@ -15,9 +15,6 @@ use crate::client::{Client, Error};
 
 /// How long a server may take to acknowledge.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// A connection that was not used for so long is replaced, before the server closes it: a new one on which
-/// nothing comes (timeouts.head), or a kept one (timeouts.idle).
-const RENEW_AFTER: Duration = Duration::from_secs(5);
 /// Bytes that are read of an answer at once.
 const PIECE: usize = 8 * 1024;
 
@@ -36,6 +33,9 @@ pub(in crate::cli) struct Work {
     pub(in crate::cli) rate: Option<f64>,
     /// When it ends.
     pub(in crate::cli) extent: Extent,
+    /// A connection that was not used for so long is replaced, before the server closes it: a new one on which
+    /// nothing comes (timeouts.head), or a kept one (timeouts.idle). `None`: the server never does.
+    pub(in crate::cli) renew_after: Option<Duration>,
 }
 
 /// How much there is to do.
@@ -48,7 +48,7 @@ pub(in crate::cli) enum Extent {
 }
 
 /// What a publisher has done.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(in crate::cli) struct Published {
     /// Events that were acknowledged.
     pub(in crate::cli) events: u32,
@@ -58,6 +58,8 @@ pub(in crate::cli) struct Published {
     pub(in crate::cli) last: u64,
     /// How long after its time an event was sent, at worst.
     pub(in crate::cli) late: Duration,
+    /// As long as this is kept it is open, and the server's thread that serves it is there.
+    _connection: Option<TcpStream>,
 }
 
 /// Connected publishers that have not begun.
@@ -96,6 +98,14 @@ impl Publishers {
         Ok(Publishers(publishers.collect::<Result<_, Error>>()?))
     }
 
+    /// Has each publish one event that is none of the run, since its mark is of another. Blocks until all are
+    /// acknowledged.
+    pub(in crate::cli) fn warm_up(&mut self, other: &Marks) -> Result<(), Error> {
+        self.0
+            .iter_mut()
+            .try_for_each(|publisher| publisher.warm_up(other))
+    }
+
     /// Lets them publish. Each gives its account when it is done.
     pub(in crate::cli) fn publish(
         self,
@@ -125,6 +135,16 @@ fn connect(client: &Client) -> Result<TcpStream, Error> {
 }
 
 impl Publisher {
+    fn warm_up(&mut self, other: &Marks) -> Result<(), Error> {
+        let mut request = Template::new(&self.client, &self.work, other, 1)?;
+        let mark = Mark {
+            publisher: self.number,
+            number: 0,
+            sent: 0,
+        };
+        self.post(request.filled(other, mark))
+    }
+
     fn publish(mut self, control: &Control, begin: Instant) -> Result<Published, Error> {
         let schedule = Schedule::of(&self.work, self.number, begin);
         let mut request = Template::new(&self.client, &self.work, &self.marks, self.work.batch)?;
@@ -133,6 +153,7 @@ impl Publisher {
             first: u64::MAX,
             last: 0,
             late: Duration::ZERO,
+            _connection: None,
         };
         for turn in 0.. {
             let Some((due, events)) = schedule.turn(turn, account.events) else {
@@ -157,12 +178,14 @@ impl Publisher {
             account.last = control.now();
             control.add_published(events.into());
         }
+        account._connection = Some(self.socket);
         Ok(account)
     }
 
     /// Sends a request, and waits until it is acknowledged.
     fn post(&mut self, request: &[u8]) -> Result<(), Error> {
-        if self.used.elapsed() >= RENEW_AFTER {
+        let bound = self.work.renew_after;
+        if bound.is_some_and(|bound| self.used.elapsed() >= bound) {
             self.socket = connect(&self.client)?;
         }
         self.socket.write_all(request).map_err(Error::Connection)?;
@@ -314,6 +337,8 @@ impl Template {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     fn work(publishers: u16, batch: u32, rate: Option<f64>, extent: Extent) -> Work {
@@ -324,6 +349,7 @@ mod tests {
             batch,
             rate,
             extent,
+            renew_after: None,
         }
     }
 
@@ -358,6 +384,65 @@ mod tests {
         let schedule = Schedule::of(&work, 0, begin);
         assert!(schedule.turn(3599, 0).is_some());
         assert!(schedule.turn(3600, 0).is_none());
+    }
+
+    #[test]
+    fn a_connection_is_renewed_when_it_was_not_used_for_long_and_only_then() {
+        for (renew_after, connections) in [(None, 1), (Some(Duration::ZERO), 4)] {
+            let work = Work {
+                renew_after,
+                ..work(1, 1, None, Extent::Events(3))
+            };
+            let (accepted, _account) = publish_to_listener(&work);
+            assert_eq!(accepted.len(), connections);
+        }
+    }
+
+    #[test]
+    fn the_last_connection_is_open_as_long_as_the_account_is_kept() {
+        let (accepted, account) = publish_to_listener(&work(1, 1, None, Extent::Events(3)));
+        let mut connection = accepted.last().unwrap();
+        connection.set_nonblocking(true).unwrap();
+        let read = connection.read(&mut [0]);
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(account.events, 3);
+    }
+
+    /// Publishes three events. Gives the connections by which they came, and the publisher's account.
+    fn publish_to_listener(work: &Work) -> (Vec<TcpStream>, Published) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (client, marks) = (Client::new(&url).unwrap(), Marks::of_run(1));
+        let publishers = Publishers::connect(&client, work, &marks).unwrap();
+        let accounts = publishers.publish(&Arc::new(Control::begin())).unwrap();
+        let (mut accepted, mut events) = (Vec::new(), 0);
+        while events < 3 {
+            let (connection, _) = listener.accept().unwrap();
+            events += acknowledge(&connection, 3 - events);
+            accepted.push(connection);
+        }
+        (accepted, accounts.recv().unwrap().unwrap())
+    }
+
+    /// Answers so many requests at most, or those that come until a connection has ended; says how many.
+    fn acknowledge(mut connection: &TcpStream, most: usize) -> usize {
+        let (mut received, mut piece) = (Vec::new(), [0; 1024]);
+        for answered in 0..most {
+            let has_body = |received: &[u8]| {
+                let head = memchr::memmem::find(received, b"\r\n\r\n");
+                head.is_some_and(|end| received.len() >= end + 4 + 64)
+            };
+            while !has_body(&received) {
+                match connection.read(&mut piece).unwrap() {
+                    0 => return answered,
+                    length => received.extend_from_slice(&piece[..length]),
+                }
+            }
+            received.clear();
+            let answer = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n";
+            connection.write_all(answer).unwrap();
+        }
+        most
     }
 
     #[test]

@@ -32,9 +32,18 @@ pub(super) struct Shard {
     tally: Tally,
 }
 
-/// Events that were handed over in this round, by way; added to what all shards count when it ends.
+/// What was handed over and is not added yet to what all shards count.
 #[derive(Default)]
-struct Tally([u64; Way::ALL.len()]);
+struct Tally {
+    /// How many events, each once for everyone who got it.
+    by_way: [u64; Way::ALL.len()],
+    /// The seq of the first event of this turn, whose seqs are consecutive.
+    first: u64,
+    /// Which events of this turn somebody got, a bit each.
+    handed: [u64; Run::ENTRIES / u64::BITS as usize],
+    /// How many events of a joined run, from its first on, somebody got: they are the same for all who get it.
+    of_joined: usize,
+}
 
 /// The bytes of one run in each form that somebody wants.
 type Joined = [Option<Vec<u8>>; Form::COUNT];
@@ -135,7 +144,7 @@ impl Shard {
             };
             let offer = seat.offer_wide(&missed, &mut self.tally);
             // Counted now, since nothing might come after it; it is the newcomer who was late, and no event.
-            self.tally_up(&[]);
+            self.count_deliveries();
             match offer {
                 Offer::Taken => seat.after = self.place,
                 Offer::Behind(place) => return seat.fall_behind(place),
@@ -195,6 +204,7 @@ impl Shard {
     }
 
     fn spread(&mut self, entries: Vec<Arc<Entry>>) {
+        self.tally.begin(&entries);
         self.spread_wide(&entries);
         if let [entry] = &entries[..] {
             return self.spread_channel(entry.event().channel.name().clone(), &entries);
@@ -228,7 +238,6 @@ impl Shard {
     fn spread_wide(&mut self, entries: &[Arc<Entry>]) {
         give(self.lobby.call_wide(entries));
         self.offer(&Row::Wide, |seat, _, tally| seat.offer_wide(entries, tally));
-        self.tally_up(entries);
     }
 
     /// Makes an offer to everyone in a row. Whoever leaves does so afterwards, the last first, so that the
@@ -250,21 +259,34 @@ impl Shard {
         }
     }
 
-    /// Counts what was handed over of these events, and how long after their time.
+    /// Counts what was handed over of the events of a channel, and how long after their time, when all are through with
+    /// them.
     fn tally_up(&mut self, entries: &[Arc<Entry>]) {
-        let Tally(tally) = std::mem::take(&mut self.tally);
-        if tally.iter().all(|count| *count == 0) {
+        self.count_deliveries();
+        let of_joined = std::mem::take(&mut self.tally.of_joined);
+        self.tally.mark(entries.iter().take(of_joined));
+        let mut handed = entries
+            .iter()
+            .filter(|entry| self.tally.has(entry))
+            .peekable();
+        if handed.peek().is_none() {
             return;
-        }
-        for (way, count) in Way::ALL.into_iter().zip(tally) {
-            self.metrics.delivered(way).add(count);
         }
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        for entry in entries {
+        for entry in handed {
             let time = Duration::from_millis(entry.event().time);
             self.metrics.delay.observe(now.saturating_sub(time));
+        }
+    }
+
+    fn count_deliveries(&mut self) {
+        let by_way = std::mem::take(&mut self.tally.by_way);
+        for (way, count) in Way::ALL.into_iter().zip(by_way) {
+            if count > 0 {
+                self.metrics.delivered(way).add(count);
+            }
         }
     }
 
@@ -275,6 +297,40 @@ impl Shard {
             Offer::Behind(place) => self.rooms.remove_at(row, index).fall_behind(place),
             Offer::Done => drop(self.rooms.remove_at(row, index)),
         }
+    }
+}
+
+impl Tally {
+    /// Begins with the events of another turn.
+    fn begin(&mut self, entries: &[Arc<Entry>]) {
+        self.first = entries.first().map_or(0, |first| first.seq());
+        self.handed = Default::default();
+    }
+
+    /// Notes that somebody got these.
+    fn mark<'a>(&mut self, entries: impl Iterator<Item = &'a Arc<Entry>>) {
+        for entry in entries {
+            let (word, bit) = self.place(entry);
+            // What a newcomer is given is of no turn.
+            if let Some(word) = self.handed.get_mut(word) {
+                *word |= bit;
+            }
+        }
+    }
+
+    /// Whether somebody got it.
+    fn has(&self, entry: &Entry) -> bool {
+        let (word, bit) = self.place(entry);
+        self.handed.get(word).is_some_and(|word| word & bit > 0)
+    }
+
+    fn place(&self, entry: &Entry) -> (usize, u64) {
+        let index = entry.seq().wrapping_sub(self.first);
+        let word = usize::try_from(index / u64::from(u64::BITS));
+        (
+            word.unwrap_or(usize::MAX),
+            1 << (index % u64::from(u64::BITS)),
+        )
     }
 }
 
@@ -301,7 +357,9 @@ impl Seat {
             _ => joined[form.slot].get_or_insert_with(|| join(entries, form)),
         };
         let joined = Some(joined);
-        self.offer(&Run { entries, joined }, tally)
+        let (offer, taken) = self.offer(&Run { entries, joined }, tally);
+        tally.of_joined = tally.of_joined.max(taken);
+        offer
     }
 
     /// Offers those of `entries` that it asks for.
@@ -318,15 +376,19 @@ impl Seat {
             }
             Some(_) => {
                 let (entries, joined) = (&wanted[..], None);
-                self.offer(&Run { entries, joined }, tally)
+                let (offer, taken) = self.offer(&Run { entries, joined }, tally);
+                tally.mark(entries.iter().take(taken));
+                offer
             }
         }
     }
 
-    fn offer(&self, run: &Run<'_>, Tally(tally): &mut Tally) -> Offer {
+    /// Makes an offer: what became of it, and how many events were taken.
+    fn offer(&self, run: &Run<'_>, tally: &mut Tally) -> (Offer, usize) {
         let offer = self.subscriber.offer(run);
-        tally[self.form.way as usize] += run.taken(offer);
-        offer
+        let taken = run.taken(offer);
+        tally.by_way[self.form.way as usize] += taken as u64;
+        (offer, taken)
     }
 
     fn is_for(&self, entry: &Entry) -> bool {

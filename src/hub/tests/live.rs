@@ -74,6 +74,71 @@ fn what_piled_up_comes_in_one_run() {
 }
 
 #[test]
+fn an_event_that_somebody_got_has_one_delay_on_each_shard() {
+    for (listeners, counted) in [
+        (&[][..], 0),
+        (&["nowhere", "no/*"], 0),
+        (&["a"], 3),
+        (&["a", "a", "a"], 3),
+        (&["a,b"], 4),
+        (&["a", "a,b", "b,r/*"], 5),
+        (&["a", "**", "**", "b"], 6),
+    ] {
+        let hub = hub(1, AMPLE);
+        let holder = Listener::answering(&hub, &[Answer::Hold]);
+        hub.listen(&holder, "hold");
+        let listening: Vec<_> = listeners
+            .iter()
+            .map(|list| (Listener::new(&hub), list))
+            .collect();
+        listening
+            .iter()
+            .for_each(|(one, list)| hub.listen(one, list));
+        let delays = || {
+            let buckets = hub.metrics().delay.get().buckets;
+            buckets.iter().map(|(_, count)| count).sum::<u64>()
+        };
+        hub.settle();
+        hub.say("hold");
+        holder.wait_held();
+        // One turn, of which not all is for everyone.
+        hub.say_all(&["a", "b", "r/1", "a", "c", "a"]);
+        holder.release();
+        hub.settle();
+        assert_eq!(delays(), 1 + counted, "{listeners:?}");
+        hub.say("c");
+        hub.settle();
+        let is_heard = u64::from(listeners.contains(&"**"));
+        assert_eq!(
+            delays(),
+            1 + counted + is_heard,
+            "{listeners:?}, one by one"
+        );
+    }
+}
+
+#[test]
+fn of_a_run_that_is_taken_in_part_only_that_has_a_delay() {
+    for list in ["a", "a,b"] {
+        let hub = hub(1, AMPLE);
+        let holder = Listener::answering(&hub, &[Answer::Hold]);
+        let slow = Listener::answering(&hub, &[Answer::Behind(2)]);
+        hub.listen(&holder, "hold");
+        hub.listen(&slow, list);
+        hub.settle();
+        hub.say("hold");
+        holder.wait_held();
+        hub.say_times(5, "a");
+        holder.release();
+        hub.settle();
+        slow.wait_behind();
+        let buckets = hub.metrics().delay.get().buckets;
+        let delays: u64 = buckets.iter().map(|(_, count)| count).sum();
+        assert_eq!(delays, 1 + 2, "{list}");
+    }
+}
+
+#[test]
 fn events_up_to_the_cursor_are_skipped_even_when_the_shard_is_not_there_yet() {
     let hub = hub(1, AMPLE);
     hub.say("hold");

@@ -2,9 +2,10 @@
 //! connected, and all goes on by itself.
 
 mod journal;
+mod operator;
 
 use std::num::NonZeroUsize;
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 
 use self::journal::{Faults, FaultyJournal};
 use super::*;
@@ -36,6 +37,10 @@ struct Faulted {
 
 impl Faulted {
     fn start() -> Self {
+        Self::start_as(|_| {})
+    }
+
+    fn start_as(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             ..Config::default()
@@ -48,6 +53,7 @@ impl Faulted {
         config.timeouts.write = WRITE;
         config.heartbeat.interval = HEARTBEAT;
         config.heartbeat.patience = PATIENCE;
+        change(&mut config);
         let faults = Arc::new(Faults::default());
         let hub = Hub::with_journal(&config, 0, |sink| {
             Ok(FaultyJournal::open(&config, sink, &faults))

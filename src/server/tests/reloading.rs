@@ -31,7 +31,8 @@ fn streams_let_go_of_a_configuration_that_was_replaced() {
     let server = server(10);
     let _streams = ["text/event-stream", "application/x-ndjson"].map(|way| stream(&server, way));
     let old = Arc::downgrade(&server.context.config());
-    server.reload(changed(&server, |config| config.limits.fields = 50));
+    let config = changed(&server, |config| config.limits.fields = 50);
+    server.reload(config).unwrap();
     wait_until("nobody holds it", || old.upgrade().is_none());
     assert_eq!(server.context.config().limits.fields, 50);
 }
@@ -40,7 +41,8 @@ fn streams_let_go_of_a_configuration_that_was_replaced() {
 fn fewer_connections_count_for_those_that_come_and_cut_nobody() {
     let server = server(3);
     let clients = [(), (), ()].map(|()| server.wait("/chat", ""));
-    server.reload(changed(&server, |config| config.limits.connections = 2));
+    let config = changed(&server, |config| config.limits.connections = 2);
+    server.reload(config).unwrap();
     server.say("chat");
     for mut client in clients {
         let mut answer = [0; 15];
@@ -52,7 +54,8 @@ fn fewer_connections_count_for_those_that_come_and_cut_nobody() {
     });
     let taken = [(), (), ()].map(|()| server.permits.try_take());
     assert!(matches!(taken, [Some(_), Some(_), None]));
-    server.reload(changed(&server, |config| config.limits.connections = 9));
+    let config = changed(&server, |config| config.limits.connections = 9);
+    server.reload(config).unwrap();
     assert_eq!(server.context.config().limits.connections, 3);
     assert!(server.permits.try_take().is_some() && taken.len() == 3);
 }
@@ -60,10 +63,12 @@ fn fewer_connections_count_for_those_that_come_and_cut_nobody() {
 #[test]
 fn a_stream_keeps_the_heartbeat_that_it_was_told() {
     let server = server(10);
-    let reloaded = server.reload(changed(&server, |config| {
-        config.heartbeat.interval = Duration::from_secs(7);
-    }));
-    let told: Vec<String> = reloaded.changed.iter().map(ToString::to_string).collect();
+    let beat = |seconds| {
+        let interval = Duration::from_secs(seconds);
+        let config = changed(&server, |config| config.heartbeat.interval = interval);
+        server.reload(config).unwrap()
+    };
+    let told: Vec<String> = beat(7).changed.iter().map(ToString::to_string).collect();
     assert_eq!(told, ["heartbeat.interval: 25s → 7s"]);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let _client = connect(listener.local_addr().unwrap());
@@ -71,8 +76,6 @@ fn a_stream_keeps_the_heartbeat_that_it_was_told() {
     let stream = Arc::new(Stream::new(socket, None).unwrap());
     let context = server.context.clone();
     let outbox = Outbox::new(context, stream, &sse::JSON, Opening::default());
-    server.reload(changed(&server, |config| {
-        config.heartbeat.interval = Duration::from_secs(9);
-    }));
+    beat(9);
     assert_eq!(outbox.heartbeat(), Duration::from_secs(7));
 }

@@ -44,7 +44,7 @@ export class Frame {
     this.#bottom = height - BOTTOM;
     this.perSecond = (this.#bottom - TOP) / seconds;
     this.#hasWords = width >= WORDS;
-    this.#left = this.#hasWords ? 58 : Math.round(width * 0.2);
+    this.#left = this.#hasWords ? 62 : Math.round(width * 0.2);
     this.#right = width - (this.#hasWords ? 40 : Math.round(width * 0.24));
     context.lineCap = "round";
     context.font = `11px ${palette.font}`;
@@ -82,7 +82,8 @@ export class Frame {
     }
     const middle = (this.#left + this.#right) / 2;
     this.#cross(middle, top + 2);
-    if (bottom - top > LEADING * 2) this.#words(why, middle, top + 22, "center", "fault");
+    const hasRoom = bottom - top > LEADING * 2 && this.#context.measureText(why).width < this.width;
+    if (hasRoom) this.#words(why, middle, top + 22, "center", "fault");
   }
 
   #cross(x, y) {

@@ -1,38 +1,34 @@
-// What this page knows to be in the channel, in order: what each lane is held against.
+// The events of the channel that this page knows of: what each lane is held against.
 
 /** The most ids that are remembered. */
 const MOST = 20_000;
 
 export class Ledger {
-  /** From an id to its number; the order of insertion is the order of the channel. */
-  #numbers = new Map();
-  #next = 0;
+  /** How many there are. */
+  size = 0;
+  #ids = new Set();
+  /** The place of the newest that is no longer remembered. */
+  #forgotten = -Infinity;
 
-  /** The number that follows the last event known. */
-  get end() {
-    return this.#next;
+  /** Takes note of an event that a lane has. */
+  note(id) {
+    if (this.#ids.has(id) || placeOf(id) <= this.#forgotten) return;
+    this.#ids.add(id);
+    this.size += 1;
+    if (this.#ids.size > MOST) this.#forget();
   }
 
-  /** The ids that are remembered, in order. */
-  get ids() {
-    return [...this.#numbers.keys()];
+  #forget() {
+    const [oldest] = this.#ids;
+    this.#ids.delete(oldest);
+    this.#forgotten = Math.max(this.#forgotten, placeOf(oldest));
   }
+}
 
-  /** The number of an event, or undefined. */
-  find(id) {
-    return this.#numbers.get(id);
-  }
-
-  /** Takes note of what a lane received at `place`; the lane's next place, or undefined if another event was due. */
-  take(place, id) {
-    const number = this.#numbers.get(id) ?? this.#append(id);
-    return number === place ? place + 1 : undefined;
-  }
-
-  #append(id) {
-    const number = this.#next++;
-    this.#numbers.set(id, number);
-    if (this.#numbers.size > MOST) this.#numbers.delete(this.#numbers.keys().next().value);
-    return number;
-  }
+/**
+ * The place of an id or a cursor among the events of its server, which only rises but for a gap. Others than this page,
+ * which comes from the server itself, compare ids for equality only.
+ */
+export function placeOf(id) {
+  return Number(id.slice(id.lastIndexOf("-") + 1));
 }

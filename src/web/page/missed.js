@@ -1,12 +1,18 @@
 // What came to the channel while one lane was away, and what of it the lane has got since.
 
+import { placeOf } from "./ledger.js";
+
 /** The most ids that are remembered; what is beyond is counted as neither. */
 const MOST = 20_000;
 
 export class Missed {
   all = 0;
   got = 0;
+  /** Those that the lane came past without getting them: they had ended by then, and were not owed. */
+  ended = 0;
   #ids = new Set();
+  /** The place of the last one. */
+  #last = -Infinity;
   /** Since when it is back, by the server's clock; undefined once something newer came. */
   #back;
 
@@ -14,6 +20,7 @@ export class Missed {
   note(id) {
     if (this.#ids.size >= MOST || this.#ids.has(id)) return;
     this.#ids.add(id);
+    this.#last = Math.max(this.#last, placeOf(id));
     this.all += 1;
   }
 
@@ -35,13 +42,20 @@ export class Missed {
     }
   }
 
+  /** The lane has got whatever it gets up to `place`. */
+  pass(place) {
+    if (place < this.#last) return;
+    this.ended += this.#ids.size;
+    this.#ids.clear();
+  }
+
   /** Whether nothing was ever missed. */
   get isNothing() {
     return this.all === 0;
   }
 
-  /** Whether nothing is owed any more. */
-  get isSettled() {
-    return this.#ids.size === 0;
+  /** How many may still come. */
+  get owed() {
+    return this.#ids.size;
   }
 }

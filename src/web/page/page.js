@@ -3,23 +3,28 @@
 
 import { Clock } from "./page/clock.js";
 import { fault, named, random, show } from "./page/channel.js";
+import { wireCopy } from "./page/copy.js";
 import { curlLine } from "./page/curl.js";
 import { Lane } from "./page/lane.js";
 import { Ledger } from "./page/ledger.js";
 import { Meter } from "./page/meter.js";
 import { News } from "./page/news.js";
 import { watchPalette } from "./page/palette.js";
-import { Panel, wireCopy } from "./page/panel.js";
+import { Panel, set } from "./page/panel.js";
+import { pause } from "./page/pause.js";
 import { Publisher } from "./page/publisher.js";
-import { Refusal } from "./page/refusal.js";
+import { Refusal, reason } from "./page/refusal.js";
 import { drawSamples } from "./page/samples.js";
 import { duration, number } from "./page/units.js";
+import { ANSWER, within } from "./page/watchdog.js";
 
 /** What the sliders stand for: events a second, and seconds between polls. */
 const RATES = [0, 0.2, 0.5, 1, 2, 5, 10, 20, 50];
 const INTERVALS = [0.2, 0.5, 1, 2, 3, 5, 10];
 /** Milliseconds between two looks at the figures. */
 const REFRESH = 250;
+/** Milliseconds until a server that did not open a channel is asked again. */
+const AGAIN = 2000;
 /** Characters of the token by which the server counts for a lane. */
 const TOKEN = 24;
 
@@ -36,7 +41,9 @@ const socketLane = lanes.find(({ key }) => key === "websocket");
 const publisher = new Publisher(page, socketLane);
 const meter = new Meter(lanes, clock);
 let channel;
-export let ledger = new Ledger();
+/** Aborted when another channel is to be opened. */
+let opening = new AbortController();
+let ledger = new Ledger();
 
 for (const lane of lanes) {
   lane.onnews = (sentence) => news.tell(sentence);
@@ -44,25 +51,52 @@ for (const lane of lanes) {
 }
 publisher.onacknowledged = (id) => tellOthers(undefined, id);
 publisher.onfault = (sentence) => say($("#publish-fault"), sentence);
+meter.onround = chart;
+meter.onfault = (sentence) => say($("#meter-fault"), sentence);
 
 function tellOthers(teller, id) {
-  for (const lane of lanes) if (lane !== teller) lane.hear(id);
+  for (const lane of lanes) if (lane !== teller) lane.record.hears(id);
 }
 
-/** Opens a channel, with everything counted from zero. All lanes begin at the same place. */
+/**
+ * Opens a channel, with everything counted from zero, as soon as the server answers. All lanes begin at the same place.
+ * Of several that are to be opened the last one is.
+ */
 async function open(name) {
+  opening.abort();
+  opening = new AbortController();
+  const { signal } = opening;
   say($("#channel-fault"), "");
   let cursor;
-  try {
-    cursor = await head(name);
-  } catch (error) {
-    return say($("#channel-fault"), error instanceof Refusal ? error.message : "The server cannot be reached.");
+  while (cursor === undefined) {
+    try {
+      cursor = await head(name, signal);
+    } catch (error) {
+      if (!signal.aborted) say($("#channel-fault"), sentence(error));
+      if (error.retry === false) return;
+      await pause(error.after ?? AGAIN, signal);
+    }
+    if (signal.aborted) return;
   }
+  begin(name, cursor);
+}
+
+/** The cursor of what comes next in a channel. */
+async function head(name, signal) {
+  const response = await fetch(`/${name}?after=now`, { signal: within(ANSWER, signal) });
+  if (!response.ok) throw await Refusal.of(response);
+  return (await response.json()).cursor;
+}
+
+/** Begins to listen to a channel, and to publish to it. */
+function begin(name, cursor) {
+  say($("#channel-fault"), "");
   channel = name;
   ledger = new Ledger();
   show(name);
   $("#channel-name").value = name;
   publisher.begin(name);
+  meter.begin();
   const world = { ledger, clock, page };
   for (const lane of lanes) lane.begin({ channel, cursor, token: random(TOKEN), world });
   for (const [index, lane] of lanes.entries()) panels[index].showLine(curlLine(lane.key, channel));
@@ -70,14 +104,15 @@ async function open(name) {
   refresh();
 }
 
-/** The cursor of what comes next in a channel. */
-async function head(name) {
-  const response = await fetch(`/${name}?after=now`);
-  if (!response.ok) throw await Refusal.of(response);
-  return (await response.json()).cursor;
+function sentence(error) {
+  const why = reason(error);
+  return `${why.charAt(0).toUpperCase()}${why.slice(1)}${error.retry === false ? "" : "; trying again"}.`;
 }
 
+/** Shows a fault, and announces it once; "" takes it back. */
 function say(element, sentence) {
+  if (element.textContent === sentence) return;
+  if (sentence) news.tell(sentence);
   element.textContent = sentence;
   element.hidden = sentence === "";
 }
@@ -97,30 +132,30 @@ function draw(now) {
 }
 
 function chart() {
-  const seconds = lanes.flatMap(({ tally }) => tally.seconds);
+  const seconds = lanes.flatMap(({ record }) => record.tally.seconds);
   const most = seconds.reduce((most, { sent, received }) => Math.max(most, sent, received), 1000);
   for (const panel of panels) panel.chart(most);
 }
 
 function refresh() {
   for (const panel of panels) panel.refresh();
-  $("#acknowledged").value = number(publisher.acknowledged);
-  const sentence = agreement();
-  if ($("#agreement").textContent !== sentence) $("#agreement").textContent = sentence;
+  set($("#acknowledged"), number(publisher.acknowledged));
+  set($("#agreement"), agreement());
 }
 
 /** Whether the lanes have the same events in the same order, held against what the page knows of the channel. */
 function agreement() {
-  const wrong = lanes.find(({ disorder }) => disorder > 0);
-  if (wrong) return `✕ ${wrong.name} got an event that was not due.`;
-  const all = ledger.end;
+  const wrong = lanes.find(({ record }) => record.disorder > 0);
+  if (wrong) return `✕ ${wrong.name} got an event twice or out of order.`;
+  const all = ledger.size;
   if (all === 0) return "Nothing was published yet: write something above, or let the page publish by itself.";
-  const behind = lanes.filter(({ place }) => place !== all);
-  const told = lanes.filter(({ gap }) => gap).map(({ name }) => name);
+  // Whatever a lane has is in the ledger, and it has nothing twice: so many events are the same events.
+  const behind = lanes.filter(({ record }) => record.tally.events < all);
+  const told = lanes.filter(({ record }) => record.gap).map(({ name }) => name);
   if (told.length > 0) return `✓ Same order in all lanes. Told of a gap, and so with fewer events: ${told.join(", ")}.`;
   if (behind.length === 0) return `✓ All four lanes have the same ${events(all)}, in the same order.`;
-  const list = behind.map(({ name, place }) => `${name} has ${number(place ?? 0)}`).join(", ");
-  return `✓ Same events, same order so far. Of ${events(all)} ${list}.`;
+  const list = behind.map(({ name, record }) => `${name} has ${number(record.tally.events)}`).join(", ");
+  return `✓ Same order so far. Of ${events(all)} ${list}.`;
 }
 
 function events(count) {
@@ -133,7 +168,7 @@ function wireSlider(input, values, said, onchange) {
   const change = () => {
     const value = values[Number(input.value)];
     const text = said(value);
-    $(`#${input.id}-said`).value = text;
+    $(`#${input.id}-said`).textContent = text;
     input.setAttribute("aria-valuetext", text);
     onchange(value);
   };
@@ -155,7 +190,7 @@ function wireControls() {
   }
   $("#ping").addEventListener("click", ping);
   $("#afresh").addEventListener("click", () => open(channel ?? named()));
-  wireCopy($("#publish-line button"), $("#publish-line code"));
+  for (const code of document.querySelectorAll("code")) wireCopy(code.parentElement.querySelector("button"), code, news);
 }
 
 function wireChannel() {
@@ -166,7 +201,7 @@ function wireChannel() {
     if (sentence) say($("#channel-fault"), sentence);
     else open(name);
   });
-  wireCopy($("#copy-link"), { get textContent() { return location.href; } });
+  wireCopy($("#copy-link"), undefined, news);
   addEventListener("hashchange", () => open(named()));
 }
 
@@ -193,7 +228,7 @@ function wireVisibility() {
     }
     if (document.hidden) return;
     stop = new AbortController();
-    meter.run(stop.signal, chart);
+    meter.run(stop.signal);
   };
   document.addEventListener("visibilitychange", change);
   change();
@@ -206,6 +241,6 @@ watchPalette(() => {
 wireControls();
 wireChannel();
 wireVisibility();
-setInterval(refresh, REFRESH);
+setInterval(() => document.hidden || refresh(), REFRESH);
 requestAnimationFrame(draw);
 open(named());

@@ -37,7 +37,6 @@ export class Panel {
     this.#picture = new Picture(this.#parts.picture);
     this.#name();
     this.#wireSwitch(section.querySelector(".switch input"));
-    wireCopy(section.querySelector(".line button"), this.#parts.code);
     this.#parts.details.addEventListener("toggle", () => this.#write());
   }
 
@@ -48,7 +47,6 @@ export class Panel {
     label(".switch input", `${name}: connected`);
     label(".picture", `${name}: what goes between browser and server. The same as text is below.`);
     label("[data-chart=delay]", `${name}: delay over the last minute; the figures have p50 and p99.`);
-    label("[data-chart=bytes]", `${name}: bytes a second over the last minute; the figures have the totals.`);
     label(".line button", `Copy the curl line for ${name}`);
     label(".line code", `curl line for ${name}`);
     label("summary", `${name}: the same as text`);
@@ -64,25 +62,27 @@ export class Panel {
 
   /** Draws the picture. */
   draw(moments, now, seconds) {
-    this.#picture.draw(this.#lane.sequence, moments, now, seconds);
+    this.#picture.draw(this.#lane.record.sequence, moments, now, seconds);
   }
 
   /** Draws the charts; `most` is the most bytes of a second in any lane. */
   chart(most) {
-    drawDelays(this.#parts.delays, this.#lane.tally);
-    drawBytes(this.#parts.bytes, this.#lane.tally, most);
+    const { tally } = this.#lane.record;
+    drawDelays(this.#parts.delays, tally);
+    drawBytes(this.#parts.bytes, tally, most);
+    this.#parts.bytes.setAttribute("aria-label", `${this.#lane.name}: ${bytesInWords(tally.seconds)}`);
   }
 
   /** Brings words and figures up to date. */
   refresh() {
-    const { tally } = this.#lane;
-    const delay = (share) => told(tally.percentile(share), duration);
+    const { tally } = this.#lane.record;
+    const delay = (share) => inUnit(tally.percentile(share), duration);
     this.#figure("events", number(tally.events));
-    this.#figure("requests", number(tally.requests));
+    this.#figure("requests", inUnit(tally.requests, number));
     this.#figure("empty", number(tally.empty));
-    this.#figure("each", told(tally.bytesPerEvent, bytes));
-    this.#figure("sent", told(tally.sent, bytes));
-    this.#figure("received", told(tally.received, bytes));
+    this.#figure("each", inUnit(tally.bytesPerEvent, bytes));
+    this.#figure("sent", inUnit(tally.sent, bytes));
+    this.#figure("received", inUnit(tally.received, bytes));
     this.#figure("p50", delay(0.5));
     this.#figure("p99", delay(0.99));
     this.#state();
@@ -101,14 +101,14 @@ export class Panel {
   }
 
   #words() {
-    const { state, detail, missed, gap } = this.#lane;
+    const { state, detail, record } = this.#lane;
+    const { missed, gap } = record;
     if (state === "on") {
       if (gap) return `Connected. Told of a gap: ${gap}.`;
-      return missed.isNothing ? "Connected" : `Connected. Missed ${number(missed.all)}, got ${number(missed.got)}.`;
+      return missed.isNothing ? "Connected" : `Connected. ${balance(missed)}`;
     }
     const text = detail.charAt(0).toUpperCase() + detail.slice(1);
-    const owed = missed.all - missed.got;
-    return owed > 0 ? `${text}. Missed ${number(owed)} so far.` : `${text}.`;
+    return missed.owed > 0 ? `${text}. Missed ${number(missed.owed)} so far.` : `${text}.`;
   }
 
   /** Says how to get the same from a shell. */
@@ -118,7 +118,7 @@ export class Panel {
 
   /** Writes the sequence as text, for whoever has opened it. */
   #write() {
-    const { sequence } = this.#lane;
+    const { sequence } = this.#lane.record;
     if (!this.#parts.details.open || this.#written === sequence.version) return;
     this.#written = sequence.version;
     this.#parts.log.replaceChildren(...sequence.lines(LINES).map(lineItem));
@@ -134,6 +134,16 @@ function title(name) {
   return title;
 }
 
+function bytesInWords(seconds) {
+  const most = (name) => bytes(Math.max(...seconds.map((second) => second[name])));
+  return `bytes a second over the last minute: at most ${most("sent")} to the browser, ${most("received")} to the server.`;
+}
+
+function balance({ all, got, ended }) {
+  const rest = ended > 0 ? `; ${number(ended)} had ended by its ttl` : "";
+  return `Missed ${number(all)}, got ${number(got)}${rest}.`;
+}
+
 function lineItem({ time, text }) {
   const item = document.createElement("li");
   const clock = new Date(performance.timeOrigin + time).toISOString().slice(11, 23);
@@ -145,31 +155,11 @@ function template(id) {
   return document.getElementById(id).content.cloneNode(true);
 }
 
-function told(value, unit) {
+function inUnit(value, unit) {
   return value === undefined ? "–" : unit(value);
 }
 
 /** Writes only what is new, so that nothing is laid out, or announced, in vain. */
-function set(element, text) {
+export function set(element, text) {
   if (element.textContent !== text) element.textContent = text;
-}
-
-/** Has a button copy what an element says; where the clipboard is not to be had, it is selected instead. */
-export function wireCopy(button, source) {
-  const name = button.textContent;
-  button.addEventListener("click", async () => {
-    const copied = await copy(source.textContent);
-    if (!copied) getSelection().selectAllChildren(source);
-    button.textContent = copied ? "Copied" : "Selected";
-    setTimeout(() => (button.textContent = name), 1500);
-  });
-}
-
-async function copy(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    return false;
-  }
 }

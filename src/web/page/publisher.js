@@ -1,7 +1,8 @@
 // What this page publishes: one event by hand, or one after another at a rate.
 
 import { pause } from "./pause.js";
-import { Refusal } from "./refusal.js";
+import { Refusal, reason } from "./refusal.js";
+import { ANSWER, within } from "./watchdog.js";
 
 /** The most moments of publishing that are remembered, for the pictures. */
 const MOST = 4_000;
@@ -68,10 +69,10 @@ export class Publisher {
   /** Publishes one event; whether the server took it. */
   async publish(text) {
     const channel = this.#channel;
-    if (channel === undefined) return false;
     const at = performance.now();
     const data = { text, page: this.#page, at };
     try {
+      if (channel === undefined) throw new Refusal("no channel is open yet");
       const { id } = await (this.#by === "post" ? this.#post(channel, data) : this.#say(data));
       if (channel !== this.#channel) return true;
       this.acknowledged += 1;
@@ -80,7 +81,7 @@ export class Publisher {
       this.onfault("");
       return true;
     } catch (error) {
-      this.onfault(error instanceof Refusal ? error.message : "the server cannot be reached");
+      this.onfault(reason(error));
       return false;
     }
   }
@@ -95,6 +96,7 @@ export class Publisher {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(data),
+      signal: within(ANSWER),
     });
     if (!response.ok) throw await Refusal.of(response);
     return response.json();

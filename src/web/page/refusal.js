@@ -1,4 +1,10 @@
-// A server's no, in words.
+// Why something failed, in words: a server's no, or none that answers.
+
+/** What to say of an error. */
+export function reason(error) {
+  if (error instanceof Refusal) return error.message;
+  return error.name === "TimeoutError" ? "the server did not answer in time" : "the server cannot be reached";
+}
 
 export class Refusal extends Error {
   /** Whether the same request may succeed later. */
@@ -17,7 +23,8 @@ export class Refusal extends Error {
     const problem = await response.json().catch(() => ({}));
     const seconds = Number(response.headers.get("Retry-After"));
     return new Refusal(problem.detail ?? `the server answered ${response.status}`, {
-      retry: problem.retry ?? response.status >= 500,
+      // Whatever is no word of Fourcast's is a proxy's, which may be without a server for a moment.
+      retry: problem.retry ?? true,
       after: seconds > 0 ? seconds * 1000 : undefined,
     });
   }

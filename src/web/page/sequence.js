@@ -1,7 +1,7 @@
 // What went between the browser and the server in one lane, as marks and spans in time. Times are those of
 // performance.now().
 
-/** The most marks and spans that are kept. */
+/** The most marks and spans that are kept, but for those that last. */
 const MOST = 4_000;
 
 /** The shortest wait of an event that is noted, in milliseconds. */
@@ -82,5 +82,12 @@ function cutLines({ from, until, why }) {
 function keep(list, item) {
   list.push(item);
   // In one go, so that it costs nothing most of the time.
-  if (list.length > MOST * 1.25) list.splice(0, list.length - MOST);
+  if (list.length <= MOST * 1.25) return;
+  const old = list.splice(0, list.length - MOST);
+  list.unshift(...old.filter(lasts));
+}
+
+/** Whether it is a stretch that has not ended: a stream that was open for hours is in the picture as the others are. */
+function lasts({ from, until }) {
+  return from !== undefined && until === undefined;
 }

@@ -2,6 +2,7 @@
 // ended it otherwise.
 
 import { Refusal } from "./refusal.js";
+import { ANSWER, Watchdog, within } from "./watchdog.js";
 
 /** Events in one answer at most. */
 const LIMIT = 1000;
@@ -25,16 +26,17 @@ async function poll(lane, signal) {
   }
 }
 
+/** The first question is not held, and so its answer shows at once that there is a server. */
 async function longPoll(lane, signal) {
+  await ask(lane, signal, { limit: LIMIT });
   for (;;) await ask(lane, signal, { wait: WAIT, limit: LIMIT });
 }
 
 /** One question and its answer; whether there is more to be had at once. */
 async function ask(lane, signal, parameters) {
   lane.ask(parameters.wait ? `GET, wait ${parameters.wait} s` : "GET");
-  const due = fetch(lane.url(parameters), { signal });
-  if (parameters.wait) lane.isHeld();
-  const response = await due;
+  const patience = ANSWER + (parameters.wait ?? 0) * 1000;
+  const response = await fetch(lane.url(parameters), { signal: within(patience, signal) });
   if (!response.ok) throw await Refusal.of(response);
   const answer = await response.json();
   // Between the answer's arrival and here the lane may have been dropped; then it is as if it had never come.
@@ -45,6 +47,19 @@ async function ask(lane, signal, parameters) {
 
 async function sse(lane, signal) {
   lane.ask("GET, text/event-stream");
+  const own = new AbortController();
+  const watchdog = new Watchdog();
+  const expect = (milliseconds) => watchdog.expect(milliseconds, () => own.abort(silent()));
+  expect(ANSWER);
+  try {
+    await read(lane, AbortSignal.any([signal, own.signal]), expect);
+  } finally {
+    watchdog.rest();
+  }
+}
+
+/** Reads an event stream to its end, which is a failure. */
+async function read(lane, signal, expect) {
   const response = await fetch(lane.url({}), { signal, headers: { Accept: "text/event-stream" } });
   if (!response.ok) throw await Refusal.of(response);
   lane.opened("200, and goes on", "answer");
@@ -52,6 +67,7 @@ async function sse(lane, signal) {
     signal.throwIfAborted();
     if (block.data === undefined) lane.beat();
     else lane.take(JSON.parse(block.data));
+    expect(2 * lane.heartbeat);
   }
   throw new Refusal("the stream ended");
 }
@@ -86,32 +102,51 @@ function block(text) {
   return { data: data.length === 0 ? undefined : data.map((line) => line.slice(6)).join("\n") };
 }
 
-function websocket(lane, signal) {
+async function websocket(lane, signal) {
   lane.ask("GET, Upgrade: websocket");
   const url = new URL(lane.url({}), location.href);
   url.protocol = url.protocol.replace("http", "ws");
   const socket = new WebSocket(url);
-  return new Promise((_, reject) => {
-    const leave = () => socket.close(NORMAL);
-    socket.onopen = () => {
-      // A close before this would be an error in the console.
-      if (signal.aborted) return leave();
-      lane.opened("101, both may speak", "both", socket);
-    };
-    socket.onmessage = ({ data }) => {
-      if (signal.aborted) return;
-      try {
-        lane.take(JSON.parse(data));
-      } catch (goodbye) {
-        reject(goodbye);
-      }
-    };
-    socket.onclose = ({ code, reason }) => reject(new Refusal(closing(code, reason), { retry: mayReturn(code) }));
-    signal.addEventListener("abort", () => {
-      if (socket.readyState === WebSocket.OPEN) leave();
-      reject(signal.reason);
-    });
-  });
+  const watchdog = new Watchdog();
+  let end;
+  const ended = new Promise((_, reject) => (end = reject));
+  const leave = () => end(signal.reason);
+  signal.addEventListener("abort", leave);
+  watchdog.expect(ANSWER, () => end(silent()));
+  socket.onopen = () => lane.opened("101, both may speak", "both", socket);
+  socket.onmessage = ({ data }) => {
+    try {
+      lane.take(JSON.parse(data));
+    } catch (error) {
+      return end(error);
+    }
+    watchdog.expect(lane.heartbeat, () => ping(lane, watchdog, end));
+  };
+  socket.onclose = ({ code, reason }) => end(new Refusal(closing(code, reason), { retry: mayReturn(code) }));
+  try {
+    await ended;
+  } finally {
+    watchdog.rest();
+    signal.removeEventListener("abort", leave);
+    close(socket);
+  }
+}
+
+/** A page does not see the server's pings, so it asks before it gives up. */
+function ping(lane, watchdog, end) {
+  watchdog.expect(lane.heartbeat, () => end(silent()));
+  lane.say({ op: "ping" }, "ping").catch(() => {});
+}
+
+/** Lets go of a socket. One that is being opened is closed when it is: before, that would be an error in the console. */
+function close(socket) {
+  socket.onmessage = socket.onclose = null;
+  socket.onopen = () => socket.close(NORMAL);
+  if (socket.readyState !== WebSocket.CONNECTING) socket.close(NORMAL);
+}
+
+function silent() {
+  return new Refusal("the server fell silent");
 }
 
 function closing(code, reason) {

@@ -9,7 +9,7 @@ import { chromium } from "playwright-core";
 import { PATIENCE } from "./server.mjs";
 
 /** What a browser says by itself when a connection does not come about. */
-const NETWORK = /^(Failed to load resource|WebSocket connection to|Access to fetch|GET |EventSource)/;
+export const NETWORK = /^(Failed to load resource|WebSocket connection to|Access to fetch|GET |EventSource)/;
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update"];
 
 const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -27,9 +27,14 @@ export async function quit() {
   await launched.close();
 }
 
+/** A storage of its own for pages, with the options of a Playwright context. */
+export function profile(options) {
+  return launched.newContext(options);
+}
+
 /** A page of its own origin and storage. Whatever it says on the console but about the network fails its test. */
 export async function open(t, url, options) {
-  const context = await launched.newContext(options);
+  const context = await profile(options);
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
   const said = [];

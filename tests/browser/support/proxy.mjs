@@ -44,14 +44,14 @@ export class Proxy {
     return this.requests.filter(({ isUpgrade }) => isUpgrade).length;
   }
 
+  /** Has nothing pass any more on the connections that there are, which stay open. */
+  hush() {
+    for (const passage of this.#passages) passage.isHushed = true;
+  }
+
   /** Cuts all connections. */
   cut() {
     for (const socket of this.#sockets) socket.destroy();
-  }
-
-  /** Nothing passes any more on the connections that there are. */
-  silence() {
-    for (const passage of this.#passages) passage.isSilent = true;
   }
 
   #stop() {
@@ -74,10 +74,10 @@ export class Proxy {
     }
     const passage = new Passage(this, client, upstream);
     this.#passages.add(passage);
-    client.on("close", () => this.#passages.delete(passage));
-    client.on("data", (bytes) => passage.request(bytes));
+    client.on("data", (bytes) => passage.isHushed || passage.request(bytes));
     client.on("end", () => upstream.destroy());
-    upstream.on("data", (bytes) => passage.respond(bytes));
+    client.on("close", () => this.#passages.delete(passage));
+    upstream.on("data", (bytes) => passage.isHushed || passage.respond(bytes));
     upstream.on("end", () => passage.finish());
     if (this.faults.lifetime) setTimeout(() => ends.forEach((socket) => socket.destroy()), this.faults.lifetime);
   }
@@ -85,7 +85,7 @@ export class Proxy {
 
 /** One connection through the proxy. */
 class Passage {
-  isSilent = false;
+  isHushed = false;
   #held = [];
   #passed = 0;
   #pages = 0;
@@ -98,7 +98,6 @@ class Passage {
   }
 
   request(bytes) {
-    if (this.isSilent) return;
     const text = bytes.toString("latin1");
     if (/^[A-Z]+ \//.test(text)) {
       this.#isStream = /^accept: text\/event-stream/im.test(text);
@@ -113,7 +112,6 @@ class Passage {
   }
 
   respond(bytes) {
-    if (this.isSilent) return;
     if (this.#isStream && this.proxy.faults.buffers) this.#held.push(bytes);
     else if (this.#isUpgrade) this.#respondUpgraded(bytes);
     else if (this.proxy.faults.breaksOff && this.#isSecondPage(bytes)) {

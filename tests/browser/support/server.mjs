@@ -77,8 +77,9 @@ export class Server {
     await exited;
   }
 
-  async publish(channel, body, { type, headers } = {}) {
-    const query = type ? `?type=${type}` : "";
+  async publish(channel, body, { type, ttl, headers } = {}) {
+    const given = Object.entries({ type, ttl }).filter(([, value]) => value !== undefined);
+    const query = given.length > 0 ? `?${new URLSearchParams(given)}` : "";
     const signal = AbortSignal.timeout(PATIENCE);
     const answer = await fetch(`${this.url}/${channel}${query}`, { method: "POST", body, headers, signal });
     assert.equal(answer.status, 201, await answer.clone().text());

@@ -66,6 +66,11 @@ impl Fixture {
         self.server.reread_from(source);
     }
 
+    /// Has its configuration read again, and waits for nothing.
+    pub fn reread(&self) {
+        self.server.reread();
+    }
+
     /// A new connection.
     pub fn connect(&self) -> Wire {
         Wire::connect(self.address)

@@ -1,7 +1,7 @@
 //! A TCP connection whose every read has a deadline, with the bytes that nobody took yet.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// How long a test waits for what must come; far more than it ever takes.
@@ -39,13 +39,26 @@ impl Wire {
 
     /// Connects to a server that may have gone.
     pub fn try_connect(address: SocketAddr) -> std::io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        TcpStream::connect_timeout(&address, PATIENCE).map(Self::of)
+    }
+
+    /// Connects from another address of this machine.
+    #[cfg(target_os = "linux")]
+    pub fn connect_from(own: Ipv4Addr, address: SocketAddr) -> Self {
+        use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+        bind(&socket, &SocketAddr::from((own, 0))).expect("an address of this machine");
+        connect(&socket, &address).expect("a connection");
+        Self::of(TcpStream::from(socket))
+    }
+
+    fn of(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("no delay");
         stream.set_write_timeout(Some(PATIENCE)).expect("a limit");
-        Ok(Wire {
+        Wire {
             stream,
             unread: Vec::new(),
-        })
+        }
     }
 
     /// Keeps the receive buffer small, so that what nobody reads soon fills it; much smaller, and

@@ -21,6 +21,10 @@ pub struct Faults {
     pub write: Fault,
     /// Is called before it is found where somebody begins.
     pub before_begin: Mutex<Option<Box<dyn Fn() + Send>>>,
+    /// Is called before it is closed.
+    pub before_close: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
+    /// Is called before it is told what there is.
+    pub before_statistics: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
 }
 
 /// One thing that may not work.
@@ -121,6 +125,10 @@ impl Journal for FaultyJournal {
     }
 
     fn statistics(&self) -> Statistics {
+        let hook = self.faults.before_statistics.lock().unwrap().clone();
+        if let Some(hook) = hook {
+            hook();
+        }
         self.inner.statistics()
     }
 
@@ -142,6 +150,10 @@ impl Journal for FaultyJournal {
     }
 
     fn close(&self) {
+        let hook = self.faults.before_close.lock().unwrap().clone();
+        if let Some(hook) = hook {
+            hook();
+        }
         self.inner.close();
     }
 }

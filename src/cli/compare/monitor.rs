@@ -8,16 +8,16 @@ use crate::cli::Failure;
 use crate::cli::progress::Progress;
 
 /// All rounds, looked at from time to time.
-pub(super) struct Watch {
+pub(super) struct Monitor {
     interrupted: Arc<AtomicBool>,
     progress: Progress,
     done: Duration,
 }
 
-impl Watch {
+impl Monitor {
     /// Rounds that are planned to take so long together.
     pub(super) fn begin(interrupted: Arc<AtomicBool>, planned: Duration) -> Self {
-        Watch {
+        Monitor {
             interrupted,
             progress: Progress::new("comparing", milliseconds(planned)),
             done: Duration::ZERO,
