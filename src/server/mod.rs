@@ -9,6 +9,7 @@ mod connection;
 mod crew;
 mod door;
 mod doorman;
+mod ending;
 pub mod inbound;
 pub mod listener;
 pub mod permit;
@@ -24,19 +25,18 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use self::budget::Budget;
 use self::crew::Crew;
 use self::door::Door;
 use self::doorman::Doormen;
+use self::ending::Ending;
 use self::listener::Listener;
 use self::permit::Permits;
 use self::reload::Reload;
 use self::reloader::{Reloader, Reloads};
 use self::stream::Stream;
-use self::threads::Threads;
 use crate::admin::Admin;
 use crate::config::{Config, Current, Limits};
 use crate::delivery::Context;
@@ -52,8 +52,6 @@ use crate::web::lanes::Lanes;
 
 /// How long threads may take to end after their connections were cut.
 const CUT_OFF: Duration = Duration::from_secs(2);
-/// How long the journal may take to let go of its files.
-const LET_GO: Duration = Duration::from_secs(10);
 
 /// A running server. Dropping it stops it.
 pub struct Server {
@@ -241,8 +239,9 @@ impl Server {
         self.context.shutdown.announce(leaving);
         self.listener.stop();
         // What was acknowledged reaches everyone who is live before they are told goodbye.
-        let close = |context: &Context, deadline| context.hub.close(deadline);
-        let is_closed = self.wait_for_disk(Instant::now() + drain / 2, close);
+        let ending = Ending::begin(&self.context, Instant::now() + drain / 2);
+        // Who is told late has time for it, too.
+        let deadline = deadline.max(Instant::now() + drain / 2);
         self.context.shutdown.begin(leaving);
         self.context.roster.say_goodbye(leaving);
         self.doormen.stop();
@@ -253,40 +252,12 @@ impl Server {
             self.permits.wait_for_all(Instant::now() + CUT_OFF);
         }
         self.reloader.stop();
-        // Whoever may write still keeps the journal locked against others.
-        if is_closed {
-            self.wait_for_disk(Instant::now() + LET_GO, |context, _| {
-                context.catch_up.stop();
-                context.hub.stop();
-            });
-        }
+        ending.finish();
         // Last, so that an operator sees how it stops.
         if let Some(admin) = &self.admin {
             admin.stop();
         }
         log::info!("stopped");
-    }
-
-    /// Does what may wait for a disk that hangs, and has its own waits end at `deadline`; `false` when it is not done soon
-    /// after that.
-    fn wait_for_disk(&self, deadline: Instant, what: fn(&Context, Instant)) -> bool {
-        let threads = Threads::new();
-        let context = self.context.clone();
-        let thread = thread::Builder::new().name("stop".into());
-        if threads
-            .start(thread, move || what(&context, deadline))
-            .is_err()
-        {
-            // Without a thread: rather wait than leave it undone.
-            what(&self.context, deadline);
-        }
-        let is_done = threads.wait(deadline + CUT_OFF) == 0;
-        if !is_done {
-            log::error!(
-                "the journal does not answer, and is not waited for; what it acknowledged is as safe as journal.sync says"
-            );
-        }
-        is_done
     }
 }
 

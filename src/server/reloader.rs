@@ -77,7 +77,7 @@ struct Order {
 
 /// Where a reload is asked for.
 pub struct Reloads {
-    /// One may wait. None any more when the server has stopped.
+    /// Two may wait: one that somebody asked for, and one that was rung for. None any more when the server has stopped.
     orders: Mutex<Option<Sender<Order>>>,
     /// Given, and not done with.
     pending: AtomicUsize,
@@ -90,7 +90,7 @@ pub(super) struct Orders(Receiver<Order>);
 impl Reloads {
     /// With the end at which it is done.
     pub(super) fn new() -> (Self, Orders) {
-        let (orders, incoming) = bounded(1);
+        let (orders, incoming) = bounded(2);
         let reloads = Reloads {
             orders: Mutex::new(Some(orders)),
             pending: AtomicUsize::new(0),
@@ -107,8 +107,8 @@ impl Reloads {
         let _ = self.source.set(Box::new(source));
     }
 
-    /// Has the configuration read again, and waits for nothing. Where another one waits for its turn this is that one:
-    /// it reads what is there then.
+    /// Has the configuration read again, and waits for nothing. Where another one that was rung for waits for its turn this
+    /// is that one: it reads what is there then.
     pub fn ring(&self) {
         self.pending.fetch_add(1, Ordering::AcqRel);
         let order = Order {

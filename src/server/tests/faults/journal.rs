@@ -1,6 +1,6 @@
 //! A journal in memory that cannot be read or written whenever a test says so.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::config::{Config, Current};
@@ -23,6 +23,8 @@ pub struct Faults {
     pub before_begin: Mutex<Option<Box<dyn Fn() + Send>>>,
     /// Is called before it is closed.
     pub before_close: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
+    /// Whether its files were let go of.
+    pub is_released: AtomicBool,
     /// Is called before it is told what there is.
     pub before_statistics: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
 }
@@ -155,5 +157,10 @@ impl Journal for FaultyJournal {
             hook();
         }
         self.inner.close();
+    }
+
+    fn release(&self) {
+        self.inner.release();
+        self.faults.is_released.store(true, Ordering::Release);
     }
 }

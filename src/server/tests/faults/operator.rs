@@ -1,5 +1,7 @@
 //! What an operator meets while the journal does not answer: endpoints that hang, and a port that goes on.
 
+use std::sync::atomic::Ordering;
+
 use super::*;
 
 impl Faulted {
@@ -67,7 +69,7 @@ fn a_journal_that_hangs_does_not_hold_up_a_stop_and_everyone_is_told_goodbye() {
     *faulted.faults.before_close.lock().unwrap() = Some(Arc::new(hang));
     let mut streams = STREAMS.map(|(way, _)| faulted.stream(way, "after=now"));
     let (tell, told) = mpsc::channel();
-    let server = faulted.server;
+    let (server, faults) = (faulted.server, faulted.faults);
     let stopping = thread::spawn(move || {
         server.stop(Leaving::Restart);
         let _ = tell.send(());
@@ -77,8 +79,11 @@ fn a_journal_that_hangs_does_not_hold_up_a_stop_and_everyone_is_told_goodbye() {
         let rest = stream.rest();
         assert!(rest.contains(r#""op":"bye","code":1012"#), "{rest}");
     }
+    let is_released = || faults.is_released.load(Ordering::Acquire);
+    assert!(!is_released(), "whoever may write still keeps it");
     drop(end);
     stopping.join().unwrap();
+    wait_until("it is let go of, however late", is_released);
 }
 
 #[test]
