@@ -375,7 +375,8 @@ impl State {
         self.trim_whole(rules.max_bytes, now, left);
     }
 
-    /// Lets go of what is beyond its bounds, until `most` or a few more events and keys are gone; how many are.
+    /// Lets go of what is beyond its bounds, until `most` or a few more events and keys are gone; how many are. Those that
+    /// outlived their time to live are none of them: a channel's go at once.
     fn let_go(&mut self, now: u64, most: usize) -> usize {
         let mut left = most;
         self.channels.change_all(|record| {
