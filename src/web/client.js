@@ -135,7 +135,7 @@ export default class Fourcast extends EventTarget {
       const isOld = this.#isWelcome && Date.now() - begun > LONGEST_PAUSE;
       if (isOld) this.#failures = 0;
       const falls = !isOld && this.#isEaten(error) && this.#way + 1 < this.#ways.length;
-      this.#way = falls ? this.#way + 1 : this.#preferred();
+      if (this.#isWelcome || error !== CHANGED) this.#way = falls ? this.#way + 1 : this.#preferred();
       if (this.readyState === CLOSED || error === CHANGED || (falls && !this.#isWelcome)) continue;
       this.readyState = CONNECTING;
       this.#pause = new AbortController();
@@ -175,7 +175,7 @@ export default class Fourcast extends EventTarget {
     this.#pause?.abort();
   };
 
-  /** Not in the middle of what is taken. */
+  /** Once all is taken. */
   async #renew() {
     const link = this.#link;
     await null;
@@ -232,6 +232,7 @@ export default class Fourcast extends EventTarget {
     const reader = body.pipeThrough(new TextDecoderStream()).getReader();
     for (let [rest, data] = ["", ""]; this.#until > Date.now(); ) {
       const { done, value: piece } = await reader.read();
+      signal.throwIfAborted();
       if (done) throw fault("ended");
       // The end may be half of a CRLF.
       const lines = (rest + piece).split(/\r\n|\n|\r(?!$)/);
@@ -299,12 +300,12 @@ export default class Fourcast extends EventTarget {
   }
 
   #welcome({ cursor = "", heartbeat_ms: heartbeat }) {
-    // Not past a gap that is told next.
+    // A gap may come next.
     this.lastEventId ||= cursor;
     this.#heartbeat = heartbeat;
     if (this.#isWelcome) return;
     this.#isWelcome = true;
-    if (this.#way && this.#until === Infinity) {
+    if (this.#way && this.#until === Infinity && this.#channels[0]) {
       this.#until = Date.now() + DETOUR;
       try {
         kept[this.#key] = `${this.#until} ${this.#way}`;
@@ -316,7 +317,7 @@ export default class Fourcast extends EventTarget {
     this.#fire("open");
   }
 
-  /** In one life of the journal ids only rise. */
+  /** In a life of the journal ids rise. */
   #deliver({ id, channel, type, time, content_type: contentType, encoding, data }) {
     const [life, number] = id.split("-");
     const key = `${channel} ${life}`;

@@ -1,7 +1,10 @@
 // What handlers may do to the client that called them: follow more, leave, end it, and fail.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { launch, quit, spectator } from "./support/browser.mjs";
 import { Proxy } from "./support/proxy.mjs";
 import { Server } from "./support/server.mjs";
@@ -217,3 +220,55 @@ for (const way of WAYS) {
     assert.deepEqual(errors, []);
   });
 }
+
+test("by sse: nothing more is taken of a stream that was left, though it ends late", { timeout: 20_000 }, async (t) => {
+  const { default: Fourcast } = await import(join(process.env.ROOT, "src/web/client.js"));
+  const said = (number) => ({ id: `life-${number}`, channel: "a", type: "message", time: 1, data: number });
+  const line = (message) => new TextEncoder().encode(`data: ${JSON.stringify(message)}\n\n`);
+  const page = (events) => Response.json({ cursor: "life-3", more: false, events });
+  let stream;
+  const answers = [
+    () => new Response(new ReadableStream({ start: (controller) => (stream = controller) })),
+    async () => {
+      // The next request is there, and the stream that was left goes on.
+      stream.enqueue(line(said(3)));
+      await setImmediate();
+      return page([said(2), said(3)]);
+    },
+    () => page([]),
+    (signal) => once(signal, "abort").then(() => Promise.reject(signal.reason)),
+  ];
+  t.mock.method(globalThis, "fetch", async (_, { signal }) => answers.shift()(signal));
+  const client = new Fourcast("http://stub.test/a", { transports: ["sse"] });
+  t.after(() => client.close());
+  const got = [];
+  client.onmessage = ({ value }) => {
+    got.push(value);
+    if (value === 1) client.subscribe("b");
+  };
+  while (!stream) await setImmediate();
+  stream.enqueue(line({ op: "welcome", cursor: "life-0", heartbeat_ms: 25_000 }));
+  stream.enqueue(line(said(1)));
+  while (answers.length) await setImmediate();
+  assert.deepEqual(got, [1, 2, 3]);
+});
+
+test("without a channel no way is remembered, since nothing has shown that it gets through", { timeout: 20_000 }, async (t) => {
+  const kept = {};
+  class Failing {
+    constructor() {
+      queueMicrotask(() => this.onclose({ code: 1006, reason: "" }));
+    }
+    close() {}
+  }
+  for (const [name, value] of Object.entries({ localStorage: kept, WebSocket: Failing })) {
+    const before = Object.getOwnPropertyDescriptor(globalThis, name);
+    Object.defineProperty(globalThis, name, { value, configurable: true });
+    t.after(() => (before ? Object.defineProperty(globalThis, name, before) : delete globalThis[name]));
+  }
+  const { default: Fourcast } = await import(`${join(process.env.ROOT, "src/web/client.js")}?alone`);
+  const client = new Fourcast("http://stub.test/");
+  t.after(() => client.close());
+  await once(client, "open");
+  assert.deepEqual([client.transport, kept], ["sse", {}]);
+});
