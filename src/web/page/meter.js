@@ -56,8 +56,9 @@ export class Meter {
     const tokens = this.#lanes.map(({ token }) => token);
     const asked = performance.now();
     const response = await fetch(`/-/lanes/${tokens}`, { signal: within(ANSWER, signal) });
-    // Its page was switched off, and with it the counting.
-    this.#isRefused = response.status === 404;
+    // Its page was switched off, and with it the counting. A 404 that is no word of Fourcast's is a proxy's, and passes.
+    const isWord = response.headers.get("Content-Type")?.startsWith("application/problem+json");
+    this.#isRefused = response.status === 404 && isWord;
     if (this.#isRefused) this.onfault("The server does not count for this page any more: its live page is switched off.");
     if (!response.ok) return;
     const { time, lanes } = await response.json();
