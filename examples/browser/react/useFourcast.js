@@ -11,7 +11,8 @@ export function useFourcast(channel, { keep = 100, ...options } = {}) {
     const change = (part) => setState((state) => ({ ...state, ...part(state) }));
     setState({ events: [], isOpen: false, isGap: false, fourcast });
     fourcast.onopen = () => change(() => ({ isOpen: true }));
-    fourcast.onerror = () => change(() => ({ isOpen: false }));
+    // A channel that is refused leaves the others open.
+    fourcast.onerror = () => change(() => ({ isOpen: fourcast.readyState === Fourcast.OPEN }));
     fourcast.ongap = () => change(() => ({ isGap: true }));
     fourcast.onmessage = (event) => change(({ events }) => ({ events: [...events, event].slice(-keep) }));
     return () => fourcast.close();

@@ -11,7 +11,8 @@ export function useFourcast(channel, { keep = 100, ...options } = {}) {
   // A proxy of it would have no access to its private members.
   const fourcast = markRaw(new Fourcast(channel, options));
   fourcast.onopen = () => (transport.value = fourcast.transport);
-  fourcast.onerror = () => (transport.value = "");
+  // A channel that is refused leaves the others open.
+  fourcast.onerror = () => (transport.value = fourcast.readyState === Fourcast.OPEN ? fourcast.transport : "");
   fourcast.ongap = () => (isGap.value = true);
   fourcast.onmessage = (event) => {
     events.value = [...events.value, event].slice(-keep);
