@@ -5,7 +5,7 @@
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
@@ -81,6 +81,8 @@ pub struct Reloads {
     orders: Mutex<Option<Sender<Order>>>,
     /// Given, and not done with.
     pending: AtomicUsize,
+    /// Whether one that was rung for waits for its turn.
+    is_rung: AtomicBool,
     source: OnceLock<Box<Source>>,
 }
 
@@ -94,6 +96,7 @@ impl Reloads {
         let reloads = Reloads {
             orders: Mutex::new(Some(orders)),
             pending: AtomicUsize::new(0),
+            is_rung: AtomicBool::new(false),
             source: OnceLock::new(),
         };
         (reloads, Orders(incoming))
@@ -110,6 +113,9 @@ impl Reloads {
     /// Has the configuration read again, and waits for nothing. Where another one that was rung for waits for its turn this
     /// is that one: it reads what is there then.
     pub fn ring(&self) {
+        if self.is_rung.swap(true, Ordering::AcqRel) {
+            return;
+        }
         self.pending.fetch_add(1, Ordering::AcqRel);
         let order = Order {
             config: None,
@@ -218,6 +224,10 @@ impl Desk {
     /// One reload after another, until nobody asks any more.
     fn run(&self, Orders(orders): &Orders) {
         for Order { config, asker } in orders {
+            if asker.is_none() {
+                // Whoever rings from now on may mean what is not read any more.
+                self.context.reloads.is_rung.store(false, Ordering::Release);
+            }
             let outcome = catch_unwind(AssertUnwindSafe(|| self.reload(config)));
             let outcome = outcome.unwrap_or(Err(ReloadError::Broken));
             if let Err(error) = &outcome {
