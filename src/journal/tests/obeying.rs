@@ -161,16 +161,20 @@ pub fn a_shorter_memory_of_keys_counts_for_those_that_were_used(open: Open) {
     });
 }
 
-pub fn what_is_too_much_for_one_transaction_goes_in_those_that_follow(open: Open) {
-    const BATCHES: u64 = 20;
-    const BATCH: usize = 1_000;
-    let mut fixture = Fixture::with(open, |config| {
+/// A journal that has so many thousands of events of one channel, and may keep them.
+fn with_thousands(open: Open, thousands: usize) -> Fixture {
+    let fixture = Fixture::with(open, |config| {
         config.journal.sync = Sync::Never;
         config.channels = vec![keep("**", 1_000_000)];
     });
-    for _ in 0..BATCHES {
-        fixture.append(vec![draft("a", "x"); BATCH]).unwrap();
+    for _ in 0..thousands {
+        fixture.append(vec![draft("a", "x"); 1_000]).unwrap();
     }
+    fixture
+}
+
+pub fn what_is_too_much_for_one_transaction_goes_in_those_that_follow(open: Open) {
+    let mut fixture = with_thousands(open, 20);
     fixture.obey(|config| config.channels = vec![keep("**", 2)]);
     let head = fixture.journal.head();
     left(&fixture, "a", &[head - 1, head]);
@@ -180,15 +184,7 @@ pub fn what_is_too_much_for_one_transaction_goes_in_those_that_follow(open: Open
 
 /// So whoever publishes or reads meanwhile waits for a moment only.
 pub fn a_great_deal_goes_in_several_steps_and_not_in_one(open: Open) {
-    const BATCHES: usize = 50;
-    const BATCH: usize = 1_000;
-    let mut fixture = Fixture::with(open, |config| {
-        config.journal.sync = Sync::Never;
-        config.channels = vec![keep("**", 1_000_000)];
-    });
-    for _ in 0..BATCHES {
-        fixture.append(vec![draft("a", "x"); BATCH]).unwrap();
-    }
+    let mut fixture = with_thousands(open, 50);
     let mut steps = |left: u64, change: fn(&mut Config)| {
         let before = fixture.journal.statistics().commits;
         fixture.obey(change);
