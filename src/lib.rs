@@ -14,7 +14,7 @@
 //! ```
 //!
 //! **A publisher's walk.** [`server`]: a socket becomes a thread. [`http`]: bytes become a request.
-//! [`exchange`]: the request finds its way, here to a publication. [`hub`]: the [`journal`] numbers and keeps
+//! [`exchange`]: the request finds its way, here to a publication, if [`access`] lets it. [`hub`]: the [`journal`] numbers and keeps
 //! it; what it committed enters the tail, in order, and the shards are told.
 //!
 //! **A subscriber's walk.** The same up to [`exchange`], which finds out the way; then [`delivery`]: the
@@ -55,6 +55,7 @@
 //!
 //! [`client`] is the other end, and [`wire`] is what goes between them.
 
+pub mod access;
 pub mod admin;
 pub mod cli;
 pub mod client;

@@ -62,8 +62,14 @@ refusals! {
     BadPayload = 400 1007 "bad_payload" "Payload not understood" Never;
     /// A WebSocket handshake that breaks RFC 6455, section 4.2.1.
     BadHandshake = 400 1002 "bad_handshake" "Not a WebSocket handshake" Never;
-    /// The key of the operator's port is missing, or another one.
-    Unauthorized = 401 4403 "unauthorized" "Key missing or wrong" Never;
+    /// What has to be shown is missing.
+    Unauthorized = 401 4403 "unauthorized" "Token or key missing" Never;
+    /// A token or a key that is not valid here.
+    BadToken = 401 4403 "bad_token" "Token or key not valid" Never;
+    /// A token whose time is over: the same request succeeds with a fresh one.
+    TokenExpired = 401 4401 "token_expired" "Token expired" Later;
+    /// What was shown does not allow this.
+    Forbidden = 403 4403 "forbidden" "Not allowed" Never;
     /// An Origin that the configuration does not allow.
     ForbiddenOrigin = 403 4403 "forbidden_origin" "Origin not allowed" Never;
     /// Nothing is served at this path.
@@ -90,6 +96,10 @@ refusals! {
     BadConfig = 422 1008 "bad_config" "Configuration cannot be used" Never;
     /// The way that was asked for needs an upgrade, or another version of it.
     UpgradeRequired = 426 1002 "upgrade_required" "Upgrade required" Never;
+    /// More requests or events in a time than are allowed.
+    RateLimited = 429 1008 "rate_limited" "Too fast" Later;
+    /// More connections of one address or one subject than are allowed.
+    TooManyOfOne = 429 1013 "too_many_of_one" "Too many connections of one client" Later;
     /// A request head beyond the bound.
     HeadTooLarge = 431 1009 "head_too_large" "Request head too large" Never;
     /// Something in Fourcast went wrong.
@@ -98,6 +108,8 @@ refusals! {
     NotImplemented = 501 1003 "not_implemented" "Not implemented" Never;
     /// Every permit for a connection is taken.
     Overloaded = 503 1013 "overloaded" "Too many connections" Later;
+    /// There is no memory for it at the moment.
+    OutOfMemory = 503 1013 "out_of_memory" "Memory budget used up" Later;
     /// The server is stopping.
     Leaving = 503 1001 "leaving" "Server is stopping" Later;
     /// The server is restarting.

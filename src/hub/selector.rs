@@ -37,6 +37,15 @@ impl Selector {
         }
     }
 
+    /// Whether every channel that `other` matches is matched by this one too.
+    pub fn covers(&self, other: &Selector) -> bool {
+        match (self, other) {
+            (_, Selector::Channel(name)) => self.matches(name),
+            (Selector::Channel(_), Selector::Pattern(_)) => false,
+            (Selector::Pattern(outer), Selector::Pattern(inner)) => outer.covers(inner),
+        }
+    }
+
     /// Whether it may stand for several channels.
     pub fn is_pattern(&self) -> bool {
         matches!(self, Selector::Pattern(_))
@@ -65,6 +74,24 @@ impl Pattern {
             }
         }
         segments.next().is_none()
+    }
+
+    /// Whether every channel that `inner` matches is matched by this pattern too.
+    fn covers(&self, inner: &Pattern) -> bool {
+        let mut parts = inner.text.split('/');
+        for part in self.text.split('/') {
+            match (part, parts.next()) {
+                (_, None) => return false,
+                // It stands for one segment or more, as whatever is left of the other does.
+                ("**", Some(_)) => return true,
+                // It may stand for several where this has one.
+                (_, Some("**")) => return false,
+                ("*", Some(_)) => {}
+                (part, Some(other)) if part == other => {}
+                _ => return false,
+            }
+        }
+        parts.next().is_none()
     }
 }
 
@@ -350,6 +377,38 @@ mod tests {
             ("a/*/**", "a/b/c/d", true),
         ] {
             assert_eq!(matches(selector, name), expected, "{selector} on {name}");
+        }
+    }
+
+    #[test]
+    fn a_selector_covers_what_matches_nothing_that_it_does_not() {
+        let all = [
+            "a", "b", "*", "**", "a/*", "a/**", "*/b", "*/*", "*/**", "a/b", "a/b/c", "a/*/c",
+            "a/*/**", "*/*/c",
+        ];
+        let names = ["a", "b", "c"];
+        let mut channels: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        for depth in 0..4 {
+            let deep: Vec<_> = channels
+                .iter()
+                .filter(|c| c.matches('/').count() == depth)
+                .cloned()
+                .collect();
+            channels.extend(
+                deep.iter()
+                    .flat_map(|c| names.map(|name| format!("{c}/{name}"))),
+            );
+        }
+        for outer in all {
+            for inner in all {
+                let covered = channels
+                    .iter()
+                    .filter(|name| matches(inner, name))
+                    .all(|name| matches(outer, name));
+                let [outer, inner]: [Selector; 2] =
+                    [outer, inner].map(|text| text.parse().unwrap());
+                assert_eq!(outer.covers(&inner), covered, "{outer} over {inner}");
+            }
         }
     }
 
