@@ -100,6 +100,11 @@ impl Pass {
         self.inner.expires
     }
 
+    /// Whether it allows exactly what `other` does, as it is written.
+    pub fn allows_as_much_as(&self, other: &Pass) -> bool {
+        self.rights() == other.rights() && self.common == other.common
+    }
+
     /// How long it counts from now on; `None`: as long as it is not taken back.
     pub fn left(&self) -> Option<Duration> {
         let expires = self.expires()?;

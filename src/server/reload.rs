@@ -3,6 +3,7 @@
 use super::Server;
 use super::permit::Permits;
 use super::reloader::ReloadError;
+use crate::access;
 use crate::config::{Access, Admin, Change, Config, ConfigError, Journal, Limits, Reloaded};
 use crate::delivery::Context;
 
@@ -61,6 +62,10 @@ impl Reload {
             self.permits.bound(next.limits.connections);
             next
         });
+        if before.access != now.access {
+            context.access.replace(access::Access::new(&now.access));
+            context.roster.obey();
+        }
         context.hub.obey(&context.told);
         let reloaded = Reloaded {
             changed: before.changes(&now),

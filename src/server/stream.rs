@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
 
 use super::permit::Permit;
+use crate::access::current::Current;
 use crate::refusal::Refusal;
 use crate::roster::{Guest, Link, Presence, Traffic};
 use crate::shutdown::Leaving;
@@ -282,6 +283,9 @@ impl Guest for Stream {
     fn dismiss(&self, _: &Refusal) {
         self.shutdown();
     }
+
+    /// The next request is held against what counts then.
+    fn obey(&self, _: &Current) {}
 }
 
 impl AsFd for Stream {

@@ -1,6 +1,7 @@
 //! What a browser loads: who gets it, and how it is kept.
 
 use fourcast::Config;
+use fourcast::config::Mode;
 
 use crate::support::Fixture;
 
@@ -10,6 +11,7 @@ const STRANGER: (&str, &str) = ("Origin", "https://elsewhere.example");
 
 fn off_loopback(config: &mut Config) {
     config.listen = ([0, 0, 0, 0], 0).into();
+    config.access.mode = Mode::Open;
 }
 
 fn behind_a_proxy(config: &mut Config) {
