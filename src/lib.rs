@@ -31,7 +31,7 @@
 //!
 //! [`admin`] is the operator's port ([`operator`] says what it tells): it looks at all this from the side, on threads of its own.
 //!
-//! [`event`], [`metrics`], [`refusal`], [`roster`] and [`shutdown`] are leaves that all others use; [`config`] turns a file into values
+//! [`event`], [`metrics`], [`peer`], [`refusal`], [`roster`] and [`shutdown`] are leaves that all others use; [`config`] turns a file into values
 //! that cannot be wrong. The pure files ([`http`], `hub::channel`, `hub::selector`, `hub::draft`,
 //! `exchange::route`, `delivery::websocket::wire`, [`event`], [`config`]) touch no socket, thread or lock.
 //!
@@ -69,6 +69,7 @@ pub mod journal;
 pub mod metrics;
 #[doc = include_str!("operator.md")]
 pub mod operator {}
+pub mod peer;
 pub mod refusal;
 pub mod roster;
 mod seldom;

@@ -1,7 +1,7 @@
 //! Accepts the connections of one port and lets them in, one after the other. Never ends because of an error.
 
 use std::io;
-use std::net::{Shutdown as Half, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown as Half, SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 
+use super::socket::Socket;
 use crate::hub::fanout::or_abort;
 use crate::seldom::Seldom;
 
@@ -26,7 +27,7 @@ pub trait Entrance: Send + 'static {
     ///
     /// # Errors
     /// What the next one would fail of too, at once; the port waits a moment.
-    fn admit(&self, socket: TcpStream) -> io::Result<()>;
+    fn admit(&self, socket: Socket) -> io::Result<()>;
 }
 
 /// The accepting thread of one port.
@@ -114,7 +115,7 @@ impl<E: Entrance> Port<E> {
     fn run(self) {
         while self.wait() {
             match self.socket.accept() {
-                Ok((socket, _)) => self.admit(socket),
+                Ok((socket, _)) => self.admit(socket.into()),
                 Err(error) => self.endure(&error),
             }
         }
@@ -132,9 +133,9 @@ impl<E: Entrance> Port<E> {
         }
     }
 
-    fn admit(&self, socket: TcpStream) {
+    fn admit(&self, socket: Socket) {
         // Inherited on some Unixes, not on Linux.
-        if socket.set_nonblocking(false).is_ok() && self.entrance.admit(socket).is_err() {
+        if socket.set_blocking().is_ok() && self.entrance.admit(socket).is_err() {
             self.back_off();
         }
     }

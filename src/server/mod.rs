@@ -15,6 +15,7 @@ pub mod listener;
 pub mod permit;
 mod reload;
 pub mod reloader;
+pub mod socket;
 pub mod stream;
 #[cfg(test)]
 mod tests;
