@@ -46,7 +46,9 @@
 //!     // Events are kept on disk, in ./fourcast-data, unless journal.kind says otherwise; the operator's port
 //!     // is 127.0.0.1:8081, unless admin.listen does.
 //!     let server = Server::start(Config::default())?;
-//!     println!("listening on {}", server.address());
+//!     for address in server.addresses() {
+//!         println!("listening on {address}");
+//!     }
 //!     server.publish(Draft::new("chat".parse()?, Data::json(r#"{"text":"hello"}"#)?))?;
 //!     server.stop(Leaving::Away);
 //!     Ok(())

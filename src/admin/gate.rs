@@ -60,6 +60,7 @@ static TOO_MANY: Seldom = Seldom::new();
 /// The accepting thread and those that serve.
 pub(super) struct Gate {
     listener: Listener,
+    address: SocketAddr,
     permits: Permits,
     shutdown: Shutdown,
     roster: Roster,
@@ -76,6 +77,7 @@ impl Gate {
         engine: &Arc<Engine>,
         socket: TcpListener,
     ) -> io::Result<Self> {
+        let address = socket.local_addr()?;
         let permits = Permits::new(SERVED + WAITING);
         let (queue, waiting) = bounded(SERVED + WAITING);
         let (refused, refused_ones) = bounded(REFUSED);
@@ -108,7 +110,8 @@ impl Gate {
             refused,
         };
         Ok(Gate {
-            listener: Listener::start("admin-listener", socket, waiting_room)?,
+            listener: Listener::start("admin-listener", socket.into(), waiting_room)?,
+            address,
             permits,
             shutdown,
             roster,
@@ -117,7 +120,7 @@ impl Gate {
     }
 
     pub(super) fn address(&self) -> SocketAddr {
-        self.listener.address()
+        self.address
     }
 
     /// Lets nobody in any more, and cuts who is there at `cut`.
