@@ -5,6 +5,7 @@ mod change;
 mod current;
 mod error;
 mod file;
+mod listen;
 mod load;
 mod names;
 mod reader;
@@ -25,6 +26,7 @@ pub use current::Current;
 pub use error::{ConfigError, Place, Problem};
 #[cfg(test)]
 pub(crate) use file::keys;
+pub use listen::{Endpoint, Listen};
 pub use load::Loaded;
 pub use secret::Secret;
 
@@ -33,8 +35,10 @@ use crate::hub::selector::Selector;
 /// Everything that a server is told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The address of the data port; port 0 lets the system choose.
-    pub listen: SocketAddr,
+    /// Where clients come in, in at least one place.
+    pub listen: Vec<Listen>,
+    /// The rights of Unix sockets among them, as `chmod` has them. To connect is to write.
+    pub socket_mode: u32,
     /// Names beside loopback ones and the bound address that a `Host` may have, lower case, without port.
     pub hosts: Vec<String>,
     /// Origins allowed beside the same origin and loopback ones, as a browser writes them:
@@ -194,8 +198,8 @@ pub struct Fanout {
 /// What a browser finds at `/`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Page {
-    /// Whether the live page is there; `None`: if the data port is on loopback and has no [`hosts`](Config::hosts),
-    /// which are the sign of a proxy that lets others in. A proxy that calls the port by a loopback name cannot be
+    /// Whether the live page is there; `None`: if every address is a loopback one, and there are no Unix sockets and no
+    /// [`hosts`](Config::hosts), which are the sign of a proxy that lets others in. A proxy that calls the port by a loopback name cannot be
     /// noticed: behind it this is `Some(false)`, unless all who come that way may have the page.
     pub enabled: Option<bool>,
 }
@@ -227,7 +231,8 @@ const GIB: usize = 1024 * MIB;
 impl Default for Config {
     fn default() -> Self {
         Config {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)).into()],
+            socket_mode: 0o660,
             hosts: Vec::new(),
             origins: Vec::new(),
             admin: Admin::default(),
@@ -247,7 +252,8 @@ impl Default for Config {
 impl Config {
     /// Whether the live page is there.
     pub fn has_page(&self) -> bool {
-        let is_ours_alone = self.listen.ip().to_canonical().is_loopback() && self.hosts.is_empty();
+        let is_loopback = |listen: &Listen| listen.tcp().is_some() && listen.is_of_this_machine();
+        let is_ours_alone = self.listen.iter().all(is_loopback) && self.hosts.is_empty();
         self.page.enabled.unwrap_or(is_ours_alone)
     }
 }

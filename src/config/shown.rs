@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::units::shown_size;
 use super::{
-    Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Retention, Secret, Sync,
-    Timeouts,
+    Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Listen, Retention, Secret,
+    Sync, Timeouts,
 };
 
 /// Too short to be read as a secret again.
@@ -54,7 +54,11 @@ impl Config {
 
     fn settings(&self) -> Vec<Setting> {
         let mut list = Settings::default();
-        list.add("listen", text(self.listen));
+        list.add("listen", listen(&self.listen));
+        list.add(
+            "socket_mode",
+            text(format_args!("{:04o}", self.socket_mode)),
+        );
         list.add("hosts", Value::List(self.hosts.clone()));
         list.add("origins", Value::List(self.origins.clone()));
         admin(&mut list, &self.admin);
@@ -163,6 +167,14 @@ impl Display for Value {
             Value::Secret(_) => f.write_str(MASK),
             Value::Unset => f.write_str("(none)"),
         }
+    }
+}
+
+/// One is shown as one.
+fn listen(all: &[Listen]) -> Value {
+    match all {
+        [only] => text(only),
+        _ => Value::List(all.iter().map(Listen::to_string).collect()),
     }
 }
 

@@ -74,7 +74,8 @@ impl Reload {
     /// here by its name; what is only read when it is needed can change.
     fn next(&self, asked: Config, running: &Config) -> Config {
         Config {
-            listen: running.listen,
+            listen: running.listen.clone(),
+            socket_mode: running.socket_mode,
             admin: next_admin(asked.admin, &running.admin),
             journal: Journal {
                 kind: running.journal.kind,
@@ -145,7 +146,8 @@ mod tests {
 
     /// Every key with another value than its default.
     const ALTERED: &str = r#"
-        listen = "127.0.0.1:1"
+        listen = ["127.0.0.1:1", "unix:a.sock"]
+        socket_mode = "0600"
         hosts = ["a.test"]
         origins = ["https://a.test"]
         [admin]
