@@ -40,6 +40,8 @@ pub struct Config {
     /// Origins allowed beside the same origin and loopback ones, as a browser writes them:
     /// `https://app.example.com`, lower case, no default port, no path.
     pub origins: Vec<String>,
+    /// Whether answers name this program and its version, in a `Server` field.
+    pub server_header: bool,
     /// The operator's port.
     pub admin: Admin,
     /// Where events are kept.
@@ -230,6 +232,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             hosts: Vec::new(),
             origins: Vec::new(),
+            server_header: false,
             admin: Admin::default(),
             journal: Journal::default(),
             limits: Limits::default(),

@@ -163,16 +163,20 @@ impl Visitor {
         }
     }
 
-    /// Adds what every answer carries: that no cache may keep or change it, and who may read it.
+    /// Adds what every answer carries: that no cache may keep or change it, that no browser may take it for another
+    /// type than it says, and who may read it. The last differs with the origin, also where there is none: a cache
+    /// that keeps all the same must not hand an answer without leave to a page that has it, nor the other way round.
     pub fn decorate(&self, response: Response) -> Response {
-        let response = response.with("Cache-Control", "no-store, no-transform");
+        let response = response
+            .with("Cache-Control", "no-store, no-transform")
+            .with("Vary", "Origin")
+            .with("X-Content-Type-Options", "nosniff");
         let Some(origin) = &self.origin else {
             return response;
         };
         let response = response
             .with("Access-Control-Allow-Origin", origin)
-            .with("Access-Control-Expose-Headers", EXPOSED)
-            .with("Vary", "Origin");
+            .with("Access-Control-Expose-Headers", EXPOSED);
         // Cookies are for a proxy in front. Whatever else runs on this machine shares its loopback name, and has no
         // business with somebody's session there.
         match self.is_listed {

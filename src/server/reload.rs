@@ -94,6 +94,7 @@ impl Reload {
             fanout: running.fanout.clone(),
             hosts: asked.hosts,
             origins: asked.origins,
+            server_header: asked.server_header,
             timeouts: asked.timeouts,
             heartbeat: asked.heartbeat,
             websocket: asked.websocket,
@@ -148,6 +149,7 @@ mod tests {
         listen = "127.0.0.1:1"
         hosts = ["a.test"]
         origins = ["https://a.test"]
+        server_header = true
         [admin]
         listen = "127.0.0.1:2"
         key = "kept-to-ourselves-0"
