@@ -38,7 +38,8 @@ pub struct Config {
     /// Names beside loopback ones and the bound address that a `Host` may have, lower case, without port.
     pub hosts: Vec<String>,
     /// Origins allowed beside the same origin and loopback ones, as a browser writes them:
-    /// `https://app.example.com`, lower case, no default port, no path.
+    /// `https://app.example.com`, lower case, no default port, no path; `https://*.example.com` stands for every name
+    /// below `example.com`.
     pub origins: Vec<String>,
     /// Whether answers name this program and its version, in a `Server` field.
     pub server_header: bool,

@@ -88,7 +88,25 @@ fn is_origin(text: &str) -> bool {
 }
 
 fn is_listed(origin: &str, config: &Config) -> bool {
-    config.origins.iter().any(|listed| listed == origin)
+    let covers = |listed: &String| match listed.split_once("*.") {
+        None => listed == origin,
+        Some((scheme, domain)) => is_below(origin, scheme, domain),
+    };
+    config.origins.iter().any(covers)
+}
+
+/// Whether an origin is `scheme`, one label or more, a dot, and `domain`. A label has neither a colon, which would
+/// begin a port, nor a slash or an at sign, behind which another host could stand.
+fn is_below(origin: &str, scheme: &str, domain: &str) -> bool {
+    let is_label = |label: &str| {
+        let may_stand =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+        !label.is_empty() && label.bytes().all(may_stand)
+    };
+    origin
+        .strip_prefix(scheme)
+        .and_then(|rest| rest.strip_suffix(domain)?.strip_suffix('.'))
+        .is_some_and(|labels| labels.split('.').all(is_label))
 }
 
 fn is_near(origin: &str, head: &Head) -> bool {
