@@ -346,6 +346,7 @@ pub(super) fn encoded(response: Response, is_head: bool) -> Vec<u8> {
         keep_alive: None,
         head_only: is_head,
         date: SystemTime::now(),
+        names_server: false,
     })
 }
 

@@ -65,6 +65,7 @@ fn everything(top: &mut Section<'_>, config: &mut Config) {
     top.set("socket_mode", &mut config.socket_mode, listen::socket_mode);
     top.set_list("hosts", &mut config.hosts, names::host);
     top.set_list("origins", &mut config.origins, names::origin);
+    top.set("server_header", &mut config.server_header, units::switch);
     top.section("admin", |section| admin(section, &mut config.admin));
     top.section("journal", |section| journal(section, &mut config.journal));
     top.section("limits", |section| limits(section, &mut config.limits));

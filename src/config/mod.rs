@@ -42,8 +42,11 @@ pub struct Config {
     /// Names beside loopback ones and the bound address that a `Host` may have, lower case, without port.
     pub hosts: Vec<String>,
     /// Origins allowed beside the same origin and loopback ones, as a browser writes them:
-    /// `https://app.example.com`, lower case, no default port, no path.
+    /// `https://app.example.com`, lower case, no default port, no path; `https://*.example.com` stands for every name
+    /// below `example.com`.
     pub origins: Vec<String>,
+    /// Whether answers name this program and its version, in a `Server` field.
+    pub server_header: bool,
     /// The operator's port.
     pub admin: Admin,
     /// Where events are kept.
@@ -235,6 +238,7 @@ impl Default for Config {
             socket_mode: 0o660,
             hosts: Vec::new(),
             origins: Vec::new(),
+            server_header: false,
             admin: Admin::default(),
             journal: Journal::default(),
             limits: Limits::default(),

@@ -61,6 +61,7 @@ impl Config {
         );
         list.add("hosts", Value::List(self.hosts.clone()));
         list.add("origins", Value::List(self.origins.clone()));
+        list.add("server_header", bare(self.server_header));
         admin(&mut list, &self.admin);
         journal(&mut list, &self.journal);
         limits(&mut list, &self.limits);

@@ -410,7 +410,8 @@ fn entries_keep_their_order_and_their_own_values() {
 fn hosts_and_origins_are_read_as_they_are_compared() {
     let config = accepted(
         "hosts = [\"Events.Example.COM.\", \"::1\", \"10.0.0.7\"]\n\
-         origins = [\"HTTPS://App.example.com:443/\", \"http://[FE80::0:1]:3000\", \"https://x.test:8443\"]",
+         origins = [\"HTTPS://App.example.com:443/\", \"http://[FE80::0:1]:3000\", \"https://x.test:8443\", \
+         \"HTTPS://*.Example.com.:443/\", \"http://*.x.test:8080\"]",
     );
     assert_eq!(config.hosts, ["events.example.com", "[::1]", "10.0.0.7"]);
     assert_eq!(
@@ -418,7 +419,9 @@ fn hosts_and_origins_are_read_as_they_are_compared() {
         [
             "https://app.example.com",
             "http://[fe80::1]:3000",
-            "https://x.test:8443"
+            "https://x.test:8443",
+            "https://*.example.com",
+            "http://*.x.test:8080"
         ]
     );
 }
@@ -428,7 +431,16 @@ fn an_origin_that_names_nobody_or_everybody_is_refused() {
     for origin in [
         "null",
         "*",
-        "https://*.example.com",
+        "https://*",
+        "https://*.com",
+        "https://*example.com",
+        "https://a.*.example.com",
+        "https://*.*.example.com",
+        "https://*.10.0.0.7",
+        "https://*.[::1]",
+        "https://*.example.com:*",
+        "*://a.example.com",
+        "*.example.com",
         "app.example.com",
         "https://a.test/path",
         "https://user@a.test",
@@ -444,6 +456,14 @@ fn an_origin_that_names_nobody_or_everybody_is_refused() {
             &message,
             &["config.toml:1:31: origins[1]: found", "; expected"],
         );
+    }
+}
+
+#[test]
+fn a_star_in_the_wrong_place_is_told_where_one_may_stand() {
+    for origin in ["https://*.com", "https://a.*.example.com", "https://*"] {
+        let message = refused(&format!("origins = [{origin:?}]"));
+        assert_tells(&message, &["\"https://*.example.com\"", "at least two"]);
     }
 }
 

@@ -95,6 +95,7 @@ impl Reload {
             fanout: running.fanout.clone(),
             hosts: asked.hosts,
             origins: asked.origins,
+            server_header: asked.server_header,
             timeouts: asked.timeouts,
             heartbeat: asked.heartbeat,
             websocket: asked.websocket,
@@ -150,6 +151,7 @@ mod tests {
         socket_mode = "0600"
         hosts = ["a.test"]
         origins = ["https://a.test"]
+        server_header = true
         [admin]
         listen = "127.0.0.1:2"
         key = "kept-to-ourselves-0"
