@@ -24,6 +24,7 @@ use crate::hub::{Hub, random};
 use crate::journal::{Start, StoreError};
 use crate::roster::Roster;
 use crate::server::reloader::Reloads;
+use crate::server::upkeep::Upkeep;
 use crate::shutdown::Shutdown;
 use crate::web::lanes::Lanes;
 
@@ -33,6 +34,8 @@ pub struct Context {
     pub told: Arc<Current>,
     /// How it is told something else.
     pub reloads: Reloads,
+    /// What follows files, such as keys and certificates.
+    pub upkeep: Upkeep,
     /// Where events come from.
     pub hub: Hub,
     /// Who serves subscribers that are behind.

@@ -2,7 +2,8 @@
 //!
 //! The [`listener`] accepts; the `door` gives a permit and a thread of the `crew`; `connection` is that thread's
 //! loop, to which [`inbound`] brings requests. Whoever finds no permit left is refused by the `doorman`.
-//! `reload` says what another configuration changes, and the [`reloader`] is the thread that takes it in.
+//! `reload` says what another configuration changes, and the [`reloader`] is the thread that takes it in;
+//! [`upkeep`] follows files that keys and certificates come from.
 
 mod acceptor;
 pub mod budget;
@@ -22,6 +23,7 @@ pub mod stream;
 #[cfg(test)]
 mod tests;
 pub mod threads;
+pub mod upkeep;
 
 use std::fmt;
 use std::io;
@@ -41,6 +43,7 @@ use self::permit::Permits;
 use self::reload::Reload;
 use self::reloader::{Reloader, Reloads};
 use self::stream::Stream;
+use self::upkeep::Upkeep;
 use crate::admin::Admin;
 use crate::config::{Config, Current, Endpoint, Limits, Listen};
 use crate::delivery::Context;
@@ -231,6 +234,7 @@ impl Server {
             shutdown,
             told: Arc::new(Current::new(config)),
             reloads,
+            upkeep: Upkeep::default(),
             lanes: Lanes::default(),
         });
         let reloader = Reloader::start(reload, &context, orders)?;
