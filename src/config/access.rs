@@ -1,13 +1,12 @@
 //! Who may do what, as the configuration says it: values, and how they are read.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::Config;
 use super::error::Place;
 use super::reader::{Reader, Section};
 use super::units::selector;
 use super::written::Written;
+use super::{Config, Listen};
 use crate::access::keys::KeyHash;
 use crate::access::rights::Rights;
 
@@ -65,17 +64,20 @@ impl Access {
 }
 
 impl Config {
-    /// The address of the data port, if others than this machine's users reach it, everyone may do everything, and
+    /// An address of the data port that others than this machine's users reach, if everyone may do everything there and
     /// nobody said that this is meant: with that a server does not start.
-    pub fn unguarded(&self) -> Option<SocketAddr> {
-        let is_loopback = self.listen.ip().to_canonical().is_loopback();
-        let is_meant = self.access.mode == Mode::Open;
-        (!is_loopback && self.access.is_open() && !is_meant).then_some(self.listen)
+    pub fn unguarded(&self) -> Option<&Listen> {
+        let is_meant = !self.access.is_open() || self.access.mode == Mode::Open;
+        let mut reached = self
+            .listen
+            .iter()
+            .filter(|listen| !listen.is_of_this_machine());
+        reached.next().filter(|_| !is_meant)
     }
 }
 
 /// What can be put into a configuration that does not say who may do what, for a port at `address` that others reach.
-pub(crate) fn advice(address: SocketAddr) -> String {
+pub(crate) fn advice(address: &Listen) -> String {
     format!(
         "other machines reach {address}, and nothing says who may do what. Add one of these to the configuration:\n\
          \n\

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::units::shown_size;
 use super::{
-    Access, Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Mode, Retention,
-    Secret, Sync, Timeouts,
+    Access, Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Listen, Mode,
+    Retention, Secret, Sync, Timeouts,
 };
 use crate::access::rights::Rights;
 use crate::hub::selector::Selector;
@@ -58,9 +58,14 @@ impl Config {
 
     fn settings(&self) -> Vec<Setting> {
         let mut list = Settings::default();
-        list.add("listen", text(self.listen));
+        list.add("listen", listen(&self.listen));
+        list.add(
+            "socket_mode",
+            text(format_args!("{:04o}", self.socket_mode)),
+        );
         list.add("hosts", Value::List(self.hosts.clone()));
         list.add("origins", Value::List(self.origins.clone()));
+        list.add("server_header", bare(self.server_header));
         access(&mut list, &self.access);
         admin(&mut list, &self.admin);
         journal(&mut list, &self.journal);
@@ -197,6 +202,14 @@ impl Display for Value {
             Value::Secret(_) => f.write_str(MASK),
             Value::Unset => f.write_str("(none)"),
         }
+    }
+}
+
+/// One is shown as one.
+fn listen(all: &[Listen]) -> Value {
+    match all {
+        [only] => text(only),
+        _ => Value::List(all.iter().map(Listen::to_string).collect()),
     }
 }
 

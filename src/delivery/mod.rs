@@ -26,6 +26,7 @@ use crate::hub::{Hub, random};
 use crate::journal::{Start, StoreError};
 use crate::roster::Roster;
 use crate::server::reloader::Reloads;
+use crate::server::upkeep::Upkeep;
 use crate::shutdown::Shutdown;
 use crate::web::lanes::Lanes;
 
@@ -37,6 +38,8 @@ pub struct Context {
     pub reloads: Reloads,
     /// Who may do what now.
     pub access: Arc<access::current::Current>,
+    /// What follows files, such as keys and certificates.
+    pub upkeep: Upkeep,
     /// Where events come from.
     pub hub: Hub,
     /// Who serves subscribers that are behind.
