@@ -64,22 +64,21 @@ impl Access {
 }
 
 impl Config {
-    /// An address of the data port that others than this machine's users reach, if everyone may do everything there and
-    /// nobody said that this is meant: with that a server does not start.
+    /// Where others than this machine's users reach the server, if everyone may do everything and nobody said that
+    /// this is meant: with that a server does not start.
     pub fn unguarded(&self) -> Option<&Listen> {
-        let is_meant = !self.access.is_open() || self.access.mode == Mode::Open;
-        let mut reached = self
-            .listen
-            .iter()
-            .filter(|listen| !listen.is_of_this_machine());
-        reached.next().filter(|_| !is_meant)
+        if !self.access.is_open() || self.access.mode == Mode::Open {
+            return None;
+        }
+        let mut places = self.listen.iter();
+        places.find(|place| !place.is_of_this_machine())
     }
 }
 
-/// What can be put into a configuration that does not say who may do what, for a port at `address` that others reach.
-pub(crate) fn advice(address: &Listen) -> String {
+/// What can be put into a configuration that does not say who may do what, for a `place` that others reach.
+pub(crate) fn advice(place: &Listen) -> String {
     format!(
-        "other machines reach {address}, and nothing says who may do what. Add one of these to the configuration:\n\
+        "other machines reach {place}, and nothing says who may do what. Add one of these to the configuration:\n\
          \n\
          [access]\n\
          mode = \"open\"              # whoever reaches it may read, publish and delete\n\

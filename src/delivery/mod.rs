@@ -36,10 +36,10 @@ pub struct Context {
     pub told: Arc<Current>,
     /// How it is told something else.
     pub reloads: Reloads,
-    /// Who may do what now.
-    pub access: Arc<access::current::Current>,
     /// What follows files, such as keys and certificates.
     pub upkeep: Upkeep,
+    /// Who may do what now.
+    pub access: Arc<access::current::Current>,
     /// Where events come from.
     pub hub: Hub,
     /// Who serves subscribers that are behind.
