@@ -3,3 +3,4 @@
 
 pub mod pass;
 pub mod rights;
+pub mod token;

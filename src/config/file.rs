@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::error::{ConfigError, Place, Problem};
 use super::names;
 use super::reader::{Reader, Section};
+use super::tokens;
 use super::units::{
     self, GIB, KIB, MIB, address, auto_or_count, auto_or_switch, count, duration, path, selector,
     size, token,
@@ -42,6 +43,7 @@ pub(super) fn read(
     require_a_guarded_port_of_its_own(&mut reader, &config);
     require_room_for_the_largest(&mut reader, &config);
     require_entries_to_count(&mut reader, &config.channels);
+    tokens::require_keys_that_fit(&mut reader, &config.access.tokens);
     problems.extend(reader.finish());
     if problems.is_empty() {
         return Ok(config);
@@ -62,6 +64,11 @@ fn everything(top: &mut Section<'_>, config: &mut Config) {
     top.set("listen", &mut config.listen, address);
     top.set_list("hosts", &mut config.hosts, names::host);
     top.set_list("origins", &mut config.origins, names::origin);
+    top.section("access", |section| {
+        section.section("tokens", |section| {
+            tokens::read(section, &mut config.access.tokens);
+        });
+    });
     top.section("admin", |section| admin(section, &mut config.admin));
     top.section("journal", |section| journal(section, &mut config.journal));
     top.section("limits", |section| limits(section, &mut config.limits));

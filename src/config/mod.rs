@@ -1,6 +1,7 @@
 //! The configuration as values that cannot be wrong. Every default stands here once; `config.toml` at
 //! the top level shows them all and a test holds it against these.
 
+pub mod access;
 mod change;
 mod current;
 mod error;
@@ -12,6 +13,7 @@ mod secret;
 mod shown;
 #[cfg(test)]
 mod tests;
+pub mod tokens;
 mod units;
 mod written;
 
@@ -20,6 +22,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use access::Access;
 pub use change::{Change, Reloaded};
 pub use current::Current;
 pub use error::{ConfigError, Place, Problem};
@@ -27,6 +30,7 @@ pub use error::{ConfigError, Place, Problem};
 pub(crate) use file::keys;
 pub use load::Loaded;
 pub use secret::Secret;
+pub use tokens::Tokens;
 
 use crate::hub::selector::Selector;
 
@@ -40,6 +44,8 @@ pub struct Config {
     /// Origins allowed beside the same origin and loopback ones, as a browser writes them:
     /// `https://app.example.com`, lower case, no default port, no path.
     pub origins: Vec<String>,
+    /// Who may do what.
+    pub access: Access,
     /// The operator's port.
     pub admin: Admin,
     /// Where events are kept.
@@ -230,6 +236,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             hosts: Vec::new(),
             origins: Vec::new(),
+            access: Access::default(),
             admin: Admin::default(),
             journal: Journal::default(),
             limits: Limits::default(),

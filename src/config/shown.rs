@@ -2,12 +2,13 @@
 //! of that file, which read again gives the same configuration, but for the secrets; and as a list to compare.
 
 use std::fmt::{self, Display, Write as _};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::units::shown_size;
 use super::{
     Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Retention, Secret, Sync,
-    Timeouts,
+    Timeouts, Tokens,
 };
 
 /// Too short to be read as a secret again.
@@ -57,6 +58,7 @@ impl Config {
         list.add("listen", text(self.listen));
         list.add("hosts", Value::List(self.hosts.clone()));
         list.add("origins", Value::List(self.origins.clone()));
+        tokens(&mut list, &self.access.tokens);
         admin(&mut list, &self.admin);
         journal(&mut list, &self.journal);
         limits(&mut list, &self.limits);
@@ -164,6 +166,27 @@ impl Display for Value {
             Value::Unset => f.write_str("(none)"),
         }
     }
+}
+
+fn tokens(list: &mut Settings, tokens: &Tokens) {
+    let file = |path: &Option<PathBuf>| match path {
+        None => Value::Unset,
+        Some(path) => text(path.display()),
+    };
+    let names = tokens.algorithms.iter().map(ToString::to_string);
+    let secret = tokens.secret.clone().map(Value::Secret);
+    let cookie = tokens.cookie.as_ref().map(text);
+    list.begin("access.tokens");
+    list.add("algorithms", Value::List(names.collect()));
+    list.add("secret", secret.unwrap_or(Value::Unset));
+    list.add("secret_file", file(&tokens.secret_file));
+    list.add("public_key", file(&tokens.public_key));
+    list.add("jwks", file(&tokens.jwks));
+    list.add("issuers", Value::List(tokens.issuers.clone()));
+    list.add("audiences", Value::List(tokens.audiences.clone()));
+    list.add("leeway", duration(tokens.leeway));
+    list.add("require_expiry", bare(tokens.require_expiry));
+    list.add("cookie", cookie.unwrap_or(Value::Unset));
 }
 
 fn admin(list: &mut Settings, admin: &Admin) {

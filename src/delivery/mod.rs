@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use self::catch_up::CatchUp;
 use self::control::Gap;
+use crate::access::token::verifier::Verifier;
 use crate::config::{Config, Current};
 use crate::event::Cursor;
 use crate::hub::selector::{Selection, Selector};
@@ -24,7 +25,7 @@ use crate::hub::{Hub, random};
 use crate::journal::{Start, StoreError};
 use crate::roster::Roster;
 use crate::server::reloader::Reloads;
-use crate::server::upkeep::Upkeep;
+use crate::server::upkeep::{Kept, Upkeep};
 use crate::shutdown::Shutdown;
 use crate::web::lanes::Lanes;
 
@@ -36,6 +37,8 @@ pub struct Context {
     pub reloads: Reloads,
     /// What follows files, such as keys and certificates.
     pub upkeep: Upkeep,
+    /// What verifies tokens.
+    pub tokens: Arc<Kept<Verifier>>,
     /// Where events come from.
     pub hub: Hub,
     /// Who serves subscribers that are behind.

@@ -39,7 +39,8 @@ use self::permit::Permits;
 use self::reload::Reload;
 use self::reloader::{Reloader, Reloads};
 use self::stream::Stream;
-use self::upkeep::Upkeep;
+use self::upkeep::{Kept, Upkeep};
+use crate::access::token::verifier::Verifier;
 use crate::admin::Admin;
 use crate::config::{Config, Current, Limits};
 use crate::delivery::Context;
@@ -81,6 +82,8 @@ pub enum StartError {
     Admin(SocketAddr, io::Error),
     /// Others than this machine's users reach the operator's port, and it has no key: the operator's matter.
     Unguarded(SocketAddr),
+    /// A file of keys cannot be used: the operator's matter.
+    Keys(String),
     /// The journal cannot be opened: the operator's or the environment's matter.
     Journal(OpenError),
     /// The environment has not enough threads or files, or no place for the operator's port.
@@ -109,6 +112,7 @@ impl fmt::Display for StartError {
                 f,
                 "other machines reach {address}, the operator's port, so it needs a key; 'admin.key' sets one"
             ),
+            StartError::Keys(trouble) => write!(f, "cannot verify tokens: {trouble}"),
             StartError::Journal(error) => error.fmt(f),
             StartError::Resources(error) => {
                 write!(f, "cannot start: {error}")
@@ -159,13 +163,21 @@ impl Server {
             log::warn!("{sentence}");
         }
         config.limits.connections = grant.granted;
+        let source = Verifier::source(&config.access.tokens);
+        let tokens = Kept::read("access.tokens", source).map_err(StartError::Keys)?;
         let ports = Ports::bind(&config)?;
         let journal = Opening::open(&config, random()).map_err(StartError::Journal)?;
         let hub = Hub::start(&config, journal).map_err(StartError::Resources)?;
-        Self::serve(hub, asked, config, ports).map_err(StartError::Resources)
+        Self::serve(hub, asked, config, ports, tokens).map_err(StartError::Resources)
     }
 
-    fn serve(hub: Hub, asked: Config, config: Config, ports: Ports) -> io::Result<Server> {
+    fn serve(
+        hub: Hub,
+        asked: Config,
+        config: Config,
+        ports: Ports,
+        tokens: Kept<Verifier>,
+    ) -> io::Result<Server> {
         let threads = config
             .fanout
             .catch_up
@@ -183,8 +195,10 @@ impl Server {
             told: Arc::new(Current::new(config)),
             reloads,
             upkeep: Upkeep::default(),
+            tokens: Arc::new(tokens),
             lanes: Lanes::default(),
         });
+        context.upkeep.add(context.tokens.clone());
         let reloader = Reloader::start(reload, &context, orders)?;
         let admin = ports.admin.map(|socket| Admin::start(&context, socket));
         let admin = admin.transpose()?;

@@ -3,6 +3,7 @@
 use super::Server;
 use super::permit::Permits;
 use super::reloader::ReloadError;
+use crate::access::token::verifier::Verifier;
 use crate::config::{Admin, Change, Config, ConfigError, Journal, Limits, Reloaded};
 use crate::delivery::Context;
 
@@ -62,6 +63,10 @@ impl Reload {
             next
         });
         context.hub.obey(&context.told);
+        if before.access.tokens != now.access.tokens {
+            let source = Verifier::source(&now.access.tokens);
+            context.tokens.turn_to(source);
+        }
         let reloaded = Reloaded {
             changed: before.changes(&now),
             kept: self.kept(&now, &asked),
@@ -75,6 +80,7 @@ impl Reload {
     fn next(&self, asked: Config, running: &Config) -> Config {
         Config {
             listen: running.listen,
+            access: asked.access,
             admin: next_admin(asked.admin, &running.admin),
             journal: Journal {
                 kind: running.journal.kind,
@@ -148,6 +154,17 @@ mod tests {
         listen = "127.0.0.1:1"
         hosts = ["a.test"]
         origins = ["https://a.test"]
+        [access.tokens]
+        algorithms = ["HS256", "ES256"]
+        secret = "at-least-thirty-two-characters-long"
+        secret_file = "secret"
+        public_key = "key.pem"
+        jwks = "keys.json"
+        issuers = ["a"]
+        audiences = ["a"]
+        leeway = "1s"
+        require_expiry = false
+        cookie = "a"
         [admin]
         listen = "127.0.0.1:2"
         key = "kept-to-ourselves-0"

@@ -58,9 +58,10 @@ impl Faulted {
         let hub = Hub::with_journal(&config, 0, |sink| {
             Ok(FaultyJournal::open(&config, sink, &faults))
         });
+        let tokens = Kept::read("access.tokens", Verifier::source(&config.access.tokens)).unwrap();
         let ports = Ports::bind(&config).unwrap();
         Faulted {
-            server: Server::serve(hub.unwrap(), config.clone(), config, ports).unwrap(),
+            server: Server::serve(hub.unwrap(), config.clone(), config, ports, tokens).unwrap(),
             faults,
         }
     }
