@@ -17,8 +17,8 @@ pub(super) struct Reload {
 
 impl Server {
     /// Has `config` count from now on, as far as that is possible without a restart, and logs what came of it. Nobody
-    /// is disconnected: what was told to a client holds for its connection, and everything else counts from its next
-    /// request on. Returns when the journal goes by it, or after two seconds.
+    /// is disconnected but who may not do any more what it does: what was told to a client holds for its connection, and
+    /// everything else counts from its next request on. Returns when the journal goes by it, or after two seconds.
     ///
     /// `log.level` is the matter of whoever logs.
     ///

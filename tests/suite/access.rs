@@ -14,6 +14,7 @@ use crate::ways::on_every_way;
 
 mod changing;
 mod publishing;
+mod tokens;
 
 /// Keys with their hashes, as `printf %s KEY | sha256sum` has them.
 const BACKEND: &str = "fck_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
