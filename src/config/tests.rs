@@ -43,7 +43,7 @@ fn the_file_that_teaches_says_what_the_code_does() {
 #[test]
 fn a_server_listens_in_one_place_or_in_several() {
     let listen = |text: &str| {
-        let listen = accepted(&format!("listen = {text}")).listen;
+        let listen = accepted(&format!("listen = {text}\n{MEANT}")).listen;
         listen.iter().map(Listen::to_string).collect::<Vec<_>>()
     };
     for (written, meant) in [
@@ -57,7 +57,7 @@ fn a_server_listens_in_one_place_or_in_several() {
         ),
     ] {
         assert_eq!(listen(written), meant, "{written}");
-        let config = accepted(&format!("listen = {written}"));
+        let config = accepted(&format!("listen = {written}\n{MEANT}"));
         assert_eq!(accepted(&config.to_toml()), config, "{written}");
     }
 }
@@ -139,7 +139,10 @@ fn commas_stand_between_addresses_in_the_environment() {
 
 #[test]
 fn the_page_is_for_those_who_reach_nothing_but_loopback() {
-    let page = |listen: &str| accepted(&format!("listen = {listen}")).has_page();
+    let page = |listen: &str| {
+        let config = accepted(&format!("listen = {listen}\n{MEANT}"));
+        config.has_page()
+    };
     assert!(page("[\"127.0.0.1:1\", \"[::1]:1\"]"));
     for open in [
         "[\"127.0.0.1:1\", \"0.0.0.0:2\"]",
@@ -223,6 +226,9 @@ fn the_key_in_the_file_that_teaches_cannot_be_used() {
 }
 
 const KEY: &str = "kept-to-ourselves-0";
+
+/// What has to be said where others reach an address.
+const MEANT: &str = "[access]\nmode = \"open\"\n";
 
 const API_KEY: &str = "[access]\nmode = \"closed\"\n[access.anonymous]\nsubscribe = [\"public/**\"]\n\
     [[access.keys]]\nname = \"backend\"\n\
