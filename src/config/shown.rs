@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::units::shown_size;
 use super::{
-    Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Retention, Secret, Sync,
-    Timeouts, Tokens,
+    Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Listen, Retention, Secret,
+    Sync, Timeouts, Tokens,
 };
 
 /// Too short to be read as a secret again.
@@ -55,9 +55,14 @@ impl Config {
 
     fn settings(&self) -> Vec<Setting> {
         let mut list = Settings::default();
-        list.add("listen", text(self.listen));
+        list.add("listen", listen(&self.listen));
+        list.add(
+            "socket_mode",
+            text(format_args!("{:04o}", self.socket_mode)),
+        );
         list.add("hosts", Value::List(self.hosts.clone()));
         list.add("origins", Value::List(self.origins.clone()));
+        list.add("server_header", bare(self.server_header));
         tokens(&mut list, &self.access.tokens);
         admin(&mut list, &self.admin);
         journal(&mut list, &self.journal);
@@ -187,6 +192,14 @@ fn tokens(list: &mut Settings, tokens: &Tokens) {
     list.add("leeway", duration(tokens.leeway));
     list.add("require_expiry", bare(tokens.require_expiry));
     list.add("cookie", cookie.unwrap_or(Value::Unset));
+}
+
+/// One is shown as one.
+fn listen(all: &[Listen]) -> Value {
+    match all {
+        [only] => text(only),
+        _ => Value::List(all.iter().map(Listen::to_string).collect()),
+    }
 }
 
 fn admin(list: &mut Settings, admin: &Admin) {

@@ -2,7 +2,7 @@
 //! way that was asked for. Beyond them the socket is closed without a byte.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::ceilings;
 use super::inbound::Inbound;
+use super::socket::Socket;
 use super::stream::Stream;
 use crate::delivery::control::Control;
 use crate::delivery::framing::Framing as _;
@@ -39,7 +40,7 @@ static FULL: Seldom = Seldom::new();
 
 /// The threads that say no.
 pub(super) struct Doormen {
-    door: Mutex<Option<Sender<TcpStream>>>,
+    door: Mutex<Option<Sender<Socket>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -65,7 +66,7 @@ impl Doormen {
     }
 
     /// Has a socket refused, or closes it when too many wait already. Does not wait.
-    pub(super) fn refuse(&self, socket: TcpStream) {
+    pub(super) fn refuse(&self, socket: Socket) {
         FULL.say(|more| {
             log::warn!("all connections of limits.connections are taken, one is refused{more}")
         });
@@ -97,7 +98,7 @@ impl Drop for Doormen {
     }
 }
 
-fn serve(context: &Context, queue: &Receiver<TcpStream>) {
+fn serve(context: &Context, queue: &Receiver<Socket>) {
     for socket in queue {
         // A server that stops has no time for those who never came in.
         if context.shutdown.begun().is_none()
@@ -127,12 +128,13 @@ fn refuse(context: &Context, stream: &Arc<Stream>) {
 
 /// The no, in the way that was asked for. Who may not come in at all is told so; and a server that is full
 /// is a healthy one.
-fn write_refusal(context: &Context, head: &Head, local: SocketAddr, out: &mut Vec<u8>) {
+fn write_refusal(context: &Context, head: &Head, local: Option<IpAddr>, out: &mut Vec<u8>) {
     let answering = Answering {
         version: head.version,
         keep_alive: None,
         head_only: head.method == Method::Head,
         date: SystemTime::now(),
+        names_server: context.config().server_header,
     };
     let visitor = Visitor::of(head, &context.config());
     let full = Refusal::new(

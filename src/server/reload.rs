@@ -79,7 +79,8 @@ impl Reload {
     /// here by its name; what is only read when it is needed can change.
     fn next(&self, asked: Config, running: &Config) -> Config {
         Config {
-            listen: running.listen,
+            listen: running.listen.clone(),
+            socket_mode: running.socket_mode,
             access: asked.access,
             admin: next_admin(asked.admin, &running.admin),
             journal: Journal {
@@ -100,6 +101,7 @@ impl Reload {
             fanout: running.fanout.clone(),
             hosts: asked.hosts,
             origins: asked.origins,
+            server_header: asked.server_header,
             timeouts: asked.timeouts,
             heartbeat: asked.heartbeat,
             websocket: asked.websocket,
@@ -151,9 +153,11 @@ mod tests {
 
     /// Every key with another value than its default.
     const ALTERED: &str = r#"
-        listen = "127.0.0.1:1"
+        listen = ["127.0.0.1:1", "unix:a.sock"]
+        socket_mode = "0600"
         hosts = ["a.test"]
         origins = ["https://a.test"]
+        server_header = true
         [access.tokens]
         algorithms = ["HS256", "ES256"]
         secret = "at-least-thirty-two-characters-long"

@@ -25,7 +25,7 @@ impl Fixture {
     /// operator, and what `change` changes.
     pub fn start(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()],
             ..Config::default()
         };
         config.admin.listen = None;
@@ -34,7 +34,7 @@ impl Fixture {
         config.timeouts.close = Duration::from_secs(1);
         change(&mut config);
         let server = Server::start(config).expect("a server");
-        let address = server.address();
+        let address = server.address().expect("an address with a port");
         Fixture { server, address }
     }
 
