@@ -3,6 +3,7 @@
 
 mod support;
 
+mod tokens;
 mod walk;
 
 mod ways;
@@ -28,4 +29,5 @@ mod journal_commands;
 mod lanes;
 mod regression;
 mod reload;
+mod tokens;
 mod web;
