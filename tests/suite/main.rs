@@ -31,4 +31,5 @@ mod lanes;
 mod listen;
 mod regression;
 mod reload;
+mod tokens;
 mod web;
