@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::error::{ConfigError, Place, Problem};
 use super::listen;
 use super::names;
+use super::proxies;
 use super::reader::{Reader, Section};
 use super::units::{
     self, GIB, KIB, MIB, auto_or_count, auto_or_switch, count, duration, path, selector, size,
@@ -13,8 +14,8 @@ use super::units::{
 };
 use super::written::{self, Written};
 use super::{
-    Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Listen, Retention, Sync,
-    Timeouts, WebSocket,
+    Admin, ClientFrom, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Listen, Proxies,
+    Retention, Sync, Timeouts, WebSocket,
 };
 use crate::hub::selector::Selector;
 
@@ -42,6 +43,7 @@ pub(super) fn read(
     reader.read(table, |top| everything(top, &mut config));
     require_places_to_listen(&mut reader, &config.listen);
     require_a_guarded_port_of_its_own(&mut reader, &config);
+    require_somebody_to_believe(&mut reader, &config.proxies);
     require_room_for_the_largest(&mut reader, &config);
     require_entries_to_count(&mut reader, &config.channels);
     problems.extend(reader.finish());
@@ -66,6 +68,7 @@ fn everything(top: &mut Section<'_>, config: &mut Config) {
     top.set_list("hosts", &mut config.hosts, names::host);
     top.set_list("origins", &mut config.origins, names::origin);
     top.section("admin", |section| admin(section, &mut config.admin));
+    top.section("proxies", |section| proxies(section, &mut config.proxies));
     top.section("journal", |section| journal(section, &mut config.journal));
     top.section("limits", |section| limits(section, &mut config.limits));
     top.section("timeouts", |section| {
@@ -92,6 +95,11 @@ fn admin(section: &mut Section<'_>, admin: &mut Admin) {
     section.set("key", &mut admin.key, |written| {
         units::secret(written).map(Some)
     });
+}
+
+fn proxies(section: &mut Section<'_>, proxies: &mut Proxies) {
+    section.set_list("trusted", &mut proxies.trusted, proxies::trusted);
+    section.set("client", &mut proxies.client, proxies::client);
 }
 
 fn journal(section: &mut Section<'_>, journal: &mut Journal) {
@@ -249,6 +257,15 @@ fn require_places_to_listen(reader: &mut Reader, listen: &[Listen]) {
             let message = format!("names {place} twice, or once with TLS and once without");
             reader.refuse(&["listen"], message);
         }
+    }
+}
+
+/// Whoever is nobody's proxy is believed nothing.
+fn require_somebody_to_believe(reader: &mut Reader, proxies: &Proxies) {
+    if proxies.client != ClientFrom::Nowhere && proxies.trusted.is_empty() {
+        let message =
+            "counts for nobody; name the proxies under [proxies]: trusted = [\"127.0.0.1\"]";
+        reader.refuse(&["proxies.client", "proxies.trusted"], message.to_owned());
     }
 }
 

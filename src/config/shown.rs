@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::units::shown_size;
 use super::{
-    Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Listen, Retention, Secret,
-    Sync, Timeouts,
+    Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Listen, Proxies, Retention,
+    Secret, Sync, Timeouts,
 };
 
 /// Too short to be read as a secret again.
@@ -62,6 +62,7 @@ impl Config {
         list.add("hosts", Value::List(self.hosts.clone()));
         list.add("origins", Value::List(self.origins.clone()));
         admin(&mut list, &self.admin);
+        proxies(&mut list, &self.proxies);
         journal(&mut list, &self.journal);
         limits(&mut list, &self.limits);
         timeouts(&mut list, &self.timeouts);
@@ -188,6 +189,13 @@ fn admin(list: &mut Settings, admin: &Admin) {
         None => list.add("key", Value::Unset),
         Some(key) => list.add("key", Value::Secret(key.clone())),
     }
+}
+
+fn proxies(list: &mut Settings, proxies: &Proxies) {
+    list.begin("proxies");
+    let trusted = proxies.trusted.iter().map(ToString::to_string);
+    list.add("trusted", Value::List(trusted.collect()));
+    list.add("client", text(proxies.client.as_str()));
 }
 
 fn journal(list: &mut Settings, journal: &Journal) {

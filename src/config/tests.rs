@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use crate::peer::Peer;
 
 const TEMPLATE: &str = include_str!("../../config.toml");
 
@@ -151,6 +152,36 @@ fn the_page_is_for_those_who_reach_nothing_but_loopback() {
 }
 
 #[test]
+fn proxies_are_believed_by_name_and_in_one_way() {
+    let text =
+        "[proxies]\ntrusted = [\"127.0.0.1\", \"10.0.0.0/8\", \"unix\"]\nclient = \"forwarded\"";
+    let config = accepted(text);
+    assert_eq!(config.proxies.client, ClientFrom::Forwarded);
+    assert!(config.proxies.trusts(Peer::Unix) && !config.has_page());
+    assert_eq!(accepted(&config.to_toml()), config);
+    for (wrong, told) in [
+        (
+            "trusted = [\"10.0.0.1/8\"]",
+            "proxies.trusted[0]: found \"10.0.0.1/8\"; expected the address of a proxy",
+        ),
+        (
+            "trusted = \"unix\"",
+            "proxies.trusted: found \"unix\"; expected a list",
+        ),
+        (
+            "client = \"real-ip\"",
+            "proxies.client: found \"real-ip\"; expected \"none\", ",
+        ),
+        (
+            "client = \"forwarded\"",
+            "proxies.client: counts for nobody; name the proxies",
+        ),
+    ] {
+        assert_tells(&refused(&format!("[proxies]\n{wrong}")), &[told]);
+    }
+}
+
+#[test]
 fn nothing_at_all_is_the_defaults() {
     assert_eq!(accepted(""), Config::default());
 }
@@ -202,8 +233,11 @@ fn the_examples_in_the_file_that_teaches_are_right() {
     let examples = examples.join("\n");
     let mut parts = examples.split("[[channels]]\n");
     for line in parts.next().unwrap().lines() {
-        let of_websocket = line.starts_with("subprotocols");
-        let section = if of_websocket { "[websocket]\n" } else { "" };
+        let section = match line.split_once(' ') {
+            Some(("subprotocols", _)) => "[websocket]\n",
+            Some(("trusted", _)) => "[proxies]\n",
+            _ => "",
+        };
         accepted(&format!("{section}{line}"));
     }
     for entry in parts {

@@ -1,7 +1,7 @@
 //! 1: a socket becomes a thread.
 //!
 //! The [`listener`] accepts; the `door` gives a permit and a thread of the `crew`; `connection` is that thread's
-//! loop, to which [`inbound`] brings requests. Whoever finds no permit left is refused by the `doorman`.
+//! loop, to which [`inbound`] brings requests, and of which `proxies` finds out whom they are for. Whoever finds no permit left is refused by the `doorman`.
 //! `reload` says what another configuration changes, and the [`reloader`] is the thread that takes it in.
 
 mod acceptor;
@@ -14,6 +14,8 @@ mod ending;
 pub mod inbound;
 pub mod listener;
 pub mod permit;
+mod proxies;
+mod proxy_protocol;
 mod reload;
 pub mod reloader;
 pub mod socket;
