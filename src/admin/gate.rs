@@ -83,7 +83,7 @@ impl Gate {
         let (refused, refused_ones) = bounded(REFUSED);
         // Not that of the data port, which counts its own clients, and says goodbye to them.
         let shutdown = Shutdown::default();
-        let roster = Roster::new(shutdown.clone());
+        let roster = Roster::new(shutdown.clone(), context.access.clone());
         let threads = Threads::new();
         for number in 1..=SERVED {
             let worker = Worker {
@@ -346,6 +346,7 @@ pub(super) fn encoded(response: Response, is_head: bool) -> Vec<u8> {
         keep_alive: None,
         head_only: is_head,
         date: SystemTime::now(),
+        names_server: false,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The configuration as values that cannot be wrong. Every default stands here once; `config.toml` at
 //! the top level shows them all and a test holds it against these.
 
+pub mod access;
 mod change;
 mod current;
 mod error;
@@ -22,6 +23,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use access::{Access, ApiKey, Mode};
 pub use change::{Change, Reloaded};
 pub use current::Current;
 pub use error::{ConfigError, Place, Problem};
@@ -44,8 +46,13 @@ pub struct Config {
     /// Names beside loopback ones and the bound address that a `Host` may have, lower case, without port.
     pub hosts: Vec<String>,
     /// Origins allowed beside the same origin and loopback ones, as a browser writes them:
-    /// `https://app.example.com`, lower case, no default port, no path.
+    /// `https://app.example.com`, lower case, no default port, no path; `https://*.example.com` stands for every name
+    /// below `example.com`.
     pub origins: Vec<String>,
+    /// Whether answers name this program and its version, in a `Server` field.
+    pub server_header: bool,
+    /// Who may do what.
+    pub access: Access,
     /// The operator's port.
     pub admin: Admin,
     /// Which proxies are believed when they say whom they bring.
@@ -240,6 +247,8 @@ impl Default for Config {
             socket_mode: 0o660,
             hosts: Vec::new(),
             origins: Vec::new(),
+            server_header: false,
+            access: Access::default(),
             admin: Admin::default(),
             proxies: Proxies::default(),
             journal: Journal::default(),

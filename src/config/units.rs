@@ -53,6 +53,12 @@ pub(super) fn auto_or_count(
     }
 }
 
+/// `true` or `false`.
+pub(super) fn switch(written: &Written) -> Result<bool, String> {
+    let switch = written.switch();
+    switch.ok_or_else(|| written.but_expected("true or false"))
+}
+
 /// `"auto"`, which is `None`, or `true` or `false`.
 pub(super) fn auto_or_switch(written: &Written) -> Result<Option<bool>, String> {
     match (written.text(), written.switch()) {

@@ -89,7 +89,25 @@ fn is_origin(text: &str) -> bool {
 }
 
 fn is_listed(origin: &str, config: &Config) -> bool {
-    config.origins.iter().any(|listed| listed == origin)
+    let covers = |listed: &String| match listed.split_once("*.") {
+        None => listed == origin,
+        Some((scheme, domain)) => is_below(origin, scheme, domain),
+    };
+    config.origins.iter().any(covers)
+}
+
+/// Whether an origin is `scheme`, one label or more, a dot, and `domain`. A label has neither a colon, which would
+/// begin a port, nor a slash or an at sign, behind which another host could stand.
+fn is_below(origin: &str, scheme: &str, domain: &str) -> bool {
+    let is_label = |label: &str| {
+        let may_stand =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+        !label.is_empty() && label.bytes().all(may_stand)
+    };
+    origin
+        .strip_prefix(scheme)
+        .and_then(|rest| rest.strip_suffix(domain)?.strip_suffix('.'))
+        .is_some_and(|labels| labels.split('.').all(is_label))
 }
 
 fn is_near(origin: &str, head: &Head) -> bool {
@@ -164,16 +182,20 @@ impl Visitor {
         }
     }
 
-    /// Adds what every answer carries: that no cache may keep or change it, and who may read it.
+    /// Adds what every answer carries: that no cache may keep or change it, that no browser may take it for another
+    /// type than it says, and who may read it. The last differs with the origin, also where there is none: a cache
+    /// that keeps all the same must not hand an answer without leave to a page that has it, nor the other way round.
     pub fn decorate(&self, response: Response) -> Response {
-        let response = response.with("Cache-Control", "no-store, no-transform");
+        let response = response
+            .with("Cache-Control", "no-store, no-transform")
+            .with("Vary", "Origin")
+            .with("X-Content-Type-Options", "nosniff");
         let Some(origin) = &self.origin else {
             return response;
         };
         let response = response
             .with("Access-Control-Allow-Origin", origin)
-            .with("Access-Control-Expose-Headers", EXPOSED)
-            .with("Vary", "Origin");
+            .with("Access-Control-Expose-Headers", EXPOSED);
         // Cookies are for a proxy in front. Whatever else runs on this machine shares its loopback name, and has no
         // business with somebody's session there.
         match self.is_listed {

@@ -180,7 +180,16 @@ impl Connection {
         };
         let (config, local) = (&self.config, self.stream.local());
         let outcome = origin::check(&request.head, &request.visitor, config, local)
-            .and_then(|()| plan(&self.context, config, &request.head, &request.visitor))
+            .and_then(|()| {
+                let access = self.context.access.get();
+                plan(
+                    &self.context,
+                    config,
+                    &access,
+                    &request.head,
+                    &request.visitor,
+                )
+            })
             .and_then(|plan| self.follow(plan, &mut request));
         let after = match outcome {
             Ok(after) => after,
@@ -249,12 +258,14 @@ impl Connection {
 
     /// How somebody else writes the answer to a long poll.
     fn encoder(&self, request: &Request) -> long_poll::Encode {
-        let (visitor, version) = (request.visitor.clone(), request.head.version);
+        let visitor = request.visitor.clone();
+        let usual = self.answering(request.head.version, false);
         let idle = self.config.timeouts.idle;
         Box::new(move |response, keep| {
             let answering = Answering {
                 keep_alive: keep.then_some(idle),
-                ..answering(version, false)
+                date: SystemTime::now(),
+                ..usual
             };
             visitor.decorate(response).encode(&answering)
         })
@@ -274,7 +285,9 @@ impl Connection {
         }
         // What else the client sent means nothing.
         let (context, stream, berth) = self.parts();
-        After::Listen(streaming::begin(context, stream, berth, opening, framing))
+        After::Listen(streaming::begin(
+            context, stream, berth, query, opening, framing,
+        ))
     }
 
     fn speak_websocket(&mut self, request: &Request, query: &Query, response: Response) -> After {
@@ -387,7 +400,7 @@ impl Connection {
         self.context.hub.metrics().refusals(refusal.kind).count();
         let response = Response::refusal(&refusal, Some(self.context.retry_after()));
         let Some(request) = request else {
-            let answering = answering(Version::Http11, false);
+            let answering = self.answering(Version::Http11, false);
             self.send(Visitor::unknown().decorate(response), &answering);
             return After::Drain;
         };
@@ -421,11 +434,10 @@ impl Connection {
 
     fn write(&self, request: &Request, response: Response, keep: bool) -> bool {
         let idle = self.config.timeouts.idle;
+        let is_head = request.head.method == Method::Head;
         let answering = Answering {
-            version: request.head.version,
             keep_alive: keep.then_some(idle),
-            head_only: request.head.method == Method::Head,
-            date: SystemTime::now(),
+            ..self.answering(request.head.version, is_head)
         };
         log::debug!(
             "{}: {} {} {}",
@@ -442,14 +454,16 @@ impl Connection {
             .write_all(&response.encode(answering), self.config.timeouts.write)
             .is_ok()
     }
-}
 
-fn answering(version: Version, head_only: bool) -> Answering {
-    Answering {
-        version,
-        keep_alive: None,
-        head_only,
-        date: SystemTime::now(),
+    /// What an answer is given that comes now and is the last.
+    fn answering(&self, version: Version, head_only: bool) -> Answering {
+        Answering {
+            version,
+            keep_alive: None,
+            head_only,
+            date: SystemTime::now(),
+            names_server: self.config.server_header,
+        }
     }
 }
 

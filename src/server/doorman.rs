@@ -141,6 +141,7 @@ fn write_refusal(context: &Context, head: &Head, local: Option<IpAddr>, out: &mu
         keep_alive: None,
         head_only: head.method == Method::Head,
         date: SystemTime::now(),
+        names_server: context.config().server_header,
     };
     let visitor = Visitor::of(head, &context.config());
     let full = Refusal::new(

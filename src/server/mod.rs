@@ -1,8 +1,9 @@
 //! 1: a socket becomes a thread.
 //!
 //! The [`listener`] accepts; the `door` gives a permit and a thread of the `crew`; `connection` is that thread's
-//! loop, to which [`inbound`] brings requests, and of which `proxies` finds out whom they are for. Whoever finds no permit left is refused by the `doorman`.
-//! `reload` says what another configuration changes, and the [`reloader`] is the thread that takes it in.
+//! loop, to which [`inbound`] brings requests; `proxies` finds out whom they are for. Whoever finds no permit left is
+//! refused by the `doorman`. `reload` says what another configuration changes, and the [`reloader`] is the thread that takes
+//! it in; [`upkeep`] follows files that keys and certificates come from.
 
 mod acceptor;
 pub mod budget;
@@ -24,6 +25,7 @@ pub mod stream;
 #[cfg(test)]
 mod tests;
 pub mod threads;
+pub mod upkeep;
 
 use std::fmt;
 use std::io;
@@ -43,8 +45,11 @@ use self::permit::Permits;
 use self::reload::Reload;
 use self::reloader::{Reloader, Reloads};
 use self::stream::Stream;
+use self::upkeep::Upkeep;
+use crate::access::{self, Access};
 use crate::admin::Admin;
-use crate::config::{Config, Current, Endpoint, Limits, Listen};
+use crate::config::access::advice;
+use crate::config::{Config, Current, Endpoint, Limits, Listen, Mode};
 use crate::delivery::Context;
 use crate::delivery::catch_up::CatchUp;
 use crate::http::head::Ceilings;
@@ -87,6 +92,8 @@ pub enum StartError {
     NoTls(Listen),
     /// The address of the operator's port cannot be bound: the operator's matter.
     Admin(SocketAddr, io::Error),
+    /// Others than this machine's users reach the data port, and nothing says who may do what: the operator's matter.
+    Open(Listen),
     /// Others than this machine's users reach the operator's port, and it has no key: the operator's matter.
     Unguarded(SocketAddr),
     /// The journal cannot be opened: the operator's or the environment's matter.
@@ -124,6 +131,7 @@ impl fmt::Display for StartError {
                      address, or \"off\""
                 )
             }
+            StartError::Open(address) => f.write_str(&advice(address)),
             StartError::Unguarded(address) => write!(
                 f,
                 "other machines reach {address}, the operator's port, so it needs a key; 'admin.key' sets one"
@@ -162,6 +170,9 @@ impl std::error::Error for StartError {}
 
 impl Ports {
     fn bind(config: &Config) -> Result<Self, StartError> {
+        if let Some(address) = config.unguarded() {
+            return Err(StartError::Open(address.clone()));
+        }
         if let Some(address) = config.admin.unguarded() {
             return Err(StartError::Unguarded(address));
         }
@@ -210,6 +221,7 @@ impl Server {
             log::warn!("{sentence}");
         }
         config.limits.connections = grant.granted;
+        warn_of_strangers(&config);
         let ports = Ports::bind(&config)?;
         let journal = Opening::open(&config, random()).map_err(StartError::Journal)?;
         let hub = Hub::start(&config, journal).map_err(StartError::Resources)?;
@@ -225,14 +237,18 @@ impl Server {
         let permits = Permits::new(config.limits.connections);
         let reload = Reload::new(asked, config.limits.connections, permits.clone());
         let shutdown = Shutdown::default();
+        let access = Access::new(&config.access);
+        let access = Arc::new(access::current::Current::new(access));
         let (reloads, orders) = Reloads::new();
         let context = Arc::new(Context {
             hub,
             catch_up: CatchUp::start(threads.get(), config.limits.connections)?,
-            roster: Roster::new(shutdown.clone()),
+            roster: Roster::new(shutdown.clone(), access.clone()),
             shutdown,
+            access,
             told: Arc::new(Current::new(config)),
             reloads,
+            upkeep: Upkeep::default(),
             lanes: Lanes::default(),
         });
         let reloader = Reloader::start(reload, &context, orders)?;
@@ -335,6 +351,17 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.end(Leaving::Away);
+    }
+}
+
+/// Names beside loopback ones are the sign of a proxy, through which others come in who seem to be of this machine.
+fn warn_of_strangers(config: &Config) {
+    if config.access.is_open() && !config.hosts.is_empty() && config.access.mode != Mode::Open {
+        log::warn!(
+            "everyone who comes in by {} may read, publish and delete; [access] in the config says who may do what, and \
+             access.mode = \"open\" that this is meant",
+            config.hosts.join(", ")
+        );
     }
 }
 
