@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::config_file::{ConfigFile, describe_admin, describe_journal, describe_source};
+use super::config_file::{
+    ConfigFile, describe_admin, describe_journal, describe_source, require_certificate,
+};
 use super::{Failure, say};
 use crate::server::budget::Budget;
 
@@ -24,6 +26,7 @@ pub struct Args {
 /// Reads the configuration and the bounds of this host, and says what follows from them.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let loaded = args.file.load()?;
+    require_certificate(&loaded.config.tls)?;
     let source = describe_source(&loaded);
     let journal = describe_journal(&loaded.config.journal);
     let admin = &loaded.config.admin;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use super::Failure;
-use crate::config::{Config, Journal, JournalKind, Loaded, Sync};
+use crate::config::{Config, Journal, JournalKind, Loaded, Sync, Tls};
 
 /// Which configuration counts.
 #[derive(Debug, clap::Args)]
@@ -22,6 +22,16 @@ impl ConfigFile {
             Failure::Config(format!("the configuration cannot be used:\n  {problems}"))
         })
     }
+}
+
+/// Whether clients can be shown what `tls` names, which is read for that.
+pub(super) fn require_certificate(tls: &Tls) -> Result<(), Failure> {
+    let read = tls.source().map(|source| source.read()).transpose();
+    read.map(drop).map_err(|sentence| {
+        Failure::Config(format!(
+            "the configuration cannot be used:\n  tls: {sentence}"
+        ))
+    })
 }
 
 /// The file as an operator finds it from anywhere, or what counts without one.

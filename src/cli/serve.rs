@@ -10,7 +10,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
-use super::config_file::{ConfigFile, describe_admin, describe_journal, describe_source, reach};
+use super::config_file::{
+    ConfigFile, describe_admin, describe_journal, describe_source, reach, require_certificate,
+};
 use super::logger::Logger;
 use super::{Failure, say};
 use crate::config::Loaded;
@@ -44,6 +46,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         // Not a record: the level that counts now might hide it.
         let _ = writeln!(io::stderr(), "fourcast: {problem}; log.level counts");
     }
+    require_certificate(&loaded.config.tls)?;
     let logger = Logger::begin(&loaded.config.log);
     let mut signals = take_signals()?;
     let server = Server::start(loaded.config.clone())
@@ -99,7 +102,11 @@ fn greeting(loaded: &Loaded, address: SocketAddr, admin: Option<SocketAddr>) -> 
     let journal = describe_journal(&loaded.config.journal);
     let admin = describe_admin(admin, loaded.config.admin.key.is_some());
     let reach = reach(address.ip());
-    let url = format!("http://{}/chat", from_here(address));
+    let scheme = match loaded.config.tls.source() {
+        Some(_) => "https",
+        None => "http",
+    };
+    let url = format!("{scheme}://{}/chat", from_here(address));
     format!(
         "configuration  {source}\n\
          journal        {journal}\n\

@@ -12,7 +12,7 @@ use super::units::{
 };
 use super::written::{self, Written};
 use super::{
-    Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Retention, Sync, Timeouts,
+    Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Retention, Sync, Timeouts, Tls,
     WebSocket,
 };
 use crate::hub::selector::Selector;
@@ -39,6 +39,7 @@ pub(super) fn read(
     let mut reader = Reader::default();
     let mut config = Config::default();
     reader.read(table, |top| everything(top, &mut config));
+    require_a_certificate_with_its_key(&mut reader, &config.tls);
     require_a_guarded_port_of_its_own(&mut reader, &config);
     require_room_for_the_largest(&mut reader, &config);
     require_entries_to_count(&mut reader, &config.channels);
@@ -62,6 +63,7 @@ fn everything(top: &mut Section<'_>, config: &mut Config) {
     top.set("listen", &mut config.listen, address);
     top.set_list("hosts", &mut config.hosts, names::host);
     top.set_list("origins", &mut config.origins, names::origin);
+    top.section("tls", |section| tls(section, &mut config.tls));
     top.section("admin", |section| admin(section, &mut config.admin));
     top.section("journal", |section| journal(section, &mut config.journal));
     top.section("limits", |section| limits(section, &mut config.limits));
@@ -82,6 +84,12 @@ fn everything(top: &mut Section<'_>, config: &mut Config) {
     top.section("log", |section| {
         section.set("level", &mut config.log.level, units::log_filter);
     });
+}
+
+fn tls(section: &mut Section<'_>, tls: &mut Tls) {
+    let file = |written: &Written| path(written).map(Some);
+    section.set("certificate", &mut tls.certificate, file);
+    section.set("key", &mut tls.key, file);
 }
 
 fn admin(section: &mut Section<'_>, admin: &mut Admin) {
@@ -149,6 +157,7 @@ fn limits(section: &mut Section<'_>, limits: &mut Limits) {
 
 #[rustfmt::skip] // A table: one key a line.
 fn timeouts(section: &mut Section<'_>, timeouts: &mut Timeouts) {
+    section.set("handshake", &mut timeouts.handshake, duration(BLINK..=HOUR));
     section.set("head", &mut timeouts.head, duration(BLINK..=HOUR));
     section.set("body", &mut timeouts.body, duration(BLINK..=HOUR));
     section.set("idle", &mut timeouts.idle, duration(BLINK..=DAY));
@@ -204,6 +213,15 @@ fn retention(entry: &mut Section<'_>, place: &Place) -> Option<Retention> {
         pattern: pattern?,
         ..retention
     })
+}
+
+/// One without the other shows nothing.
+fn require_a_certificate_with_its_key(reader: &mut Reader, tls: &Tls) {
+    if tls.certificate.is_some() == tls.key.is_some() {
+        return;
+    }
+    let message = "a certificate and its key go together: name both files under [tls], or neither";
+    reader.refuse(&["tls.certificate", "tls.key"], message.to_owned());
 }
 
 /// The operator's port is not for everyone, and not where clients come in.

@@ -29,6 +29,8 @@ pub use load::Loaded;
 pub use secret::Secret;
 
 use crate::hub::selector::Selector;
+use crate::server::upkeep::Source;
+use crate::tls::Acceptor;
 
 /// Everything that a server is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +42,8 @@ pub struct Config {
     /// Origins allowed beside the same origin and loopback ones, as a browser writes them:
     /// `https://app.example.com`, lower case, no default port, no path.
     pub origins: Vec<String>,
+    /// What clients are shown where TLS is spoken.
+    pub tls: Tls,
     /// The operator's port.
     pub admin: Admin,
     /// Where events are kept.
@@ -60,6 +64,15 @@ pub struct Config {
     pub channels: Vec<Retention>,
     /// What is logged.
     pub log: Log,
+}
+
+/// What clients are shown where TLS is spoken: both files, or neither. [`Config::load`] makes their paths absolute.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Tls {
+    /// The file (PEM) of the certificate, with its chain behind it.
+    pub certificate: Option<PathBuf>,
+    /// The file (PEM) of its key: PKCS#8, PKCS#1 or SEC1.
+    pub key: Option<PathBuf>,
 }
 
 /// The operator's port.
@@ -141,6 +154,8 @@ pub struct Limits {
 /// Deadlines.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timeouts {
+    /// From the beginning of a connection to the end of its TLS handshake.
+    pub handshake: Duration,
     /// From a request's first byte to the end of its head.
     pub head: Duration,
     /// From the end of a request's head to the end of its body.
@@ -230,6 +245,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             hosts: Vec::new(),
             origins: Vec::new(),
+            tls: Tls::default(),
             admin: Admin::default(),
             journal: Journal::default(),
             limits: Limits::default(),
@@ -249,6 +265,14 @@ impl Config {
     pub fn has_page(&self) -> bool {
         let is_ours_alone = self.listen.ip().to_canonical().is_loopback() && self.hosts.is_empty();
         self.page.enabled.unwrap_or(is_ours_alone)
+    }
+}
+
+impl Tls {
+    /// Where what clients are shown is read from; `None`: there is no TLS.
+    pub fn source(&self) -> Option<Source<Acceptor>> {
+        let files = self.certificate.clone().zip(self.key.clone());
+        files.map(|(certificate, key)| Acceptor::source(certificate, key))
     }
 }
 
@@ -304,6 +328,7 @@ impl Default for Limits {
 impl Default for Timeouts {
     fn default() -> Self {
         Timeouts {
+            handshake: Duration::from_secs(10),
             head: Duration::from_secs(10),
             body: Duration::from_secs(30),
             idle: Duration::from_secs(75),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::units::shown_size;
 use super::{
     Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Retention, Secret, Sync,
-    Timeouts,
+    Timeouts, Tls,
 };
 
 /// Too short to be read as a secret again.
@@ -57,6 +57,7 @@ impl Config {
         list.add("listen", text(self.listen));
         list.add("hosts", Value::List(self.hosts.clone()));
         list.add("origins", Value::List(self.origins.clone()));
+        tls(&mut list, &self.tls);
         admin(&mut list, &self.admin);
         journal(&mut list, &self.journal);
         limits(&mut list, &self.limits);
@@ -166,6 +167,14 @@ impl Display for Value {
     }
 }
 
+fn tls(list: &mut Settings, tls: &Tls) {
+    list.begin("tls");
+    for (key, file) in [("certificate", &tls.certificate), ("key", &tls.key)] {
+        let file = file.as_ref().map(|file| text(file.display()));
+        list.add(key, file.unwrap_or(Value::Unset));
+    }
+}
+
 fn admin(list: &mut Settings, admin: &Admin) {
     list.begin("admin");
     match admin.listen {
@@ -214,6 +223,7 @@ fn limits(list: &mut Settings, limits: &Limits) {
 
 fn timeouts(list: &mut Settings, timeouts: &Timeouts) {
     list.begin("timeouts");
+    list.add("handshake", duration(timeouts.handshake));
     list.add("head", duration(timeouts.head));
     list.add("body", duration(timeouts.body));
     list.add("idle", duration(timeouts.idle));

@@ -2,10 +2,10 @@
 //! way that was asked for. Beyond them the socket is closed without a byte.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -28,7 +28,7 @@ use crate::seldom::Seldom;
 
 /// How many threads say no.
 const DOORMEN: usize = 2;
-/// How many sockets may wait for one of them.
+/// How many connections may wait for one of them.
 const WAITING: usize = 64;
 /// How long a head may take here, and a peer to read its refusal.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ static FULL: Seldom = Seldom::new();
 
 /// The threads that say no.
 pub(super) struct Doormen {
-    door: Mutex<Option<Sender<TcpStream>>>,
+    door: Mutex<Option<Sender<Stream>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -64,14 +64,14 @@ impl Doormen {
         })
     }
 
-    /// Has a socket refused, or closes it when too many wait already. Does not wait.
-    pub(super) fn refuse(&self, socket: TcpStream) {
+    /// Has a connection refused, or closes it when too many wait already. Does not wait.
+    pub(super) fn refuse(&self, stream: Stream) {
         FULL.say(|more| {
             log::warn!("all connections of limits.connections are taken, one is refused{more}")
         });
         if let Some(door) = &*self.door.lock().unwrap_or_else(PoisonError::into_inner) {
             // Whoever is turned away here is closed without a byte, from which EventSource comes back.
-            let _ = door.try_send(socket);
+            let _ = door.try_send(stream);
         }
     }
 
@@ -97,12 +97,10 @@ impl Drop for Doormen {
     }
 }
 
-fn serve(context: &Context, queue: &Receiver<TcpStream>) {
-    for socket in queue {
+fn serve(context: &Context, queue: &Receiver<Stream>) {
+    for stream in queue {
         // A server that stops has no time for those who never came in.
-        if context.shutdown.begun().is_none()
-            && let Ok(stream) = Stream::new(socket, None)
-        {
+        if context.shutdown.begun().is_none() {
             let stream = Arc::new(stream);
             let berth = context.roster.berth(stream.clone());
             berth.hold(stream.clone());
@@ -112,8 +110,14 @@ fn serve(context: &Context, queue: &Receiver<TcpStream>) {
 }
 
 fn refuse(context: &Context, stream: &Arc<Stream>) {
+    // One for the handshake and the head, so that TLS wins nobody time.
+    let deadline = Instant::now() + PATIENCE;
+    if let Err(unshaken) = stream.shake_hands(deadline) {
+        return log::debug!("{}: no TLS: {unshaken}", stream.peer());
+    }
     let ceilings = ceilings(&context.config().limits);
-    let head = Inbound::new(stream.clone()).read_head(&ceilings, PATIENCE);
+    let patience = deadline.saturating_duration_since(Instant::now());
+    let head = Inbound::new(stream.clone()).read_head(&ceilings, patience);
     let Ok(Some(head)) = head else {
         return;
     };

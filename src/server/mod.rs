@@ -39,7 +39,7 @@ use self::permit::Permits;
 use self::reload::Reload;
 use self::reloader::{Reloader, Reloads};
 use self::stream::Stream;
-use self::upkeep::Upkeep;
+use self::upkeep::{Kept, Upkeep};
 use crate::admin::Admin;
 use crate::config::{Config, Current, Limits};
 use crate::delivery::Context;
@@ -51,6 +51,7 @@ use crate::journal::{Draft, Opening, Receipt};
 use crate::refusal::{Kind, Refusal};
 use crate::roster::Roster;
 use crate::shutdown::{Leaving, Shutdown};
+use crate::tls::Acceptor;
 use crate::web::lanes::Lanes;
 
 /// How long threads may take to end after their connections were cut.
@@ -81,6 +82,8 @@ pub enum StartError {
     Admin(SocketAddr, io::Error),
     /// Others than this machine's users reach the operator's port, and it has no key: the operator's matter.
     Unguarded(SocketAddr),
+    /// The certificate or its key cannot be used: the operator's matter.
+    Tls(String),
     /// The journal cannot be opened: the operator's or the environment's matter.
     Journal(OpenError),
     /// The environment has not enough threads or files, or no place for the operator's port.
@@ -109,6 +112,7 @@ impl fmt::Display for StartError {
                 f,
                 "other machines reach {address}, the operator's port, so it needs a key; 'admin.key' sets one"
             ),
+            StartError::Tls(sentence) => write!(f, "[tls]: {sentence}"),
             StartError::Journal(error) => error.fmt(f),
             StartError::Resources(error) => {
                 write!(f, "cannot start: {error}")
@@ -159,20 +163,33 @@ impl Server {
             log::warn!("{sentence}");
         }
         config.limits.connections = grant.granted;
+        let acceptor = config.tls.source().map(|source| Kept::read("tls", source));
+        let acceptor = acceptor.transpose().map_err(StartError::Tls)?.map(Arc::new);
         let ports = Ports::bind(&config)?;
         let journal = Opening::open(&config, random()).map_err(StartError::Journal)?;
         let hub = Hub::start(&config, journal).map_err(StartError::Resources)?;
-        Self::serve(hub, asked, config, ports).map_err(StartError::Resources)
+        Self::serve(hub, asked, config, ports, acceptor).map_err(StartError::Resources)
     }
 
-    fn serve(hub: Hub, asked: Config, config: Config, ports: Ports) -> io::Result<Server> {
+    fn serve(
+        hub: Hub,
+        asked: Config,
+        config: Config,
+        ports: Ports,
+        acceptor: Option<Arc<Kept<Acceptor>>>,
+    ) -> io::Result<Server> {
         let threads = config
             .fanout
             .catch_up
             .or(config.fanout.shards)
             .unwrap_or_else(cores);
         let permits = Permits::new(config.limits.connections);
-        let reload = Reload::new(asked, config.limits.connections, permits.clone());
+        let reload = Reload::new(
+            asked,
+            config.limits.connections,
+            permits.clone(),
+            acceptor.clone(),
+        );
         let shutdown = Shutdown::default();
         let (reloads, orders) = Reloads::new();
         let context = Arc::new(Context {
@@ -185,6 +202,9 @@ impl Server {
             upkeep: Upkeep::default(),
             lanes: Lanes::default(),
         });
+        if let Some(acceptor) = &acceptor {
+            context.upkeep.add(acceptor.clone());
+        }
         let reloader = Reloader::start(reload, &context, orders)?;
         let admin = ports.admin.map(|socket| Admin::start(&context, socket));
         let admin = admin.transpose()?;
@@ -194,6 +214,7 @@ impl Server {
             permits: permits.clone(),
             doormen: doormen.clone(),
             crew: Crew::default(),
+            acceptor,
         };
         let listener = Listener::start("listener", ports.data, door)?;
         Ok(Server {

@@ -1,10 +1,14 @@
 //! What changes while a server runs, and what stays as it is until a restart.
 
+use std::sync::Arc;
+
 use super::Server;
 use super::permit::Permits;
 use super::reloader::ReloadError;
-use crate::config::{Admin, Change, Config, ConfigError, Journal, Limits, Reloaded};
+use super::upkeep::Kept;
+use crate::config::{Admin, Change, Config, ConfigError, Journal, Limits, Reloaded, Tls};
 use crate::delivery::Context;
+use crate::tls::Acceptor;
 
 /// What a running server was sized by.
 pub(super) struct Reload {
@@ -13,6 +17,8 @@ pub(super) struct Reload {
     /// How many connections there may be at most: threads, files and queues are for so many.
     connections: usize,
     permits: Permits,
+    /// What clients are shown, if TLS is spoken.
+    acceptor: Option<Arc<Kept<Acceptor>>>,
 }
 
 impl Server {
@@ -45,12 +51,19 @@ impl Server {
 }
 
 impl Reload {
-    /// Of a server that was asked for `asked`, has room for so many `connections`, and gives them `permits`.
-    pub(super) fn new(asked: Config, connections: usize, permits: Permits) -> Self {
+    /// Of a server that was asked for `asked`, has room for so many `connections`, gives them `permits` and shows them
+    /// what `acceptor` has.
+    pub(super) fn new(
+        asked: Config,
+        connections: usize,
+        permits: Permits,
+        acceptor: Option<Arc<Kept<Acceptor>>>,
+    ) -> Self {
         Reload {
             asked,
             connections,
             permits,
+            acceptor,
         }
     }
 
@@ -62,6 +75,9 @@ impl Reload {
             next
         });
         context.hub.obey(&context.told);
+        if before.tls != now.tls {
+            self.follow(&now.tls);
+        }
         let reloaded = Reloaded {
             changed: before.changes(&now),
             kept: self.kept(&now, &asked),
@@ -70,11 +86,22 @@ impl Reload {
         reloaded
     }
 
+    /// Has other files shown, if TLS is spoken at all.
+    fn follow(&self, tls: &Tls) {
+        match (&self.acceptor, tls.source()) {
+            (Some(acceptor), Some(source)) => acceptor.turn_to(source),
+            (Some(_), None) => log::warn!("reload: TLS is spoken until a restart"),
+            (None, Some(_)) => log::warn!("reload: TLS is not spoken until a restart"),
+            (None, None) => {}
+        }
+    }
+
     /// What counts from now on: of `asked` what can, of `running` the rest. What is sized or opened at the start stands
     /// here by its name; what is only read when it is needed can change.
     fn next(&self, asked: Config, running: &Config) -> Config {
         Config {
             listen: running.listen,
+            tls: asked.tls,
             admin: next_admin(asked.admin, &running.admin),
             journal: Journal {
                 kind: running.journal.kind,
@@ -148,6 +175,9 @@ mod tests {
         listen = "127.0.0.1:1"
         hosts = ["a.test"]
         origins = ["https://a.test"]
+        [tls]
+        certificate = "certificate.pem"
+        key = "key.pem"
         [admin]
         listen = "127.0.0.1:2"
         key = "kept-to-ourselves-0"
@@ -171,6 +201,7 @@ mod tests {
         control_messages = 10
         idempotency_keys = 10
         [timeouts]
+        handshake = "1s"
         head = "1s"
         body = "1s"
         idle = "1s"
@@ -206,7 +237,12 @@ mod tests {
     fn reloaded(started: &Config, connections: usize, asked: &Config) -> (Config, Reloaded) {
         let mut running = started.clone();
         running.limits.connections = connections;
-        let reload = Reload::new(started.clone(), connections, Permits::new(connections));
+        let reload = Reload::new(
+            started.clone(),
+            connections,
+            Permits::new(connections),
+            None,
+        );
         let now = reload.next(asked.clone(), &running);
         let reloaded = Reloaded {
             changed: running.changes(&now),

@@ -60,7 +60,7 @@ impl Faulted {
         });
         let ports = Ports::bind(&config).unwrap();
         Faulted {
-            server: Server::serve(hub.unwrap(), config.clone(), config, ports).unwrap(),
+            server: Server::serve(hub.unwrap(), config.clone(), config, ports, None).unwrap(),
             faults,
         }
     }
