@@ -18,6 +18,9 @@ const LOG_FILTER: &str = "RUST_LOG";
 /// Where systemd wants a service to keep its things (`StateDirectory=`): one directory, or several with colons.
 const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
 
+/// Where OpenSSL and whoever follows it look for the certificates of authorities.
+const AUTHORITIES: &str = "SSL_CERT_FILE";
+
 /// A configuration and the file that it was read from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
@@ -85,6 +88,13 @@ impl Config {
     pub fn load_with_environment(path: Option<&Path>) -> Result<Loaded, ConfigError> {
         Config::load(path, std::env::vars_os())
     }
+}
+
+/// The file of the authorities that clients believe, if the environment of this process names one.
+pub fn authorities() -> Option<PathBuf> {
+    std::env::var_os(AUTHORITIES)
+        .filter(|file| !file.is_empty())
+        .map(PathBuf::from)
 }
 
 impl Loaded {

@@ -25,7 +25,7 @@ pub use current::Current;
 pub use error::{ConfigError, Place, Problem};
 #[cfg(test)]
 pub(crate) use file::keys;
-pub use load::Loaded;
+pub use load::{Loaded, authorities};
 pub use secret::Secret;
 
 use crate::hub::selector::Selector;

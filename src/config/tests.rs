@@ -82,7 +82,8 @@ fn the_examples_in_the_file_that_teaches_are_right() {
     let is_example = |line: &&str| {
         let text = line.trim_start_matches(['#', ' ']);
         let key = text.split_once(" = ").map(|(key, _)| key);
-        let is_setting = key.is_some_and(|key| is_key(key) && key != "key");
+        let stands_alone = |key: &str| !["key", "certificate"].contains(&key);
+        let is_setting = key.is_some_and(|key| is_key(key) && stands_alone(key));
         line.starts_with('#') && (text.starts_with("[[") || is_setting)
     };
     let examples = TEMPLATE.lines().filter(is_example);
@@ -104,10 +105,29 @@ fn the_examples_in_the_file_that_teaches_are_right() {
 /// Else it would be the key of everyone who does not choose one.
 #[test]
 fn the_key_in_the_file_that_teaches_cannot_be_used() {
-    let line = TEMPLATE.lines().find(|line| line.starts_with("# key = "));
+    let line = TEMPLATE
+        .lines()
+        .find(|line| line.starts_with("# key = \"16"));
     let line = line.unwrap().trim_start_matches("# ");
     let message = refused(&format!("[admin]\n{line}"));
     assert_tells(&message, &["config.toml:2:7: admin.key: expected a secret"]);
+}
+
+#[test]
+fn a_certificate_and_its_key_go_together() {
+    let is_example = |line: &&str| line.ends_with(".pem\"");
+    let lines = section_of_template("tls").filter(is_example);
+    let lines: Vec<&str> = lines.map(|line| line.trim_start_matches("# ")).collect();
+    let tls = accepted(&format!("[tls]\n{}", lines.join("\n"))).tls;
+    assert!(tls.source().is_some());
+    for line in lines {
+        let message = refused(&format!("[tls]\n{line}"));
+        assert_tells(
+            &message,
+            &["config.toml:2:", "a certificate and its key go together"],
+        );
+    }
+    assert!(accepted("").tls.source().is_none());
 }
 
 const KEY: &str = "kept-to-ourselves-0";
@@ -195,8 +215,7 @@ fn what_counts_can_be_shown_and_read_again() {
 
 #[test]
 fn every_key_is_shown() {
-    let text =
-        "[admin]\nkey = \"kept-to-ourselves-0\"\n[[channels]]\npattern = \"a\"\nmax_age = \"1d\"";
+    let text = "[tls]\ncertificate = \"c\"\nkey = \"k\"\n[admin]\nkey = \"kept-to-ourselves-0\"\n[[channels]]\npattern = \"a\"\nmax_age = \"1d\"";
     let shown = accepted(text).to_toml();
     for path in file::keys() {
         let (section, key) = path.rsplit_once('.').unwrap_or(("", &path));
