@@ -1,14 +1,15 @@
 //! The client library against servers that go away and networks that break: nothing lost, nothing
 //! twice, or told.
 
+use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use fourcast::Leaving;
-use fourcast::client::{Client, Item, Message, Start, Subscription, Transport};
+use fourcast::client::{Builder, Client, Item, Message, Start, Subscription, Transport};
 
 use crate::support::proxy::DroppingProxy;
-use crate::support::{Fixture, Listener, PATIENCE, Way, deadline};
+use crate::support::{Fixture, Listener, PATIENCE, Way, deadline, tls};
 
 /// One of them lets the largest answer of these tests pass; none lets all of it pass twice.
 const BUDGETS: &[usize] = &[700, 1500, 40_000, 900, 4000, 600];
@@ -17,8 +18,13 @@ fn server() -> Fixture {
     Fixture::start(|config| config.timeouts.retry = Duration::from_millis(20))
 }
 
+/// A client of the server at `address`, or behind it.
+fn builder(address: SocketAddr) -> Builder {
+    Client::builder(&format!("{}://{address}", tls::scheme())).authorities(tls::authorities())
+}
+
 fn client(proxy: &DroppingProxy) -> Client {
-    Client::builder(&format!("http://{}", proxy.address))
+    builder(proxy.address)
         .backoff(Duration::from_millis(1), Duration::from_millis(20))
         .poll_interval(Duration::from_millis(10))
         .long_poll_wait(Duration::from_secs(1))
@@ -168,8 +174,8 @@ fn a_message_whose_answer_was_lost_is_published_once() {
 fn a_subscription_is_stopped_from_another_thread() {
     let server = server();
     for transport in Transport::ALL {
-        let url = format!("http://{}", server.address);
-        let mut subscription = Client::new(&url)
+        let client = builder(server.address).build();
+        let mut subscription = client
             .expect("a client")
             .subscribe("quiet")
             .transport(transport)
@@ -192,9 +198,8 @@ fn a_subscription_is_stopped_from_another_thread() {
 #[test]
 fn a_final_refusal_ends_a_subscription_and_says_why() {
     let server = server();
-    let url = format!("http://{}", server.address);
     for transport in Transport::ALL {
-        let client = Client::builder(&url)
+        let client = builder(server.address)
             .header("Origin", "https://evil.example")
             .build()
             .expect("a client");
