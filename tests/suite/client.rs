@@ -13,6 +13,15 @@ use crate::support::{Fixture, Listener, PATIENCE, Way, deadline, tls};
 
 /// One of them lets the largest answer of these tests pass; none lets all of it pass twice.
 const BUDGETS: &[usize] = &[700, 1500, 40_000, 900, 4000, 600];
+/// The same with what a handshake takes.
+const SECURED_BUDGETS: &[usize] = &[2700, 3500, 50_000, 2900, 6000, 2600];
+
+fn budgets() -> &'static [usize] {
+    match tls::is_usual() {
+        true => SECURED_BUDGETS,
+        false => BUDGETS,
+    }
+}
 
 fn server() -> Fixture {
     Fixture::start(|config| config.timeouts.retry = Duration::from_millis(20))
@@ -51,7 +60,7 @@ fn next_text(subscription: &mut Subscription) -> String {
 fn loses_nothing_and_repeats_nothing(transport: Transport) {
     const COUNT: usize = 150;
     let server = server();
-    let proxy = DroppingProxy::start(server.address, BUDGETS);
+    let proxy = DroppingProxy::start(server.address, budgets());
     let texts: Vec<String> = (0..COUNT).map(|n| format!("event {n}")).collect();
     let (kept, live) = texts.split_at(COUNT / 2);
     for text in kept {
@@ -109,7 +118,7 @@ fn a_poll_that_is_dropped_again_and_again_loses_nothing() {
 #[test]
 fn a_subscription_changes_its_way_where_it_stands() {
     let server = server();
-    let proxy = DroppingProxy::start(server.address, BUDGETS);
+    let proxy = DroppingProxy::start(server.address, budgets());
     let mut subscription = client(&proxy)
         .subscribe("chat")
         .transport(Transport::Poll)

@@ -74,6 +74,11 @@ impl Wire {
         Self::over(tls::over(stream).map_or_else(Line::Plain, Line::Secured))
     }
 
+    /// Over a socket of the test's own, without TLS whoever is at its other end.
+    pub fn bare(stream: TcpStream) -> Self {
+        Self::over(Line::Plain(stream))
+    }
+
     /// Over TLS of the test's own.
     pub fn secured(stream: Secured) -> Self {
         Self::over(Line::Secured(stream))
