@@ -103,6 +103,24 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_that_cannot_be_read_is_a_wrong_configuration() {
+        assert_eq!(require_certificate(&Tls::default()), Ok(()));
+        let tls = Tls {
+            certificate: Some(PathBuf::from("/nowhere/certificate.pem")),
+            key: Some(PathBuf::from("/nowhere/key.pem")),
+        };
+        let failure = require_certificate(&tls).unwrap_err();
+        assert_eq!(failure.code(), 78);
+        if cfg!(feature = "tls") {
+            let sentence = failure.to_string();
+            assert!(
+                sentence.contains("/nowhere/certificate.pem cannot be read"),
+                "{sentence}"
+            );
+        }
+    }
+
+    #[test]
     fn a_journal_is_told_with_its_place_and_what_an_answer_is_worth() {
         let interval = Sync::Interval(Duration::from_millis(1_500));
         for (kind, sync, told) in [

@@ -113,6 +113,7 @@ fn refuse(context: &Context, stream: &Arc<Stream>) {
     // One for the handshake and the head, so that TLS wins nobody time.
     let deadline = Instant::now() + PATIENCE;
     if let Err(unshaken) = stream.shake_hands(deadline) {
+        context.hub.metrics().handshakes_failed.count();
         return log::debug!("{}: no TLS: {unshaken}", stream.peer());
     }
     let ceilings = ceilings(&context.config().limits);

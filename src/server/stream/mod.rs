@@ -17,6 +17,8 @@ use crate::shutdown::Leaving;
 pub use crate::tls::Sent;
 use crate::tls::{Acceptor, HANDSHAKE, Session, Shaken};
 
+const GARBAGE: &str = "its first byte begins neither TLS nor HTTP";
+
 /// A socket and the permit that it holds; both go together, when the last of those who share it lets
 /// go. Until then it is ended by shutdown only, so that nobody writes to a number that was given away.
 pub struct Stream {
@@ -104,7 +106,7 @@ impl Stream {
         match self.socket.peek(deadline).map_err(Unshaken::Silent)? {
             HANDSHAKE => {}
             letter if letter.is_ascii_uppercase() => return Err(Unshaken::Plain),
-            _ => return Err(Unshaken::Failed(io::ErrorKind::InvalidData.into())),
+            _ => return Err(Unshaken::Failed(io::Error::other(GARBAGE))),
         }
         let session = Session::accept(acceptor).map_err(io::Error::other);
         let session = session.map_err(Unshaken::Failed)?;
