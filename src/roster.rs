@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use crate::event::Cursor;
 use crate::hub::selector::{Selection, Selector};
+use crate::peer::Peer;
 use crate::refusal::Refusal;
 use crate::shutdown::{Leaving, Shutdown};
 
@@ -53,8 +53,8 @@ pub trait Guest: Send + Sync {
 
 /// The connection itself, whoever speaks for it.
 pub trait Link: Send + Sync {
-    /// The address of the other end.
-    fn peer(&self) -> SocketAddr;
+    /// Whoever is at the other end.
+    fn peer(&self) -> Peer;
 
     /// What went over it so far.
     fn traffic(&self) -> Traffic;
@@ -77,8 +77,8 @@ pub struct Traffic {
 pub struct Sighting {
     /// Its number, which no other connection of this server has.
     pub number: u64,
-    /// The address of the other end.
-    pub peer: SocketAddr,
+    /// Whoever is at the other end.
+    pub peer: Peer,
     /// Since when it is connected.
     pub since: SystemTime,
     /// What went over it so far.
@@ -183,8 +183,8 @@ impl Roster {
         pages.flatten()
     }
 
-    /// Ends the connection with this number; the address of its other end, if there is such a connection.
-    pub fn dismiss(&self, number: u64, refusal: &Refusal) -> Option<SocketAddr> {
+    /// Ends the connection with this number; whoever is at its other end, if there is such a connection.
+    pub fn dismiss(&self, number: u64, refusal: &Refusal) -> Option<Peer> {
         let slot = self.list().slots.get(&number).cloned()?;
         let guest = slot.guest().clone();
         match guest {
@@ -332,7 +332,6 @@ impl fmt::Display for Way {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
@@ -376,8 +375,8 @@ mod tests {
     }
 
     impl Link for Wire {
-        fn peer(&self) -> SocketAddr {
-            SocketAddr::from((Ipv4Addr::LOCALHOST, 9))
+        fn peer(&self) -> Peer {
+            Peer::Unix
         }
 
         fn traffic(&self) -> Traffic {

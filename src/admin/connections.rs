@@ -187,7 +187,7 @@ mod tests {
         let selectors = selectors.split(',').filter(|text| !text.is_empty());
         Sighting {
             number,
-            peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)),
+            peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)).into(),
             since: UNIX_EPOCH + Duration::from_millis(5),
             traffic: Traffic {
                 received: 1,

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::config_file::{
-    ConfigFile, describe_admin, describe_journal, describe_source, require_certificate,
+    ConfigFile, describe_addresses, describe_admin, describe_journal, describe_source,
+    require_certificate,
 };
 use super::{Failure, say};
 use crate::server::budget::Budget;
@@ -26,9 +27,10 @@ pub struct Args {
 /// Reads the configuration and the bounds of this host, and says what follows from them.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let loaded = args.file.load()?;
-    require_certificate(&loaded.config.tls)?;
+    require_certificate(&loaded.config)?;
     let source = describe_source(&loaded);
     let journal = describe_journal(&loaded.config.journal);
+    let addresses = describe_addresses(&loaded.config.listen, loaded.config.socket_mode);
     let admin = &loaded.config.admin;
     let admin = describe_admin(admin.listen, admin.key.is_some());
     let wanted = loaded.config.limits.connections;
@@ -36,6 +38,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     say(&format!(
         "configuration  good: {source}\n\
          journal        {journal}\n\
+         {addresses}\
          operator       {admin}\n\
          {report}"
     ))

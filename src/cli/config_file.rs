@@ -1,10 +1,11 @@
 //! The option that names the configuration, for every command that reads one, and what is said of what it had.
 
+use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use super::Failure;
-use crate::config::{Config, Journal, JournalKind, Loaded, Sync, Tls};
+use crate::config::{Config, Endpoint, Journal, JournalKind, Listen, Loaded, Sync};
 
 /// Which configuration counts.
 #[derive(Debug, clap::Args)]
@@ -24,9 +25,9 @@ impl ConfigFile {
     }
 }
 
-/// Whether clients can be shown what `tls` names, which is read for that.
-pub(super) fn require_certificate(tls: &Tls) -> Result<(), Failure> {
-    let read = tls.source().map(|source| source.read()).transpose();
+/// Whether clients can be shown what `tls` names, which is read for that if TLS is spoken.
+pub(super) fn require_certificate(config: &Config) -> Result<(), Failure> {
+    let read = config.identity().map(|source| source.read()).transpose();
     read.map(drop).map_err(|sentence| {
         Failure::Config(format!(
             "the configuration cannot be used:\n  tls: {sentence}"
@@ -61,6 +62,22 @@ pub(super) fn describe_journal(journal: &Journal) -> String {
             format!("{path}, on disk when the system writes it")
         }
     }
+}
+
+/// A line for each place where clients come in, and who reaches it. `mode` is that of the Unix sockets.
+pub(super) fn describe_addresses(addresses: &[Listen], mode: u32) -> String {
+    let mut lines = String::new();
+    for address in addresses {
+        // Writing into a String cannot fail.
+        let _ = match &address.endpoint {
+            Endpoint::Tcp(at) => writeln!(lines, "address        {address}, {}", reach(at.ip())),
+            Endpoint::Unix(_) => writeln!(
+                lines,
+                "address        {address}, only this machine reaches it, by the rights {mode:04o}"
+            ),
+        };
+    }
+    lines
 }
 
 /// Where the operator's port is, and who may use it.
@@ -104,12 +121,11 @@ mod tests {
 
     #[test]
     fn a_certificate_that_cannot_be_read_is_a_wrong_configuration() {
-        assert_eq!(require_certificate(&Tls::default()), Ok(()));
-        let tls = Tls {
-            certificate: Some(PathBuf::from("/nowhere/certificate.pem")),
-            key: Some(PathBuf::from("/nowhere/key.pem")),
-        };
-        let failure = require_certificate(&tls).unwrap_err();
+        let files = "[tls]\ncertificate = \"/nowhere/certificate.pem\"\nkey = \"/nowhere/key.pem\"";
+        let plain = Config::from_toml(files).unwrap();
+        assert_eq!(require_certificate(&plain), Ok(()), "it is not shown");
+        let secured = format!("listen = \"https://127.0.0.1:8443\"\n{files}");
+        let failure = require_certificate(&Config::from_toml(&secured).unwrap()).unwrap_err();
         assert_eq!(failure.code(), 78);
         if cfg!(feature = "tls") {
             let sentence = failure.to_string();
@@ -118,6 +134,22 @@ mod tests {
                 "{sentence}"
             );
         }
+    }
+
+    #[test]
+    fn every_address_is_told_with_who_reaches_it() {
+        let tcp = |text: &str| Listen::from(text.parse::<SocketAddr>().unwrap());
+        let addresses = [
+            tcp("127.0.0.1:8080"),
+            tcp("0.0.0.0:80"),
+            Listen::unix("/run/f.sock"),
+        ];
+        assert_eq!(
+            describe_addresses(&addresses, 0o660),
+            "address        127.0.0.1:8080, only this machine reaches it\n\
+             address        0.0.0.0:80, whoever reaches any address of this machine reaches it\n\
+             address        unix:/run/f.sock, only this machine reaches it, by the rights 0660\n"
+        );
     }
 
     #[test]

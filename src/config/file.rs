@@ -4,16 +4,17 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use super::error::{ConfigError, Place, Problem};
+use super::listen;
 use super::names;
 use super::reader::{Reader, Section};
 use super::units::{
-    self, GIB, KIB, MIB, address, auto_or_count, auto_or_switch, count, duration, path, selector,
-    size, token,
+    self, GIB, KIB, MIB, auto_or_count, auto_or_switch, count, duration, path, selector, size,
+    token,
 };
 use super::written::{self, Written};
 use super::{
-    Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Retention, Sync, Timeouts, Tls,
-    WebSocket,
+    Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Listen, Retention, Sync,
+    Timeouts, Tls, WebSocket,
 };
 use crate::hub::selector::Selector;
 
@@ -39,7 +40,8 @@ pub(super) fn read(
     let mut reader = Reader::default();
     let mut config = Config::default();
     reader.read(table, |top| everything(top, &mut config));
-    require_a_certificate_with_its_key(&mut reader, &config.tls);
+    require_places_to_listen(&mut reader, &config.listen);
+    require_a_certificate_with_its_key(&mut reader, &config);
     require_a_guarded_port_of_its_own(&mut reader, &config);
     require_room_for_the_largest(&mut reader, &config);
     require_entries_to_count(&mut reader, &config.channels);
@@ -60,9 +62,11 @@ pub(crate) fn keys() -> Vec<String> {
 }
 
 fn everything(top: &mut Section<'_>, config: &mut Config) {
-    top.set("listen", &mut config.listen, address);
+    top.set_one_or_list("listen", &mut config.listen, listen::listen);
+    top.set("socket_mode", &mut config.socket_mode, listen::socket_mode);
     top.set_list("hosts", &mut config.hosts, names::host);
     top.set_list("origins", &mut config.origins, names::origin);
+    top.set("server_header", &mut config.server_header, units::switch);
     top.section("tls", |section| tls(section, &mut config.tls));
     top.section("admin", |section| admin(section, &mut config.admin));
     top.section("journal", |section| journal(section, &mut config.journal));
@@ -215,13 +219,21 @@ fn retention(entry: &mut Section<'_>, place: &Place) -> Option<Retention> {
     })
 }
 
-/// One without the other shows nothing.
-fn require_a_certificate_with_its_key(reader: &mut Reader, tls: &Tls) {
-    if tls.certificate.is_some() == tls.key.is_some() {
-        return;
+/// One without the other shows nothing, and where TLS is spoken something must be shown.
+fn require_a_certificate_with_its_key(reader: &mut Reader, config: &Config) {
+    let tls = &config.tls;
+    if tls.certificate.is_some() != tls.key.is_some() {
+        let message =
+            "a certificate and its key go together: name both files under [tls], or neither";
+        reader.refuse(&["tls.certificate", "tls.key"], message.to_owned());
     }
-    let message = "a certificate and its key go together: name both files under [tls], or neither";
-    reader.refuse(&["tls.certificate", "tls.key"], message.to_owned());
+    let spoken = config.listen.iter().find(|listen| listen.tls);
+    if let Some(listen) = spoken.filter(|_| tls.source().is_none()) {
+        let message = format!(
+            "{listen} speaks TLS, so there must be a certificate to show: name its file and that of its key under [tls]"
+        );
+        reader.refuse(&["listen", "tls.certificate", "tls.key"], message);
+    }
 }
 
 /// The operator's port is not for everyone, and not where clients come in.
@@ -233,13 +245,37 @@ fn require_a_guarded_port_of_its_own(reader: &mut Reader, config: &Config) {
         );
         reader.refuse(&["admin.listen", "admin.key"], message);
     }
-    if config.admin.listen == Some(config.listen) && config.listen.port() != 0 {
+    let Some(admin) = config.admin.listen.map(Listen::from) else {
+        return;
+    };
+    if config
+        .listen
+        .iter()
+        .any(|listen| admin.clashes_with(listen))
+    {
         let message = format!(
-            "listen and admin.listen are both {}; give each a port of its own, or write listen = \"off\" \
-             under [admin]",
-            config.listen
+            "listen and admin.listen are both {admin}; give each a port of its own, or write listen = \"off\" under \
+             [admin]"
         );
         reader.refuse(&["admin.listen", "listen"], message);
+    }
+}
+
+/// At one place only one can listen, and somewhere it must be.
+fn require_places_to_listen(reader: &mut Reader, listen: &[Listen]) {
+    if listen.is_empty() {
+        let message = "names no address; a server must listen somewhere";
+        reader.refuse(&["listen"], message.to_owned());
+    }
+    for (index, place) in listen.iter().enumerate() {
+        if listen
+            .iter()
+            .take(index)
+            .any(|before| before.clashes_with(place))
+        {
+            let message = format!("names {place} twice, or once with TLS and once without");
+            reader.refuse(&["listen"], message);
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::units::shown_size;
 use super::{
-    Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Retention, Secret, Sync,
-    Timeouts, Tls,
+    Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Listen, Retention, Secret,
+    Sync, Timeouts, Tls,
 };
 
 /// Too short to be read as a secret again.
@@ -54,9 +54,14 @@ impl Config {
 
     fn settings(&self) -> Vec<Setting> {
         let mut list = Settings::default();
-        list.add("listen", text(self.listen));
+        list.add("listen", listen(&self.listen));
+        list.add(
+            "socket_mode",
+            text(format_args!("{:04o}", self.socket_mode)),
+        );
         list.add("hosts", Value::List(self.hosts.clone()));
         list.add("origins", Value::List(self.origins.clone()));
+        list.add("server_header", bare(self.server_header));
         tls(&mut list, &self.tls);
         admin(&mut list, &self.admin);
         journal(&mut list, &self.journal);
@@ -172,6 +177,14 @@ fn tls(list: &mut Settings, tls: &Tls) {
     for (key, file) in [("certificate", &tls.certificate), ("key", &tls.key)] {
         let file = file.as_ref().map(|file| text(file.display()));
         list.add(key, file.unwrap_or(Value::Unset));
+    }
+}
+
+/// One is shown as one.
+fn listen(all: &[Listen]) -> Value {
+    match all {
+        [only] => text(only),
+        _ => Value::List(all.iter().map(Listen::to_string).collect()),
     }
 }
 

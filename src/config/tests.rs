@@ -41,6 +41,116 @@ fn the_file_that_teaches_says_what_the_code_does() {
 }
 
 #[test]
+fn a_server_listens_in_one_place_or_in_several() {
+    let listen = |text: &str| {
+        let listen = accepted(&format!("listen = {text}")).listen;
+        listen.iter().map(Listen::to_string).collect::<Vec<_>>()
+    };
+    for (written, meant) in [
+        ("\"127.0.0.1:1\"", vec!["127.0.0.1:1"]),
+        ("[\"http://[::1]:1\"]", vec!["[::1]:1"]),
+        ("\"https://0.0.0.0:8443\"", vec!["https://0.0.0.0:8443"]),
+        ("\"unix:a/b.sock\"", vec!["unix:a/b.sock"]),
+        (
+            "[\"127.0.0.1:0\", \"127.0.0.1:0\", \"unix:/x\"]",
+            vec!["127.0.0.1:0", "127.0.0.1:0", "unix:/x"],
+        ),
+    ] {
+        assert_eq!(listen(written), meant, "{written}");
+        let config = accepted(&format!("listen = {written}"));
+        assert_eq!(accepted(&config.to_toml()), config, "{written}");
+    }
+}
+
+#[test]
+fn a_place_that_cannot_be_listened_at_is_told() {
+    for (written, told) in [
+        ("[]", "config.toml:1:10: listen: names no address"),
+        (
+            "8080",
+            "listen: found 8080; expected an IP address and a port",
+        ),
+        ("\"\"", "listen: found \"\"; expected"),
+        (
+            "\"https://localhost:8443\"",
+            "listen: found \"https://localhost:8443\"; expected",
+        ),
+        ("\"ftp://127.0.0.1:1\"", "listen: found"),
+        ("\"unix:\"", "listen: found \"\"; expected a path"),
+        (
+            "[\"127.0.0.1:1\", \"x\"]",
+            "config.toml:1:26: listen[1]: found \"x\"; expected",
+        ),
+        (
+            "[\"127.0.0.1:1\", \"127.0.0.1:1\"]",
+            "listen: names 127.0.0.1:1 twice",
+        ),
+        (
+            "[\"127.0.0.1:1\", \"https://127.0.0.1:1\"]",
+            "listen: names https://127.0.0.1:1 twice, or once with TLS and once without",
+        ),
+        ("[\"unix:/x\", \"unix:/x\"]", "listen: names unix:/x twice"),
+        (
+            "[\"127.0.0.1:1\", \"127.0.0.1:8081\"]",
+            "listen: listen and admin.listen are both 127.0.0.1:8081",
+        ),
+    ] {
+        assert_tells(&refused(&format!("listen = {written}")), &[told]);
+    }
+}
+
+#[test]
+fn the_mode_of_a_socket_is_written_in_octal_digits() {
+    let mode = |text: &str| accepted(&format!("socket_mode = {text}")).socket_mode;
+    assert_eq!((mode("\"0660\""), mode("\"600\"")), (0o660, 0o600));
+    for wrong in [
+        "660",
+        "\"66\"",
+        "\"0680\"",
+        "\"1660\"",
+        "\"00660\"",
+        "\"+660\"",
+        "true",
+    ] {
+        let told = refused(&format!("socket_mode = {wrong}"));
+        assert_tells(&told, &["socket_mode: found", "octal digits"]);
+    }
+}
+
+#[test]
+fn commas_stand_between_addresses_in_the_environment() {
+    let listen = |text| from_environment(&[("FOURCAST_LISTEN", text)]).map(|config| config.listen);
+    let here = std::env::current_dir().unwrap();
+    assert_eq!(
+        listen("127.0.0.1:1, unix:x.sock").unwrap(),
+        [
+            SocketAddr::from((Ipv4Addr::LOCALHOST, 1)).into(),
+            Listen::unix(here.join("x.sock")),
+        ]
+    );
+    for (text, told) in [
+        ("", "names no address"),
+        ("127.0.0.1:1,x", "found \"x\"; expected"),
+    ] {
+        let message = listen(text).unwrap_err().to_string();
+        assert_tells(&message, &["FOURCAST_LISTEN", told]);
+    }
+}
+
+#[test]
+fn the_page_is_for_those_who_reach_nothing_but_loopback() {
+    let page = |listen: &str| accepted(&format!("listen = {listen}")).has_page();
+    assert!(page("[\"127.0.0.1:1\", \"[::1]:1\"]"));
+    for open in [
+        "[\"127.0.0.1:1\", \"0.0.0.0:2\"]",
+        "\"unix:/x\"",
+        "[\"127.0.0.1:1\", \"unix:/x\"]",
+    ] {
+        assert!(!page(open), "{open}");
+    }
+}
+
+#[test]
 fn nothing_at_all_is_the_defaults() {
     assert_eq!(accepted(""), Config::default());
 }
@@ -248,7 +358,8 @@ fn values_are_read_with_their_units() {
         "listen = \"[::]:0\"\n[limits]\nevent_bytes = \"1.5 MiB\"\nconnections = 1_000\n\
          [timeouts]\nhead = \"1m 30s\"\nclose = \"500ms\"\n[fanout]\nshards = 3\ncatch_up = \"auto\"",
     );
-    assert_eq!(config.listen, "[::]:0".parse().unwrap());
+    let address: SocketAddr = "[::]:0".parse().unwrap();
+    assert_eq!(config.listen, [address.into()]);
     assert_eq!(config.limits.event_bytes, 1_572_864);
     assert_eq!(config.limits.connections, 1_000);
     assert_eq!(config.timeouts.head, Duration::from_secs(90));
@@ -318,7 +429,8 @@ fn entries_keep_their_order_and_their_own_values() {
 fn hosts_and_origins_are_read_as_they_are_compared() {
     let config = accepted(
         "hosts = [\"Events.Example.COM.\", \"::1\", \"10.0.0.7\"]\n\
-         origins = [\"HTTPS://App.example.com:443/\", \"http://[FE80::0:1]:3000\", \"https://x.test:8443\"]",
+         origins = [\"HTTPS://App.example.com:443/\", \"http://[FE80::0:1]:3000\", \"https://x.test:8443\", \
+         \"HTTPS://*.Example.com.:443/\", \"http://*.x.test:8080\"]",
     );
     assert_eq!(config.hosts, ["events.example.com", "[::1]", "10.0.0.7"]);
     assert_eq!(
@@ -326,7 +438,9 @@ fn hosts_and_origins_are_read_as_they_are_compared() {
         [
             "https://app.example.com",
             "http://[fe80::1]:3000",
-            "https://x.test:8443"
+            "https://x.test:8443",
+            "https://*.example.com",
+            "http://*.x.test:8080"
         ]
     );
 }
@@ -336,7 +450,16 @@ fn an_origin_that_names_nobody_or_everybody_is_refused() {
     for origin in [
         "null",
         "*",
-        "https://*.example.com",
+        "https://*",
+        "https://*.com",
+        "https://*example.com",
+        "https://a.*.example.com",
+        "https://*.*.example.com",
+        "https://*.10.0.0.7",
+        "https://*.[::1]",
+        "https://*.example.com:*",
+        "*://a.example.com",
+        "*.example.com",
         "app.example.com",
         "https://a.test/path",
         "https://user@a.test",
@@ -352,6 +475,14 @@ fn an_origin_that_names_nobody_or_everybody_is_refused() {
             &message,
             &["config.toml:1:31: origins[1]: found", "; expected"],
         );
+    }
+}
+
+#[test]
+fn a_star_in_the_wrong_place_is_told_where_one_may_stand() {
+    for origin in ["https://*.com", "https://a.*.example.com", "https://*"] {
+        let message = refused(&format!("origins = [{origin:?}]"));
+        assert_tells(&message, &["\"https://*.example.com\"", "at least two"]);
     }
 }
 
@@ -403,7 +534,7 @@ fn a_key_that_resembles_none_is_told_which_there_are() {
         &refused("[qqq]\nzzz = 1"),
         &[
             "config.toml:1:2: qqq: unknown key",
-            "[section]: listen, hosts, origins, ",
+            "[section]: listen, socket_mode, hosts, origins, ",
             "journal, limits, timeouts",
         ],
     );
@@ -611,7 +742,8 @@ fn variables_override_keys() {
     .map(|(name, text)| (OsString::from(name), OsString::from(text)));
     let written = "listen = \"127.0.0.1:1\"\n[limits]\nconnections = 7\nfields = 50";
     let config = file::read("config.toml", written, variables).unwrap();
-    assert_eq!(config.listen, "0.0.0.0:9000".parse().unwrap());
+    let address: SocketAddr = "0.0.0.0:9000".parse().unwrap();
+    assert_eq!(config.listen, [address.into()]);
     assert_eq!(config.limits.connections, 5_000);
     assert_eq!(config.limits.send_buffer, 128 * 1024);
     assert_eq!(config.limits.fields, 50);

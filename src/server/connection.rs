@@ -228,12 +228,14 @@ impl Connection {
 
     /// How somebody else writes the answer to a long poll.
     fn encoder(&self, request: &Request) -> long_poll::Encode {
-        let (visitor, version) = (request.visitor.clone(), request.head.version);
+        let visitor = request.visitor.clone();
+        let usual = self.answering(request.head.version, false);
         let idle = self.config.timeouts.idle;
         Box::new(move |response, keep| {
             let answering = Answering {
                 keep_alive: keep.then_some(idle),
-                ..answering(version, false)
+                date: SystemTime::now(),
+                ..usual
             };
             visitor.decorate(response).encode(&answering)
         })
@@ -394,7 +396,7 @@ impl Connection {
         self.context.hub.metrics().refusals(refusal.kind).count();
         let response = Response::refusal(&refusal, Some(self.context.retry_after()));
         let Some(request) = request else {
-            let answering = answering(Version::Http11, false);
+            let answering = self.answering(Version::Http11, false);
             self.send(Visitor::unknown().decorate(response), &answering);
             return After::Drain;
         };
@@ -428,11 +430,10 @@ impl Connection {
 
     fn write(&self, request: &Request, response: Response, keep: bool) -> bool {
         let idle = self.config.timeouts.idle;
+        let is_head = request.head.method == Method::Head;
         let answering = Answering {
-            version: request.head.version,
             keep_alive: keep.then_some(idle),
-            head_only: request.head.method == Method::Head,
-            date: SystemTime::now(),
+            ..self.answering(request.head.version, is_head)
         };
         log::debug!(
             "{}: {} {} {}",
@@ -449,14 +450,16 @@ impl Connection {
             .write_all(&response.encode(answering), self.config.timeouts.write)
             .is_ok()
     }
-}
 
-fn answering(version: Version, head_only: bool) -> Answering {
-    Answering {
-        version,
-        keep_alive: None,
-        head_only,
-        date: SystemTime::now(),
+    /// What an answer is given that comes now and is the last.
+    fn answering(&self, version: Version, head_only: bool) -> Answering {
+        Answering {
+            version,
+            keep_alive: None,
+            head_only,
+            date: SystemTime::now(),
+            names_server: self.config.server_header,
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! The data port's door: a permit and a thread for whoever comes in, the doormen for whom there is none.
 
 use std::io;
-use std::net::TcpStream;
 use std::sync::Arc;
 
 use super::connection::Connection;
@@ -9,10 +8,11 @@ use super::crew::Crew;
 use super::doorman::Doormen;
 use super::listener::Entrance;
 use super::permit::Permits;
+use super::socket::Socket;
 use super::stream::Stream;
 use super::upkeep::Kept;
 use crate::delivery::Context;
-use crate::tls::Acceptor;
+use crate::tls::Identity;
 
 pub(super) struct Door {
     pub(super) context: Arc<Context>,
@@ -20,18 +20,18 @@ pub(super) struct Door {
     pub(super) doormen: Arc<Doormen>,
     pub(super) crew: Crew,
     /// What whoever comes in is shown, where TLS is spoken.
-    pub(super) acceptor: Option<Arc<Kept<Acceptor>>>,
+    pub(super) identity: Option<Arc<Kept<Identity>>>,
 }
 
 impl Entrance for Door {
-    fn admit(&self, socket: TcpStream) -> io::Result<()> {
+    fn admit(&self, socket: Socket) -> io::Result<()> {
         let permit = self.permits.try_take();
         let has_permit = permit.is_some();
         // Fails when the peer has gone already.
         let Ok(stream) = Stream::new(socket, permit) else {
             return Ok(());
         };
-        let stream = stream.behind(self.acceptor.as_ref().map(|kept| kept.get()));
+        let stream = stream.showing(self.identity.as_ref().map(|kept| kept.get()));
         if !has_permit {
             self.context.hub.metrics().turned_away.count();
             self.doormen.refuse(stream);

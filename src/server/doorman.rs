@@ -2,7 +2,7 @@
 //! way that was asked for. Beyond them the socket is closed without a byte.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
@@ -132,12 +132,13 @@ fn refuse(context: &Context, stream: &Arc<Stream>) {
 
 /// The no, in the way that was asked for. Who may not come in at all is told so; and a server that is full
 /// is a healthy one.
-fn write_refusal(context: &Context, head: &Head, local: SocketAddr, out: &mut Vec<u8>) {
+fn write_refusal(context: &Context, head: &Head, local: Option<IpAddr>, out: &mut Vec<u8>) {
     let answering = Answering {
         version: head.version,
         keep_alive: None,
         head_only: head.method == Method::Head,
         date: SystemTime::now(),
+        names_server: context.config().server_header,
     };
     let visitor = Visitor::of(head, &context.config());
     let full = Refusal::new(

@@ -5,6 +5,7 @@
 //! `reload` says what another configuration changes, and the [`reloader`] is the thread that takes it in;
 //! [`upkeep`] follows files that keys and certificates come from.
 
+mod acceptor;
 pub mod budget;
 mod connection;
 mod crew;
@@ -16,6 +17,8 @@ pub mod listener;
 pub mod permit;
 mod reload;
 pub mod reloader;
+pub mod socket;
+mod socket_file;
 pub mod stream;
 #[cfg(test)]
 mod tests;
@@ -29,6 +32,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::acceptor::Acceptor;
 use self::budget::Budget;
 use self::crew::Crew;
 use self::door::Door;
@@ -41,7 +45,7 @@ use self::reloader::{Reloader, Reloads};
 use self::stream::Stream;
 use self::upkeep::{Kept, Upkeep};
 use crate::admin::Admin;
-use crate::config::{Config, Current, Limits};
+use crate::config::{Config, Current, Endpoint, Limits, Listen};
 use crate::delivery::Context;
 use crate::delivery::catch_up::CatchUp;
 use crate::http::head::Ceilings;
@@ -51,7 +55,7 @@ use crate::journal::{Draft, Opening, Receipt};
 use crate::refusal::{Kind, Refusal};
 use crate::roster::Roster;
 use crate::shutdown::{Leaving, Shutdown};
-use crate::tls::Acceptor;
+use crate::tls::Identity;
 use crate::web::lanes::Lanes;
 
 /// How long threads may take to end after their connections were cut.
@@ -60,7 +64,8 @@ const CUT_OFF: Duration = Duration::from_secs(2);
 /// A running server. Dropping it stops it.
 pub struct Server {
     context: Arc<Context>,
-    listener: Listener,
+    addresses: Vec<Listen>,
+    listeners: Vec<Listener>,
     doormen: Arc<Doormen>,
     permits: Permits,
     admin: Option<Admin>,
@@ -69,7 +74,7 @@ pub struct Server {
 
 /// The ports of a server, bound, with nobody behind them yet.
 struct Ports {
-    data: TcpListener,
+    data: Vec<(Listen, Acceptor)>,
     admin: Option<TcpListener>,
 }
 
@@ -77,7 +82,11 @@ struct Ports {
 #[derive(Debug)]
 pub enum StartError {
     /// The address cannot be bound: the operator's matter.
-    Listen(SocketAddr, io::Error),
+    Listen(Listen, io::Error),
+    /// There is no address to listen on: the operator's matter.
+    Nowhere,
+    /// Clients are to speak TLS at this address, and there is no certificate to show them: the operator's matter.
+    NoCertificate(Listen),
     /// The address of the operator's port cannot be bound: the operator's matter.
     Admin(SocketAddr, io::Error),
     /// Others than this machine's users reach the operator's port, and it has no key: the operator's matter.
@@ -94,12 +103,23 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Listen(address, error) => {
-                let hint = hint(error);
+                let hint = match address.endpoint {
+                    Endpoint::Tcp(_) => hint(error),
+                    Endpoint::Unix(_) => hint_at_a_path(error),
+                };
                 write!(
                     f,
                     "cannot listen on {address}: {error}; {hint}; 'listen' names another address"
                 )
             }
+            StartError::Nowhere => {
+                f.write_str("'listen' names no address; a server must listen somewhere")
+            }
+            StartError::NoCertificate(address) => write!(
+                f,
+                "cannot listen on {address} without a certificate; 'tls.certificate' and 'tls.key' name the files of one \
+                 and of its key"
+            ),
             StartError::Admin(address, error) => {
                 let hint = hint(error);
                 write!(
@@ -131,6 +151,18 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
+/// Why a Unix socket cannot be had.
+fn hint_at_a_path(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another server listens there, perhaps another fourcast",
+        io::ErrorKind::AlreadyExists => "there is a file that is no socket, and it is left alone",
+        io::ErrorKind::NotFound => "its directory is not there",
+        io::ErrorKind::PermissionDenied => "this user may not make a file there",
+        io::ErrorKind::InvalidFilename => "the path of a socket has 107 bytes at most",
+        _ => "the system refuses",
+    }
+}
+
 impl std::error::Error for StartError {}
 
 impl Ports {
@@ -138,13 +170,33 @@ impl Ports {
         if let Some(address) = config.admin.unguarded() {
             return Err(StartError::Unguarded(address));
         }
-        let bind = |address| listener::bind(address, config.limits.send_buffer);
-        let data = bind(config.listen);
-        let admin = |address| bind(address).map_err(|error| StartError::Admin(address, error));
+        if config.listen.is_empty() {
+            return Err(StartError::Nowhere);
+        }
+        let data = config
+            .listen
+            .iter()
+            .map(|listen| Self::bind_one(listen, config));
+        let data = data.collect::<Result<_, _>>()?;
+        let admin = |address| {
+            acceptor::bind_tcp(address, true, config.limits.send_buffer)
+                .map_err(|error| StartError::Admin(address, error))
+        };
         Ok(Ports {
-            data: data.map_err(|error| StartError::Listen(config.listen, error))?,
+            data,
             admin: config.admin.listen.map(admin).transpose()?,
         })
+    }
+
+    fn bind_one(listen: &Listen, config: &Config) -> Result<(Listen, Acceptor), StartError> {
+        if listen.tls && config.tls.source().is_none() {
+            return Err(StartError::NoCertificate(listen.clone()));
+        }
+        let bind = || {
+            let acceptor = Acceptor::bind(listen, config)?;
+            Ok((acceptor.bound(listen)?, acceptor))
+        };
+        bind().map_err(|error| StartError::Listen(listen.clone(), error))
     }
 }
 
@@ -163,12 +215,12 @@ impl Server {
             log::warn!("{sentence}");
         }
         config.limits.connections = grant.granted;
-        let acceptor = config.tls.source().map(|source| Kept::read("tls", source));
-        let acceptor = acceptor.transpose().map_err(StartError::Tls)?.map(Arc::new);
+        let identity = config.identity().map(|source| Kept::read("tls", source));
+        let identity = identity.transpose().map_err(StartError::Tls)?.map(Arc::new);
         let ports = Ports::bind(&config)?;
         let journal = Opening::open(&config, random()).map_err(StartError::Journal)?;
         let hub = Hub::start(&config, journal).map_err(StartError::Resources)?;
-        Self::serve(hub, asked, config, ports, acceptor).map_err(StartError::Resources)
+        Self::serve(hub, asked, config, ports, identity).map_err(StartError::Resources)
     }
 
     fn serve(
@@ -176,7 +228,7 @@ impl Server {
         asked: Config,
         config: Config,
         ports: Ports,
-        acceptor: Option<Arc<Kept<Acceptor>>>,
+        identity: Option<Arc<Kept<Identity>>>,
     ) -> io::Result<Server> {
         let threads = config
             .fanout
@@ -188,7 +240,7 @@ impl Server {
             asked,
             config.limits.connections,
             permits.clone(),
-            acceptor.clone(),
+            identity.clone(),
         );
         let shutdown = Shutdown::default();
         let (reloads, orders) = Reloads::new();
@@ -202,24 +254,34 @@ impl Server {
             upkeep: Upkeep::default(),
             lanes: Lanes::default(),
         });
-        if let Some(acceptor) = &acceptor {
-            context.upkeep.add(acceptor.clone());
+        if let Some(identity) = &identity {
+            context.upkeep.add(identity.clone());
         }
         let reloader = Reloader::start(reload, &context, orders)?;
         let admin = ports.admin.map(|socket| Admin::start(&context, socket));
         let admin = admin.transpose()?;
         let doormen = Arc::new(Doormen::start(&context)?);
-        let door = Door {
-            context: context.clone(),
-            permits: permits.clone(),
-            doormen: doormen.clone(),
-            crew: Crew::default(),
-            acceptor,
-        };
-        let listener = Listener::start("listener", ports.data, door)?;
+        let (mut addresses, mut listeners) = (Vec::new(), Vec::new());
+        let crew = Crew::default();
+        for (number, (listen, acceptor)) in ports.data.into_iter().enumerate() {
+            let door = Door {
+                context: context.clone(),
+                permits: permits.clone(),
+                doormen: doormen.clone(),
+                crew: crew.clone(),
+                identity: identity.clone().filter(|_| listen.tls),
+            };
+            listeners.push(Listener::start(
+                &format!("listener-{number}"),
+                acceptor,
+                door,
+            )?);
+            addresses.push(listen);
+        }
         Ok(Server {
             context,
-            listener,
+            addresses,
+            listeners,
             doormen,
             permits,
             admin,
@@ -227,9 +289,14 @@ impl Server {
         })
     }
 
-    /// The address that it listens on.
-    pub fn address(&self) -> SocketAddr {
-        self.listener.address()
+    /// Where it listens, in the order of `listen`, with the ports that the system chose.
+    pub fn addresses(&self) -> &[Listen] {
+        &self.addresses
+    }
+
+    /// The first address with a port that it listens on; `None`: it has only Unix sockets.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.addresses.iter().find_map(Listen::tcp)
     }
 
     /// The address of the operator's port, if it has one.
@@ -262,7 +329,9 @@ impl Server {
         let deadline = Instant::now() + drain;
         log::info!("stopping: goodbye is said to every client");
         self.context.shutdown.announce(leaving);
-        self.listener.stop();
+        for listener in &self.listeners {
+            listener.stop();
+        }
         // What was acknowledged reaches everyone who is live before they are told goodbye.
         let ending = Ending::begin(&self.context, Instant::now() + drain / 2);
         // Who is told late has time for it, too.

@@ -8,7 +8,7 @@ use super::reloader::ReloadError;
 use super::upkeep::Kept;
 use crate::config::{Admin, Change, Config, ConfigError, Journal, Limits, Reloaded, Tls};
 use crate::delivery::Context;
-use crate::tls::Acceptor;
+use crate::tls::Identity;
 
 /// What a running server was sized by.
 pub(super) struct Reload {
@@ -18,7 +18,7 @@ pub(super) struct Reload {
     connections: usize,
     permits: Permits,
     /// What clients are shown, if TLS is spoken.
-    acceptor: Option<Arc<Kept<Acceptor>>>,
+    identity: Option<Arc<Kept<Identity>>>,
 }
 
 impl Server {
@@ -52,18 +52,18 @@ impl Server {
 
 impl Reload {
     /// Of a server that was asked for `asked`, has room for so many `connections`, gives them `permits` and shows them
-    /// what `acceptor` has.
+    /// what `identity` has.
     pub(super) fn new(
         asked: Config,
         connections: usize,
         permits: Permits,
-        acceptor: Option<Arc<Kept<Acceptor>>>,
+        identity: Option<Arc<Kept<Identity>>>,
     ) -> Self {
         Reload {
             asked,
             connections,
             permits,
-            acceptor,
+            identity,
         }
     }
 
@@ -86,13 +86,10 @@ impl Reload {
         reloaded
     }
 
-    /// Has other files shown, if TLS is spoken at all.
+    /// Has what is in other files shown.
     fn follow(&self, tls: &Tls) {
-        match (&self.acceptor, tls.source()) {
-            (Some(acceptor), Some(source)) => acceptor.turn_to(source),
-            (Some(_), None) => log::warn!("reload: TLS is spoken until a restart"),
-            (None, Some(_)) => log::warn!("reload: TLS is not spoken until a restart"),
-            (None, None) => {}
+        if let (Some(identity), Some(source)) = (&self.identity, tls.source()) {
+            identity.turn_to(source);
         }
     }
 
@@ -100,7 +97,8 @@ impl Reload {
     /// here by its name; what is only read when it is needed can change.
     fn next(&self, asked: Config, running: &Config) -> Config {
         Config {
-            listen: running.listen,
+            listen: running.listen.clone(),
+            socket_mode: running.socket_mode,
             tls: asked.tls,
             admin: next_admin(asked.admin, &running.admin),
             journal: Journal {
@@ -121,6 +119,7 @@ impl Reload {
             fanout: running.fanout.clone(),
             hosts: asked.hosts,
             origins: asked.origins,
+            server_header: asked.server_header,
             timeouts: asked.timeouts,
             heartbeat: asked.heartbeat,
             websocket: asked.websocket,
@@ -172,9 +171,11 @@ mod tests {
 
     /// Every key with another value than its default.
     const ALTERED: &str = r#"
-        listen = "127.0.0.1:1"
+        listen = ["127.0.0.1:1", "unix:a.sock"]
+        socket_mode = "0600"
         hosts = ["a.test"]
         origins = ["https://a.test"]
+        server_header = true
         [tls]
         certificate = "certificate.pem"
         key = "key.pem"

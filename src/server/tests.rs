@@ -43,7 +43,7 @@ fn a_panic_ends_its_connection_and_nothing_else() {
 /// A server with so many places.
 fn server(connections: usize) -> Server {
     let mut config = Config {
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        listen: vec![SocketAddr::from(([127, 0, 0, 1], 0)).into()],
         ..Config::default()
     };
     config.admin.listen = None;
@@ -65,7 +65,7 @@ impl Server {
     /// A client that waits for the next event of `path`, and has sent `more` behind its request.
     fn wait(&self, path: &str, more: &str) -> TcpStream {
         let before = self.context.hub.waiting();
-        let mut client = connect(self.address());
+        let mut client = connect(self.address().unwrap());
         let head = format!("GET {path}?after=now&wait=60 HTTP/1.1\r\nHost: localhost\r\n\r\n");
         client
             .write_all(format!("{head}{more}").as_bytes())

@@ -10,7 +10,7 @@ use crate::server::upkeep::Source;
 const SENTENCE: &str = "this program was built without TLS: build it with the feature \"tls\", or leave TLS to a proxy in front";
 
 /// Never there.
-pub struct Acceptor(Infallible);
+pub struct Identity(Infallible);
 
 /// Never there.
 #[derive(Clone)]
@@ -19,7 +19,7 @@ pub struct Connector(Infallible);
 /// Never there.
 pub struct Session(Infallible);
 
-impl Acceptor {
+impl Identity {
     /// Cannot be read.
     pub fn source(_: PathBuf, _: PathBuf) -> Source<Self> {
         Source::new(Vec::new(), |_| Err(SENTENCE.to_owned()))
@@ -37,8 +37,8 @@ impl Connector {
 impl Session {
     /// # Errors
     /// Never.
-    pub fn accept(acceptor: &Acceptor) -> Result<Self, TlsError> {
-        match acceptor.0 {}
+    pub fn accept(identity: &Identity) -> Result<Self, TlsError> {
+        match identity.0 {}
     }
 
     /// # Errors

@@ -2,9 +2,9 @@
 //! outside this folder knows which library does it; without the feature `tls` nothing of it is there.
 
 #[cfg(feature = "tls")]
-mod acceptor;
-#[cfg(feature = "tls")]
 mod connector;
+#[cfg(feature = "tls")]
+mod identity;
 #[cfg(feature = "tls")]
 mod session;
 #[cfg(test)]
@@ -17,11 +17,11 @@ mod absent;
 use std::fmt;
 
 #[cfg(not(feature = "tls"))]
-pub use absent::{Acceptor, Connector, Session};
-#[cfg(feature = "tls")]
-pub use acceptor::Acceptor;
+pub use absent::{Connector, Identity, Session};
 #[cfg(feature = "tls")]
 pub use connector::Connector;
+#[cfg(feature = "tls")]
+pub use identity::Identity;
 #[cfg(feature = "tls")]
 pub use session::Session;
 

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, Connection, ServerConnection};
 
-use super::{Acceptor, Connector, Sent, Shaken, TlsError};
+use super::{Connector, Identity, Sent, Shaken, TlsError};
 
 /// The most bytes that one send takes.
 const PAGE: usize = 64 * 1024;
@@ -37,8 +37,8 @@ impl Session {
     ///
     /// # Errors
     /// When the library cannot begin, which would be a bug.
-    pub fn accept(acceptor: &Acceptor) -> Result<Self, TlsError> {
-        Self::over(ServerConnection::new(acceptor.config()).map(Connection::Server))
+    pub fn accept(identity: &Identity) -> Result<Self, TlsError> {
+        Self::over(ServerConnection::new(identity.config()).map(Connection::Server))
     }
 
     /// The client's side of a connection that begins, to the server called `host`.

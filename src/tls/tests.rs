@@ -40,11 +40,11 @@ fn certified() -> CertifiedKey<KeyPair> {
     generate_simple_self_signed(["localhost".to_owned()]).unwrap()
 }
 
-fn load(certificate: &str, key: &str) -> Result<Acceptor, String> {
+fn load(certificate: &str, key: &str) -> Result<Identity, String> {
     let directory = Directory::new();
     let certificate = directory.file("certificate.pem", certificate);
     let key = directory.file("key.pem", key);
-    Acceptor::source(certificate, key).read()
+    Identity::source(certificate, key).read()
 }
 
 /// One direction of a wire with so much room.
@@ -98,13 +98,13 @@ impl Pair {
         let certificate = directory.file("certificate.pem", &certified.cert.pem());
         let key = directory.file("key.pem", &certified.signing_key.serialize_pem());
         let connector = Connector::load(Some(&certificate)).unwrap();
-        let acceptor = Acceptor::source(certificate, key).read().unwrap();
+        let identity = Identity::source(certificate, key).read().unwrap();
         let direction = || Direction {
             bytes: VecDeque::new(),
             room: 1000,
         };
         let mut pair = Pair {
-            server: Session::accept(&acceptor).unwrap(),
+            server: Session::accept(&identity).unwrap(),
             client: Session::connect(&connector, "localhost").unwrap(),
             to_client: direction(),
             to_server: direction(),

@@ -27,6 +27,7 @@ mod compare;
 mod hardening;
 mod journal_commands;
 mod lanes;
+mod listen;
 mod regression;
 mod reload;
 mod web;

@@ -1,9 +1,9 @@
 //! WebSocket (RFC 6455): the connection's thread reads frames and obeys operations; everything that goes
 //! out goes through the outbox.
 
+pub mod frames;
 pub mod handshake;
 mod operations;
-mod pipe;
 mod subscription;
 pub mod wire;
 
@@ -11,11 +11,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tungstenite::error::Error;
-use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Message, Utf8Bytes};
 
+use self::frames::Frames;
 use self::operations::Operations;
-use self::pipe::Pipe;
 use super::catch_up::{Step, step};
 use super::control::Control;
 use super::framing::Framing;
@@ -34,8 +33,6 @@ const READ_LEAST: usize = 512;
 /// Bytes read from one that fills that, and the most that are handed to the parser at once: a million empty
 /// fragments stay inside one call of it.
 const READ_MOST: usize = 16 * 1024;
-/// What the parser reads at once, and keeps for a connection that says nothing.
-const PARSER_BYTES: usize = 256;
 
 /// Begins a WebSocket: makes it live, or has catch-up serve what it missed. The 101 has been written;
 /// `early` is what the client sent behind its request.
@@ -65,8 +62,7 @@ fn go_live(outbox: &Arc<Outbox>) {
 struct Reader {
     outbox: Arc<Outbox>,
     framing: &'static dyn Framing,
-    parser: WebSocketContext,
-    pipe: Pipe,
+    frames: Frames,
     operations: Operations,
     raw_channel: Option<ChannelName>,
     early: Vec<u8>,
@@ -102,16 +98,12 @@ impl Reader {
         query: &Query,
         early: Vec<u8>,
     ) -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(PARSER_BYTES)
-            .write_buffer_size(0);
         let only = match &query.selectors[..] {
             [Selector::Channel(name)] => Some(name.clone()),
             _ => None,
         };
         Reader {
-            parser: WebSocketContext::new(Role::Server, Some(config)),
-            pipe: Pipe::default(),
+            frames: Frames::new(),
             operations: Operations::new(outbox.clone(), only.clone()),
             raw_channel: only.filter(|_| query.raw),
             outbox,
@@ -203,34 +195,19 @@ impl Reader {
 
     /// Takes bytes from the socket and obeys what they say.
     fn take(&mut self, bytes: &[u8]) -> Next {
-        self.take_message_bound();
-        self.pipe.feed(bytes);
+        // That of the configuration that counts now.
+        let most = self.outbox.context().config().limits.event_bytes;
+        self.frames.bound(most);
+        self.frames.feed(bytes);
         loop {
-            let message = self.parser.read(&mut self.pipe);
-            // After the peer's close the parser calls its own end an error; the reply is in the pipe.
-            let _ = self.parser.flush(&mut self.pipe);
-            let reply = self.pipe.take_output();
-            match message {
-                Ok(message) => match self.obey(message, reply) {
+            match self.frames.read() {
+                Ok(Some((message, reply))) => match self.obey(message, reply) {
                     Next::Read => {}
                     end => return end,
                 },
-                Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    return Next::Read;
-                }
+                Ok(None) => return Next::Read,
                 Err(error) => return self.fail(&error),
             }
-        }
-    }
-
-    /// The bound of a message is that of the configuration that counts now.
-    fn take_message_bound(&mut self) {
-        let most = Some(self.outbox.context().config().limits.event_bytes);
-        if self.parser.get_config().max_message_size != most {
-            self.parser.set_config(|config| {
-                config.max_frame_size = most;
-                config.max_message_size = most;
-            });
         }
     }
 

@@ -1,32 +1,37 @@
 //! One connection's bytes, plain or by TLS: blocking reads for its own thread, sends that never wait for everyone else.
 
-mod socket;
+mod plain;
 
 use std::fmt;
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use self::socket::{Now, Socket};
+use rustix::net::Shutdown;
+
+use self::plain::{Now, Plain};
 use super::permit::Permit;
+use super::socket::Socket;
+use crate::peer::Peer;
 use crate::refusal::Refusal;
 use crate::roster::{Guest, Link, Presence, Traffic};
 use crate::shutdown::Leaving;
 pub use crate::tls::Sent;
-use crate::tls::{Acceptor, HANDSHAKE, Session, Shaken};
+use crate::tls::{HANDSHAKE, Identity, Session, Shaken};
 
 const GARBAGE: &str = "its first byte begins neither TLS nor HTTP";
 
 /// A socket and the permit that it holds; both go together, when the last of those who share it lets
 /// go. Until then it is ended by shutdown only, so that nobody writes to a number that was given away.
 pub struct Stream {
-    socket: Socket,
-    peer: SocketAddr,
-    local: SocketAddr,
+    socket: Plain,
+    /// Changes when a trusted proxy says whom it brings; held for a copy only.
+    peer: Mutex<Peer>,
+    local: Option<IpAddr>,
     /// What a peer is shown that has not shaken hands yet.
-    acceptor: Option<Arc<Acceptor>>,
+    identity: Option<Arc<Identity>>,
     /// From the end of the handshake on; without it bytes go as they are.
     session: OnceLock<Box<Session>>,
     _permit: Option<Permit>,
@@ -57,30 +62,37 @@ impl Stream {
     ///
     /// # Errors
     /// When the socket has already gone.
-    pub fn new(socket: TcpStream, permit: Option<Permit>) -> io::Result<Self> {
-        let (peer, local) = (socket.peer_addr()?, socket.local_addr()?);
+    pub fn new(socket: impl Into<Socket>, permit: Option<Permit>) -> io::Result<Self> {
+        let socket = socket.into();
+        socket.send_at_once()?;
+        let (peer, local) = (socket.peer()?, socket.local()?);
         Ok(Stream {
-            socket: Socket::new(socket)?,
-            peer,
+            socket: Plain::new(socket.into()),
+            peer: Mutex::new(peer),
             local,
-            acceptor: None,
+            identity: None,
             session: OnceLock::new(),
             _permit: permit,
         })
     }
 
     /// Has the peer [shake hands](Self::shake_hands) before anything else, if there is something to show it.
-    pub fn behind(self, acceptor: Option<Arc<Acceptor>>) -> Self {
-        Stream { acceptor, ..self }
+    pub fn showing(self, identity: Option<Arc<Identity>>) -> Self {
+        Stream { identity, ..self }
     }
 
-    /// The address of the other end.
-    pub fn peer(&self) -> SocketAddr {
-        self.peer
+    /// Whoever is at the other end; behind a trusted proxy the client that it speaks for at the moment.
+    pub fn peer(&self) -> Peer {
+        *self.peer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The address of this end.
-    pub fn local(&self) -> SocketAddr {
+    /// Says whom the proxy at the other end speaks for from now on.
+    pub fn set_peer(&self, client: Peer) {
+        *self.peer.lock().unwrap_or_else(PoisonError::into_inner) = client;
+    }
+
+    /// The address of this end; a Unix socket has none.
+    pub fn local(&self) -> Option<IpAddr> {
         self.local
     }
 
@@ -91,7 +103,7 @@ impl Stream {
 
     /// Whether nothing may be read or sent before the [handshake](Self::shake_hands).
     pub fn awaits_handshake(&self) -> bool {
-        self.acceptor.is_some() && self.session.get().is_none()
+        self.identity.is_some() && self.session.get().is_none()
     }
 
     /// Begins TLS, if this end asks for it: waits for the peer and shakes hands with it until `deadline`. For the
@@ -100,7 +112,7 @@ impl Stream {
     /// # Errors
     /// When nothing came of it. The peer has been told, unless it speaks plain HTTP: what is sent now goes as it is.
     pub fn shake_hands(&self, deadline: Instant) -> Result<(), Unshaken> {
-        let Some(acceptor) = &self.acceptor else {
+        let Some(identity) = &self.identity else {
             return Ok(());
         };
         match self.socket.peek(deadline).map_err(Unshaken::Silent)? {
@@ -108,7 +120,7 @@ impl Stream {
             letter if letter.is_ascii_uppercase() => return Err(Unshaken::Plain),
             _ => return Err(Unshaken::Failed(io::Error::other(GARBAGE))),
         }
-        let session = Session::accept(acceptor).map_err(io::Error::other);
+        let session = Session::accept(identity).map_err(io::Error::other);
         let session = session.map_err(Unshaken::Failed)?;
         loop {
             let shaken = session.shake_hands(&mut Now(&self.socket));
@@ -277,8 +289,8 @@ impl Stream {
 }
 
 impl Link for Stream {
-    fn peer(&self) -> SocketAddr {
-        self.peer
+    fn peer(&self) -> Peer {
+        self.peer()
     }
 
     fn traffic(&self) -> Traffic {

@@ -42,7 +42,7 @@ impl Faulted {
 
     fn start_as(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0)).into()],
             ..Config::default()
         };
         config.admin.listen = None;
@@ -74,7 +74,7 @@ impl Faulted {
 
     fn connect(&self) -> Client {
         Client {
-            socket: connect(self.server.address()),
+            socket: connect(self.server.address().unwrap()),
             heard: Vec::new(),
         }
     }

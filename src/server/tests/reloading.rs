@@ -16,7 +16,7 @@ fn changed(server: &Server, change: impl FnOnce(&mut Config)) -> Config {
 
 /// A client to whom the server streams by `Accept`, once it says so.
 fn stream(server: &Server, accept: &str) -> TcpStream {
-    let mut client = connect(server.address());
+    let mut client = connect(server.address().unwrap());
     let head = format!("GET /chat HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n");
     client.write_all(head.as_bytes()).unwrap();
     let mut begun = Vec::new();

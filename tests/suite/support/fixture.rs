@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use fourcast::config::{self, Config, ConfigError, JournalKind, Retention};
+use fourcast::config::{Config, ConfigError, JournalKind, Listen, Retention};
 use fourcast::event::Data;
 use fourcast::{Draft, Leaving, Refusal, Server};
 
@@ -28,7 +28,7 @@ impl Fixture {
     pub fn start(change: impl FnOnce(&mut Config)) -> Self {
         Self::start_with(|config| {
             if tls::is_usual() {
-                config.tls = tls::settings();
+                tls::secure(config);
             }
             change(config);
         })
@@ -37,7 +37,7 @@ impl Fixture {
     /// The same over TLS in any case.
     pub fn secured(change: impl FnOnce(&mut Config)) -> Self {
         Self::start_with(|config| {
-            config.tls = tls::settings();
+            tls::secure(config);
             change(config);
         })
     }
@@ -49,7 +49,7 @@ impl Fixture {
 
     fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()],
             ..Config::default()
         };
         config.admin.listen = None;
@@ -57,9 +57,9 @@ impl Fixture {
         config.timeouts.drain = Duration::from_secs(5);
         config.timeouts.close = Duration::from_secs(1);
         change(&mut config);
-        let is_secured = config.tls != config::Tls::default();
+        let is_secured = config.listen.iter().any(|listen| listen.tls);
         let server = Server::start(config).expect("a server");
-        let address = server.address();
+        let address = server.address().expect("an address with a port");
         Fixture {
             server,
             address,
@@ -98,6 +98,11 @@ impl Fixture {
     /// Has its configuration read again, and waits for nothing.
     pub fn reread(&self) {
         self.server.reread();
+    }
+
+    /// Where it listens, everywhere.
+    pub fn addresses(&self) -> &[Listen] {
+        self.server.addresses()
     }
 
     /// A new connection.

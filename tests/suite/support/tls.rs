@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
-use fourcast::config;
+use fourcast::config::{self, Config};
 use rcgen::generate_simple_self_signed;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -38,9 +38,12 @@ pub fn authorities() -> PathBuf {
     IDENTITY.certificate()
 }
 
-/// What the usual server shows.
-pub fn settings() -> config::Tls {
-    IDENTITY.settings()
+/// Has a server speak it, and show what the usual one does.
+pub fn secure(config: &mut Config) {
+    for listen in &mut config.listen {
+        listen.tls = true;
+    }
+    config.tls = IDENTITY.settings();
 }
 
 /// A certificate and its key, in files.

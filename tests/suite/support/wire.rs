@@ -2,6 +2,9 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::tls::{self, Secured};
@@ -68,23 +71,34 @@ impl Wire {
         Self::of(TcpStream::from(socket))
     }
 
+    /// Connects to a Unix socket.
+    pub fn connect_unix(path: &Path) -> Self {
+        let stream = UnixStream::connect(path).expect("a connection");
+        // Of a socket of any kind; what only TCP has is not asked for.
+        Self::over(TcpStream::from(OwnedFd::from(stream)))
+    }
+
     fn of(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("no delay");
+        Self::over(stream)
+    }
+
+    fn over(stream: TcpStream) -> Self {
         stream.set_write_timeout(Some(PATIENCE)).expect("a limit");
-        Self::over(tls::over(stream).map_or_else(Line::Plain, Line::Secured))
+        Self::on(tls::over(stream).map_or_else(Line::Plain, Line::Secured))
     }
 
     /// Over a socket of the test's own, without TLS whoever is at its other end.
     pub fn bare(stream: TcpStream) -> Self {
-        Self::over(Line::Plain(stream))
+        Self::on(Line::Plain(stream))
     }
 
     /// Over TLS of the test's own.
     pub fn secured(stream: Secured) -> Self {
-        Self::over(Line::Secured(stream))
+        Self::on(Line::Secured(stream))
     }
 
-    fn over(line: Line) -> Self {
+    fn on(line: Line) -> Self {
         Wire {
             line,
             unread: Vec::new(),

@@ -13,9 +13,9 @@ use super::TlsError;
 use crate::server::upkeep::Source;
 
 /// What new connections are shown.
-pub struct Acceptor(Arc<ServerConfig>);
+pub struct Identity(Arc<ServerConfig>);
 
-impl Acceptor {
+impl Identity {
     /// What is in the PEM files of a certificate, with its chain behind it, and its key, as PKCS#8, PKCS#1 or SEC1.
     pub fn source(certificate: PathBuf, key: PathBuf) -> Source<Self> {
         Source::new(vec![certificate.clone(), key.clone()], move |contents| {
@@ -37,7 +37,7 @@ impl Acceptor {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         // Whoever comes back shows what it was given, instead of a store of ours with room for a few.
         config.ticketer = ring::Ticketer::new().map_err(failed)?;
-        Ok(Acceptor(Arc::new(config)))
+        Ok(Identity(Arc::new(config)))
     }
 
     pub(super) fn config(&self) -> Arc<ServerConfig> {

@@ -1,39 +1,40 @@
-//! A bare socket: reads that wait and reads and sends that do not, with what went over it.
+//! The bytes of a socket as they are: reads that wait and reads and sends that do not, with what went over it.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{Shutdown, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{
+    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown,
+};
 
 use super::{ReadError, Sent};
 use crate::roster::Traffic;
 
 /// A connected socket.
-pub(super) struct Socket {
-    socket: TcpStream,
+pub(super) struct Plain {
+    socket: OwnedFd,
     read_timeout: AtomicU64,
     received: AtomicU64,
     sent: AtomicU64,
 }
 
 /// A socket as a library sees it that reads and writes by itself: nothing waits.
-pub(super) struct Now<'a>(pub(super) &'a Socket);
+pub(super) struct Now<'a>(pub(super) &'a Plain);
 
-impl Socket {
-    pub(super) fn new(socket: TcpStream) -> io::Result<Self> {
-        socket.set_nodelay(true)?;
-        Ok(Socket {
+impl Plain {
+    pub(super) fn new(socket: OwnedFd) -> Self {
+        Plain {
             socket,
             read_timeout: AtomicU64::new(0),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
-        })
+        }
     }
 
     pub(super) fn traffic(&self) -> Traffic {
@@ -93,8 +94,7 @@ impl Socket {
             .saturating_add(1);
         if self.read_timeout.swap(millis, Ordering::Relaxed) != millis {
             let timeout = Some(Duration::from_millis(millis));
-            self.socket
-                .set_read_timeout(timeout)
+            set_socket_timeout(&self.socket, Timeout::Recv, timeout)
                 .map_err(|_| ReadError::HungUp)?;
         }
         Ok(())
@@ -187,7 +187,7 @@ impl Socket {
 
     pub(super) fn shutdown(&self, how: Shutdown) {
         // A socket that the peer has closed already cannot be shut down, and need not be.
-        let _ = self.socket.shutdown(how);
+        let _ = shutdown(&self.socket, how);
     }
 }
 
@@ -224,7 +224,7 @@ impl Write for Now<'_> {
     }
 }
 
-impl AsFd for Socket {
+impl AsFd for Plain {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
