@@ -1,6 +1,7 @@
 //! The configuration as values that cannot be wrong. Every default stands here once; `config.toml` at
 //! the top level shows them all and a test holds it against these.
 
+pub mod access;
 mod change;
 mod current;
 mod error;
@@ -21,6 +22,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use access::{Access, ApiKey, Mode};
 pub use change::{Change, Reloaded};
 pub use current::Current;
 pub use error::{ConfigError, Place, Problem};
@@ -49,6 +51,8 @@ pub struct Config {
     pub origins: Vec<String>,
     /// Whether answers name this program and its version, in a `Server` field.
     pub server_header: bool,
+    /// Who may do what.
+    pub access: Access,
     /// What clients are shown where TLS is spoken.
     pub tls: Tls,
     /// The operator's port.
@@ -254,6 +258,7 @@ impl Default for Config {
             hosts: Vec::new(),
             origins: Vec::new(),
             server_header: false,
+            access: Access::default(),
             tls: Tls::default(),
             admin: Admin::default(),
             journal: Journal::default(),

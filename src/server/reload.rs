@@ -6,7 +6,8 @@ use super::Server;
 use super::permit::Permits;
 use super::reloader::ReloadError;
 use super::upkeep::Kept;
-use crate::config::{Admin, Change, Config, ConfigError, Journal, Limits, Reloaded, Tls};
+use crate::access;
+use crate::config::{Access, Admin, Change, Config, ConfigError, Journal, Limits, Reloaded, Tls};
 use crate::delivery::Context;
 use crate::tls::Identity;
 
@@ -74,6 +75,10 @@ impl Reload {
             self.permits.bound(next.limits.connections);
             next
         });
+        if before.access != now.access {
+            context.access.replace(access::Access::new(&now.access));
+            context.roster.obey();
+        }
         context.hub.obey(&context.told);
         if before.tls != now.tls {
             self.follow(&now.tls);
@@ -99,6 +104,7 @@ impl Reload {
         Config {
             listen: running.listen.clone(),
             socket_mode: running.socket_mode,
+            access: next_access(&asked, running),
             tls: asked.tls,
             admin: next_admin(asked.admin, &running.admin),
             journal: Journal {
@@ -140,6 +146,19 @@ impl Reload {
     }
 }
 
+/// Who may do what changes; but a port that others reach is never opened to them without a word.
+fn next_access(asked: &Config, running: &Config) -> Access {
+    let next = Config {
+        listen: running.listen.clone(),
+        access: asked.access.clone(),
+        ..Config::default()
+    };
+    match next.unguarded() {
+        None => next.access,
+        Some(_) => running.access.clone(),
+    }
+}
+
 /// Keys change; but a port that others reach never loses the one it has.
 fn next_admin(asked: Admin, running: &Admin) -> Admin {
     let next = Admin {
@@ -176,6 +195,18 @@ mod tests {
         hosts = ["a.test"]
         origins = ["https://a.test"]
         server_header = true
+        [access]
+        mode = "closed"
+        [access.anonymous]
+        subscribe = ["a"]
+        publish = ["a"]
+        delete = ["a"]
+        [[access.keys]]
+        name = "a"
+        hash = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        subscribe = ["a"]
+        publish = ["a"]
+        delete = ["a"]
         [tls]
         certificate = "certificate.pem"
         key = "key.pem"
@@ -253,9 +284,9 @@ mod tests {
     }
 
     fn has(changes: &[Change], key: &str) -> bool {
-        let is_of_entry = |change: &Change| match key.strip_prefix("channels[].") {
-            Some("pattern") => change.key == "channels",
-            Some(key) => change.key == format!("channels[a].{key}"),
+        let is_of_entry = |change: &Change| match key.split_once("[].") {
+            Some((list, "pattern" | "name")) => change.key == list,
+            Some((list, key)) => change.key == format!("{list}[a].{key}"),
             None => change.key == key,
         };
         changes.iter().any(is_of_entry)

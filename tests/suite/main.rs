@@ -3,6 +3,8 @@
 
 mod support;
 
+mod access;
+
 mod walk;
 
 mod ways;

@@ -14,6 +14,7 @@ use rustix::net::Shutdown;
 use self::plain::{Now, Plain};
 use super::permit::Permit;
 use super::socket::Socket;
+use crate::access::current::Current;
 use crate::peer::Peer;
 use crate::refusal::Refusal;
 use crate::roster::{Guest, Link, Presence, Traffic};
@@ -315,6 +316,9 @@ impl Guest for Stream {
     fn dismiss(&self, _: &Refusal) {
         self.shutdown();
     }
+
+    /// The next request is held against what counts then.
+    fn obey(&self, _: &Current) {}
 }
 
 impl AsFd for Stream {
