@@ -14,6 +14,7 @@ mod secret;
 mod shown;
 #[cfg(test)]
 mod tests;
+pub mod tokens;
 mod units;
 mod written;
 
@@ -31,6 +32,7 @@ pub(crate) use file::keys;
 pub use listen::{Endpoint, Listen};
 pub use load::{Loaded, authorities};
 pub use secret::Secret;
+pub use tokens::Tokens;
 
 use crate::hub::selector::Selector;
 use crate::server::upkeep::Source;

@@ -44,7 +44,7 @@ use self::reload::Reload;
 use self::reloader::{Reloader, Reloads};
 use self::stream::Stream;
 use self::upkeep::{Kept, Upkeep};
-use crate::access::{self, Access};
+use crate::access;
 use crate::admin::Admin;
 use crate::config::access::advice;
 use crate::config::{Config, Current, Endpoint, Limits, Listen, Mode};
@@ -77,6 +77,8 @@ pub struct Server {
 /// The ports of a server, bound, with nobody behind them yet.
 struct Ports {
     data: Vec<(Listen, Acceptor)>,
+    /// What clients are shown where TLS is spoken.
+    identity: Option<Arc<Kept<Identity>>>,
     admin: Option<TcpListener>,
 }
 
@@ -95,6 +97,8 @@ pub enum StartError {
     Open(Listen),
     /// Others than this machine's users reach the operator's port, and it has no key: the operator's matter.
     Unguarded(SocketAddr),
+    /// A file of keys cannot be used: the operator's matter.
+    Keys(String),
     /// The certificate or its key cannot be used: the operator's matter.
     Tls(String),
     /// The journal cannot be opened: the operator's or the environment's matter.
@@ -137,6 +141,7 @@ impl fmt::Display for StartError {
                 f,
                 "other machines reach {address}, the operator's port, so it needs a key; 'admin.key' sets one"
             ),
+            StartError::Keys(trouble) => write!(f, "cannot verify tokens: {trouble}"),
             StartError::Tls(sentence) => write!(f, "[tls]: {sentence}"),
             StartError::Journal(error) => error.fmt(f),
             StartError::Resources(error) => {
@@ -190,8 +195,11 @@ impl Ports {
             acceptor::bind_tcp(address, true, config.limits.send_buffer)
                 .map_err(|error| StartError::Admin(address, error))
         };
+        let identity = config.identity().map(|source| Kept::read("tls", source));
+        let identity = identity.transpose().map_err(StartError::Tls)?;
         Ok(Ports {
             data,
+            identity: identity.map(Arc::new),
             admin: config.admin.listen.map(admin).transpose()?,
         })
     }
@@ -224,12 +232,11 @@ impl Server {
         }
         config.limits.connections = grant.granted;
         warn_of_strangers(&config);
-        let identity = config.identity().map(|source| Kept::read("tls", source));
-        let identity = identity.transpose().map_err(StartError::Tls)?.map(Arc::new);
+        let access = access::current::Current::new(&config.access).map_err(StartError::Keys)?;
         let ports = Ports::bind(&config)?;
         let journal = Opening::open(&config, random()).map_err(StartError::Journal)?;
         let hub = Hub::start(&config, journal).map_err(StartError::Resources)?;
-        Self::serve(hub, asked, config, ports, identity).map_err(StartError::Resources)
+        Self::serve(hub, asked, config, ports, access).map_err(StartError::Resources)
     }
 
     fn serve(
@@ -237,7 +244,7 @@ impl Server {
         asked: Config,
         config: Config,
         ports: Ports,
-        identity: Option<Arc<Kept<Identity>>>,
+        access: access::current::Current,
     ) -> io::Result<Server> {
         let threads = config
             .fanout
@@ -249,11 +256,10 @@ impl Server {
             asked,
             config.limits.connections,
             permits.clone(),
-            identity.clone(),
+            ports.identity.clone(),
         );
         let shutdown = Shutdown::default();
-        let access = Access::new(&config.access);
-        let access = Arc::new(access::current::Current::new(access));
+        let access = Arc::new(access);
         let (reloads, orders) = Reloads::new();
         let context = Arc::new(Context {
             hub,
@@ -266,7 +272,8 @@ impl Server {
             upkeep: Upkeep::default(),
             lanes: Lanes::default(),
         });
-        if let Some(identity) = &identity {
+        context.upkeep.add(context.access.follower());
+        if let Some(identity) = &ports.identity {
             context.upkeep.add(identity.clone());
         }
         let reloader = Reloader::start(reload, &context, orders)?;
@@ -281,7 +288,7 @@ impl Server {
                 permits: permits.clone(),
                 doormen: doormen.clone(),
                 crew: crew.clone(),
-                identity: identity.clone().filter(|_| listen.tls),
+                identity: ports.identity.clone().filter(|_| listen.tls),
             };
             listeners.push(Listener::start(
                 &format!("listener-{number}"),

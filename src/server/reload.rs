@@ -6,7 +6,6 @@ use super::Server;
 use super::permit::Permits;
 use super::reloader::ReloadError;
 use super::upkeep::Kept;
-use crate::access;
 use crate::config::{Access, Admin, Change, Config, ConfigError, Journal, Limits, Reloaded, Tls};
 use crate::delivery::Context;
 use crate::tls::Identity;
@@ -76,7 +75,7 @@ impl Reload {
             next
         });
         if before.access != now.access {
-            context.access.replace(access::Access::new(&now.access));
+            context.access.obey(&now.access);
             context.roster.obey();
         }
         context.hub.obey(&context.told);
@@ -207,6 +206,17 @@ mod tests {
         subscribe = ["a"]
         publish = ["a"]
         delete = ["a"]
+        [access.tokens]
+        algorithms = ["HS256", "ES256"]
+        secret = "at-least-thirty-two-characters-long"
+        secret_file = "secret"
+        public_key = "key.pem"
+        jwks = "keys.json"
+        issuers = ["a"]
+        audiences = ["a"]
+        leeway = "1s"
+        require_expiry = false
+        cookie = "a"
         [tls]
         certificate = "certificate.pem"
         key = "key.pem"
