@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::config_file::{
     ConfigFile, describe_access, describe_addresses, describe_admin, describe_journal,
-    describe_source,
+    describe_source, require_certificate,
 };
 use super::{Failure, say};
 use crate::access::token::verifier::Verifier;
@@ -29,6 +29,7 @@ pub struct Args {
 /// Reads the configuration and the bounds of this host, and says what follows from them.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let loaded = args.file.load()?;
+    require_certificate(&loaded.config)?;
     let source = describe_source(&loaded);
     let journal = describe_journal(&loaded.config.journal);
     let tokens = describe_tokens(&loaded.config.access.tokens)?;

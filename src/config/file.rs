@@ -17,7 +17,7 @@ use super::units::{
 use super::written::{self, Written};
 use super::{
     Admin, ClientFrom, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Listen, Proxies,
-    Retention, Sync, Timeouts, WebSocket,
+    Retention, Sync, Timeouts, Tls, WebSocket,
 };
 use crate::hub::selector::Selector;
 
@@ -44,6 +44,7 @@ pub(super) fn read(
     let mut config = Config::default();
     reader.read(table, |top| everything(top, &mut config));
     require_places_to_listen(&mut reader, &config.listen);
+    require_a_certificate_with_its_key(&mut reader, &config);
     require_a_word_on_who_may(&mut reader, &config);
     require_a_guarded_port_of_its_own(&mut reader, &config);
     require_somebody_to_believe(&mut reader, &config.proxies);
@@ -76,6 +77,7 @@ fn everything(top: &mut Section<'_>, config: &mut Config) {
     top.section("access", |section| {
         access::read(section, &mut config.access)
     });
+    top.section("tls", |section| tls(section, &mut config.tls));
     top.section("admin", |section| admin(section, &mut config.admin));
     top.section("proxies", |section| proxies(section, &mut config.proxies));
     top.section("journal", |section| journal(section, &mut config.journal));
@@ -97,6 +99,12 @@ fn everything(top: &mut Section<'_>, config: &mut Config) {
     top.section("log", |section| {
         section.set("level", &mut config.log.level, units::log_filter);
     });
+}
+
+fn tls(section: &mut Section<'_>, tls: &mut Tls) {
+    let file = |written: &Written| path(written).map(Some);
+    section.set("certificate", &mut tls.certificate, file);
+    section.set("key", &mut tls.key, file);
 }
 
 fn admin(section: &mut Section<'_>, admin: &mut Admin) {
@@ -169,6 +177,7 @@ fn limits(section: &mut Section<'_>, limits: &mut Limits) {
 
 #[rustfmt::skip] // A table: one key a line.
 fn timeouts(section: &mut Section<'_>, timeouts: &mut Timeouts) {
+    section.set("handshake", &mut timeouts.handshake, duration(BLINK..=HOUR));
     section.set("head", &mut timeouts.head, duration(BLINK..=HOUR));
     section.set("body", &mut timeouts.body, duration(BLINK..=HOUR));
     section.set("idle", &mut timeouts.idle, duration(BLINK..=DAY));
@@ -224,6 +233,23 @@ fn retention(entry: &mut Section<'_>, place: &Place) -> Option<Retention> {
         pattern: pattern?,
         ..retention
     })
+}
+
+/// One without the other shows nothing, and where TLS is spoken something must be shown.
+fn require_a_certificate_with_its_key(reader: &mut Reader, config: &Config) {
+    let tls = &config.tls;
+    if tls.certificate.is_some() != tls.key.is_some() {
+        let message =
+            "a certificate and its key go together: name both files under [tls], or neither";
+        reader.refuse(&["tls.certificate", "tls.key"], message.to_owned());
+    }
+    let spoken = config.listen.iter().find(|listen| listen.tls);
+    if let Some(listen) = spoken.filter(|_| tls.source().is_none()) {
+        let message = format!(
+            "{listen} speaks TLS, so there must be a certificate to show: name its file and that of its key under [tls]"
+        );
+        reader.refuse(&["listen", "tls.certificate", "tls.key"], message);
+    }
 }
 
 /// The operator's port is not for everyone, and not where clients come in.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::ceilings;
 use super::inbound::{Inbound, READ_BYTES};
 use super::proxies::{client_of, introduce};
-use super::stream::{ReadError, Stream};
+use super::stream::{ReadError, Stream, Unshaken};
 use crate::config::Config;
 use crate::delivery::framing::Framing;
 use crate::delivery::long_poll::Outcome;
@@ -129,6 +129,11 @@ impl Connection {
 
     /// One request and its answer.
     fn exchange(&mut self) -> After {
+        if self.stream.awaits_handshake()
+            && let Err(unshaken) = self.shake_hands()
+        {
+            return self.part(&unshaken);
+        }
         let before = self.traffic();
         // Nobody knows yet whom the next one is for.
         self.stream.set_peer(self.sender);
@@ -320,6 +325,34 @@ impl Connection {
         let most = u64::try_from(publication.most_bytes(limits)).unwrap_or(u64::MAX);
         let body = self.read_body(request, most)?;
         publication.commit(&self.context.hub, &self.config.limits, body)
+    }
+}
+
+/// TLS.
+impl Connection {
+    /// Until it is done the connection is idle, and may be cut by a stopping server.
+    fn shake_hands(&self) -> Result<(), Unshaken> {
+        self.berth.hold(self.stream.clone());
+        let deadline = Instant::now() + self.config.timeouts.handshake;
+        let shaken = self.stream.shake_hands(deadline);
+        self.berth.release();
+        shaken
+    }
+
+    /// What is left to do with a peer with which there is no TLS.
+    fn part(&mut self, unshaken: &Unshaken) -> After {
+        log::debug!("{}: no TLS: {unshaken}", self.stream.peer());
+        self.context.hub.metrics().handshakes_failed.count();
+        match unshaken {
+            Unshaken::Plain => self.refuse(
+                None,
+                Refusal::new(
+                    Kind::BadRequest,
+                    "this port speaks TLS: use https:// (or wss://) instead of http:// (or ws://)",
+                ),
+            ),
+            Unshaken::Silent(_) | Unshaken::Failed(_) => After::Close,
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod websocket;
 mod behind;
 mod schedules;
 mod slow;
+mod tls;
 
 mod durable;
 
