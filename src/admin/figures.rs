@@ -42,7 +42,7 @@ fn server(context: &Context) -> [Family; 2] {
     ]
 }
 
-fn connections(context: &Context) -> [Family; 8] {
+fn connections(context: &Context) -> [Family; 9] {
     let (metrics, traffic) = (context.hub.metrics(), context.roster.traffic());
     let census = Census::take(&context.roster);
     [
@@ -71,6 +71,11 @@ fn connections(context: &Context) -> [Family; 8] {
             "fourcast_connections_turned_away",
             "Connections that were refused since fourcast_connections_limit was reached",
             metrics.turned_away.get(),
+        ),
+        Family::counter(
+            "fourcast_tls_handshakes_failed",
+            "Connections that ended since there was no TLS with their peer: in time, or at all",
+            metrics.handshakes_failed.get(),
         ),
         Family::counter(
             "fourcast_requests",

@@ -12,12 +12,12 @@ use signal_hook::iterator::Signals;
 
 use super::config_file::{
     ConfigFile, describe_access, describe_addresses, describe_admin, describe_journal,
-    describe_source,
+    describe_source, require_certificate,
 };
 use super::logger::Logger;
 use super::{Failure, say};
 use crate::config::{Endpoint, Listen, Loaded};
-use crate::{Leaving, Server};
+use crate::{Leaving, Server, StartError};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -47,10 +47,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         // Not a record: the level that counts now might hide it.
         let _ = writeln!(io::stderr(), "fourcast: {problem}; log.level counts");
     }
+    require_certificate(&loaded.config)?;
     let logger = Logger::begin(&loaded.config.log);
     let mut signals = take_signals()?;
-    let server = Server::start(loaded.config.clone())
-        .map_err(|error| Failure::Unavailable(error.to_string()))?;
+    let server = Server::start(loaded.config.clone()).map_err(|error| match error {
+        StartError::Keys(_) => Failure::Config(error.to_string()),
+        _ => Failure::Unavailable(error.to_string()),
+    })?;
     let greeting = greeting(&loaded, server.addresses(), server.admin_address());
     server.reread_from(move || {
         let again = loaded.again()?;

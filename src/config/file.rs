@@ -7,6 +7,7 @@ use super::access::{self, require_a_word_on_who_may, require_keys_of_their_own};
 use super::error::{ConfigError, Place, Problem};
 use super::listen;
 use super::names;
+use super::proxies;
 use super::reader::{Reader, Section};
 use super::tokens;
 use super::units::{
@@ -15,8 +16,8 @@ use super::units::{
 };
 use super::written::{self, Written};
 use super::{
-    Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Listen, Retention, Sync,
-    Timeouts, WebSocket,
+    Admin, ClientFrom, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Listen, Proxies,
+    Retention, Sync, Timeouts, Tls, WebSocket,
 };
 use crate::hub::selector::Selector;
 
@@ -43,8 +44,10 @@ pub(super) fn read(
     let mut config = Config::default();
     reader.read(table, |top| everything(top, &mut config));
     require_places_to_listen(&mut reader, &config.listen);
+    require_a_certificate_with_its_key(&mut reader, &config);
     require_a_word_on_who_may(&mut reader, &config);
     require_a_guarded_port_of_its_own(&mut reader, &config);
+    require_somebody_to_believe(&mut reader, &config.proxies);
     require_room_for_the_largest(&mut reader, &config);
     require_entries_to_count(&mut reader, &config.channels);
     require_keys_of_their_own(&mut reader, &config.access.keys);
@@ -74,7 +77,9 @@ fn everything(top: &mut Section<'_>, config: &mut Config) {
     top.section("access", |section| {
         access::read(section, &mut config.access)
     });
+    top.section("tls", |section| tls(section, &mut config.tls));
     top.section("admin", |section| admin(section, &mut config.admin));
+    top.section("proxies", |section| proxies(section, &mut config.proxies));
     top.section("journal", |section| journal(section, &mut config.journal));
     top.section("limits", |section| limits(section, &mut config.limits));
     top.section("timeouts", |section| {
@@ -96,11 +101,22 @@ fn everything(top: &mut Section<'_>, config: &mut Config) {
     });
 }
 
+fn tls(section: &mut Section<'_>, tls: &mut Tls) {
+    let file = |written: &Written| path(written).map(Some);
+    section.set("certificate", &mut tls.certificate, file);
+    section.set("key", &mut tls.key, file);
+}
+
 fn admin(section: &mut Section<'_>, admin: &mut Admin) {
     section.set("listen", &mut admin.listen, units::address_or_off);
     section.set("key", &mut admin.key, |written| {
         units::secret(written).map(Some)
     });
+}
+
+fn proxies(section: &mut Section<'_>, proxies: &mut Proxies) {
+    section.set_list("trusted", &mut proxies.trusted, proxies::trusted);
+    section.set("client", &mut proxies.client, proxies::client);
 }
 
 fn journal(section: &mut Section<'_>, journal: &mut Journal) {
@@ -161,6 +177,7 @@ fn limits(section: &mut Section<'_>, limits: &mut Limits) {
 
 #[rustfmt::skip] // A table: one key a line.
 fn timeouts(section: &mut Section<'_>, timeouts: &mut Timeouts) {
+    section.set("handshake", &mut timeouts.handshake, duration(BLINK..=HOUR));
     section.set("head", &mut timeouts.head, duration(BLINK..=HOUR));
     section.set("body", &mut timeouts.body, duration(BLINK..=HOUR));
     section.set("idle", &mut timeouts.idle, duration(BLINK..=DAY));
@@ -218,6 +235,23 @@ fn retention(entry: &mut Section<'_>, place: &Place) -> Option<Retention> {
     })
 }
 
+/// One without the other shows nothing, and where TLS is spoken something must be shown.
+fn require_a_certificate_with_its_key(reader: &mut Reader, config: &Config) {
+    let tls = &config.tls;
+    if tls.certificate.is_some() != tls.key.is_some() {
+        let message =
+            "a certificate and its key go together: name both files under [tls], or neither";
+        reader.refuse(&["tls.certificate", "tls.key"], message.to_owned());
+    }
+    let spoken = config.listen.iter().find(|listen| listen.tls);
+    if let Some(listen) = spoken.filter(|_| tls.source().is_none()) {
+        let message = format!(
+            "{listen} speaks TLS, so there must be a certificate to show: name its file and that of its key under [tls]"
+        );
+        reader.refuse(&["listen", "tls.certificate", "tls.key"], message);
+    }
+}
+
 /// The operator's port is not for everyone, and not where clients come in.
 fn require_a_guarded_port_of_its_own(reader: &mut Reader, config: &Config) {
     if let Some(address) = config.admin.unguarded() {
@@ -258,6 +292,15 @@ fn require_places_to_listen(reader: &mut Reader, listen: &[Listen]) {
             let message = format!("names {place} twice, or once with TLS and once without");
             reader.refuse(&["listen"], message);
         }
+    }
+}
+
+/// Whoever is nobody's proxy is believed nothing.
+fn require_somebody_to_believe(reader: &mut Reader, proxies: &Proxies) {
+    if proxies.client != ClientFrom::Nowhere && proxies.trusted.is_empty() {
+        let message =
+            "counts for nobody; name the proxies under [proxies]: trusted = [\"127.0.0.1\"]";
+        reader.refuse(&["proxies.client", "proxies.trusted"], message.to_owned());
     }
 }
 

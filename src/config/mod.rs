@@ -9,6 +9,7 @@ mod file;
 mod listen;
 mod load;
 mod names;
+mod proxies;
 mod reader;
 mod secret;
 mod shown;
@@ -30,11 +31,14 @@ pub use error::{ConfigError, Place, Problem};
 #[cfg(test)]
 pub(crate) use file::keys;
 pub use listen::{Endpoint, Listen};
-pub use load::Loaded;
+pub use load::{Loaded, authorities};
+pub use proxies::{ClientFrom, Network, Proxies, Trusted};
 pub use secret::Secret;
 pub use tokens::Tokens;
 
 use crate::hub::selector::Selector;
+use crate::server::upkeep::Source;
+use crate::tls::Identity;
 
 /// Everything that a server is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,8 +57,12 @@ pub struct Config {
     pub server_header: bool,
     /// Who may do what.
     pub access: Access,
+    /// What clients are shown where TLS is spoken.
+    pub tls: Tls,
     /// The operator's port.
     pub admin: Admin,
+    /// Which proxies are believed when they say whom they bring.
+    pub proxies: Proxies,
     /// Where events are kept.
     pub journal: Journal,
     /// How much of anything there may be.
@@ -73,6 +81,15 @@ pub struct Config {
     pub channels: Vec<Retention>,
     /// What is logged.
     pub log: Log,
+}
+
+/// What clients are shown where TLS is spoken: both files, or neither. [`Config::load`] makes their paths absolute.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Tls {
+    /// The file (PEM) of the certificate, with its chain behind it.
+    pub certificate: Option<PathBuf>,
+    /// The file (PEM) of its key: PKCS#8, PKCS#1 or SEC1.
+    pub key: Option<PathBuf>,
 }
 
 /// The operator's port.
@@ -154,6 +171,8 @@ pub struct Limits {
 /// Deadlines.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timeouts {
+    /// From the beginning of a connection to the end of its TLS handshake.
+    pub handshake: Duration,
     /// From a request's first byte to the end of its head.
     pub head: Duration,
     /// From the end of a request's head to the end of its body.
@@ -207,8 +226,9 @@ pub struct Fanout {
 /// What a browser finds at `/`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Page {
-    /// Whether the live page is there; `None`: if every address is a loopback one, and there are no Unix sockets and no
-    /// [`hosts`](Config::hosts), which are the sign of a proxy that lets others in. A proxy that calls the port by a loopback name cannot be
+    /// Whether the live page is there; `None`: if every address is a loopback one, and there are no Unix sockets, no
+    /// [`hosts`](Config::hosts) and no trusted [proxies](Config::proxies), which are the sign of a proxy that lets others
+    /// in. A proxy that calls the port by a loopback name cannot be
     /// noticed: behind it this is `Some(false)`, unless all who come that way may have the page.
     pub enabled: Option<bool>,
 }
@@ -246,7 +266,9 @@ impl Default for Config {
             origins: Vec::new(),
             server_header: false,
             access: Access::default(),
+            tls: Tls::default(),
             admin: Admin::default(),
+            proxies: Proxies::default(),
             journal: Journal::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
@@ -261,11 +283,26 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Where what clients are shown is read from; `None`: TLS is spoken nowhere.
+    pub fn identity(&self) -> Option<Source<Identity>> {
+        let is_spoken = self.listen.iter().any(|listen| listen.tls);
+        self.tls.source().filter(|_| is_spoken)
+    }
+
     /// Whether the live page is there.
     pub fn has_page(&self) -> bool {
         let is_loopback = |listen: &Listen| listen.tcp().is_some() && listen.is_of_this_machine();
-        let is_ours_alone = self.listen.iter().all(is_loopback) && self.hosts.is_empty();
+        let has_proxy = !self.hosts.is_empty() || !self.proxies.trusted.is_empty();
+        let is_ours_alone = self.listen.iter().all(is_loopback) && !has_proxy;
         self.page.enabled.unwrap_or(is_ours_alone)
+    }
+}
+
+impl Tls {
+    /// Where what clients are shown is read from, if it is anywhere.
+    pub fn source(&self) -> Option<Source<Identity>> {
+        let files = self.certificate.clone().zip(self.key.clone());
+        files.map(|(certificate, key)| Identity::source(certificate, key))
     }
 }
 
@@ -321,6 +358,7 @@ impl Default for Limits {
 impl Default for Timeouts {
     fn default() -> Self {
         Timeouts {
+            handshake: Duration::from_secs(10),
             head: Duration::from_secs(10),
             body: Duration::from_secs(30),
             idle: Duration::from_secs(75),

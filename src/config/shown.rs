@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::units::shown_size;
 use super::{
-    Access, Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Listen, Mode,
-    Retention, Secret, Sync, Timeouts, Tokens,
+    Access, Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Listen, Mode, Proxies,
+    Retention, Secret, Sync, Timeouts, Tls, Tokens,
 };
 use crate::access::rights::Rights;
 use crate::hub::selector::Selector;
@@ -68,7 +68,9 @@ impl Config {
         list.add("origins", Value::List(self.origins.clone()));
         list.add("server_header", bare(self.server_header));
         access(&mut list, &self.access);
+        tls(&mut list, &self.tls);
         admin(&mut list, &self.admin);
+        proxies(&mut list, &self.proxies);
         journal(&mut list, &self.journal);
         limits(&mut list, &self.limits);
         timeouts(&mut list, &self.timeouts);
@@ -206,6 +208,14 @@ impl Display for Value {
     }
 }
 
+fn tls(list: &mut Settings, tls: &Tls) {
+    list.begin("tls");
+    for (key, file) in [("certificate", &tls.certificate), ("key", &tls.key)] {
+        let file = file.as_ref().map(|file| text(file.display()));
+        list.add(key, file.unwrap_or(Value::Unset));
+    }
+}
+
 /// One is shown as one.
 fn listen(all: &[Listen]) -> Value {
     match all {
@@ -275,6 +285,13 @@ fn admin(list: &mut Settings, admin: &Admin) {
     }
 }
 
+fn proxies(list: &mut Settings, proxies: &Proxies) {
+    list.begin("proxies");
+    let trusted = proxies.trusted.iter().map(ToString::to_string);
+    list.add("trusted", Value::List(trusted.collect()));
+    list.add("client", text(proxies.client.as_str()));
+}
+
 fn journal(list: &mut Settings, journal: &Journal) {
     let kind = match journal.kind {
         JournalKind::Memory => "memory",
@@ -311,6 +328,7 @@ fn limits(list: &mut Settings, limits: &Limits) {
 
 fn timeouts(list: &mut Settings, timeouts: &Timeouts) {
     list.begin("timeouts");
+    list.add("handshake", duration(timeouts.handshake));
     list.add("head", duration(timeouts.head));
     list.add("body", duration(timeouts.body));
     list.add("idle", duration(timeouts.idle));

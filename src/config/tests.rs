@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use crate::peer::Peer;
 
 const TEMPLATE: &str = include_str!("../../config.toml");
 
@@ -42,14 +43,18 @@ fn the_file_that_teaches_says_what_the_code_does() {
 
 #[test]
 fn a_server_listens_in_one_place_or_in_several() {
+    let config = |text: &str| {
+        let more = "[tls]\ncertificate = \"c\"\nkey = \"k\"\n[access]\nmode = \"open\"";
+        accepted(&format!("listen = {text}\n{more}"))
+    };
     let listen = |text: &str| {
-        let listen = accepted(&format!("listen = {text}\n{MEANT}")).listen;
+        let listen = config(text).listen;
         listen.iter().map(Listen::to_string).collect::<Vec<_>>()
     };
     for (written, meant) in [
         ("\"127.0.0.1:1\"", vec!["127.0.0.1:1"]),
         ("[\"http://[::1]:1\"]", vec!["[::1]:1"]),
-        ("\"https://0.0.0.0:8443\"", vec!["https://0.0.0.0:8443"]),
+        ("\"https://127.0.0.1:8443\"", vec!["https://127.0.0.1:8443"]),
         ("\"unix:a/b.sock\"", vec!["unix:a/b.sock"]),
         (
             "[\"127.0.0.1:0\", \"127.0.0.1:0\", \"unix:/x\"]",
@@ -57,7 +62,7 @@ fn a_server_listens_in_one_place_or_in_several() {
         ),
     ] {
         assert_eq!(listen(written), meant, "{written}");
-        let config = accepted(&format!("listen = {written}\n{MEANT}"));
+        let config = config(written);
         assert_eq!(accepted(&config.to_toml()), config, "{written}");
     }
 }
@@ -154,6 +159,36 @@ fn the_page_is_for_those_who_reach_nothing_but_loopback() {
 }
 
 #[test]
+fn proxies_are_believed_by_name_and_in_one_way() {
+    let text =
+        "[proxies]\ntrusted = [\"127.0.0.1\", \"10.0.0.0/8\", \"unix\"]\nclient = \"forwarded\"";
+    let config = accepted(text);
+    assert_eq!(config.proxies.client, ClientFrom::Forwarded);
+    assert!(config.proxies.trusts(Peer::Unix) && !config.has_page());
+    assert_eq!(accepted(&config.to_toml()), config);
+    for (wrong, told) in [
+        (
+            "trusted = [\"10.0.0.1/8\"]",
+            "proxies.trusted[0]: found \"10.0.0.1/8\"; expected the address of a proxy",
+        ),
+        (
+            "trusted = \"unix\"",
+            "proxies.trusted: found \"unix\"; expected a list",
+        ),
+        (
+            "client = \"real-ip\"",
+            "proxies.client: found \"real-ip\"; expected \"none\", ",
+        ),
+        (
+            "client = \"forwarded\"",
+            "proxies.client: counts for nobody; name the proxies",
+        ),
+    ] {
+        assert_tells(&refused(&format!("[proxies]\n{wrong}")), &[told]);
+    }
+}
+
+#[test]
 fn nothing_at_all_is_the_defaults() {
     assert_eq!(accepted(""), Config::default());
 }
@@ -197,7 +232,7 @@ fn the_examples_in_the_file_that_teaches_are_right() {
         let text = line.trim_start_matches(['#', ' ']);
         let is_setting = text
             .split_once(" = ")
-            .is_some_and(|(key, _)| is_key(key) && key != "key");
+            .is_some_and(|(key, _)| is_key(key) && !["key", "certificate"].contains(&key));
         if line.starts_with('[') {
             section = format!("{line}\n");
         } else if section == "[access.tokens]\n" && is_setting {
@@ -219,10 +254,33 @@ fn the_examples_in_the_file_that_teaches_are_right() {
 /// Else it would be the key of everyone who does not choose one.
 #[test]
 fn the_key_in_the_file_that_teaches_cannot_be_used() {
-    let line = TEMPLATE.lines().find(|line| line.starts_with("# key = "));
+    let line = TEMPLATE
+        .lines()
+        .find(|line| line.starts_with("# key = \"16"));
     let line = line.unwrap().trim_start_matches("# ");
     let message = refused(&format!("[admin]\n{line}"));
     assert_tells(&message, &["config.toml:2:7: admin.key: expected a secret"]);
+}
+
+#[test]
+fn a_certificate_and_its_key_go_together() {
+    let is_example = |line: &&str| line.ends_with(".pem\"");
+    let lines = section_of_template("tls").filter(is_example);
+    let lines: Vec<&str> = lines.map(|line| line.trim_start_matches("# ")).collect();
+    let tls = accepted(&format!("[tls]\n{}", lines.join("\n"))).tls;
+    assert!(tls.source().is_some());
+    for line in lines {
+        let message = refused(&format!("[tls]\n{line}"));
+        assert_tells(
+            &message,
+            &["config.toml:2:", "a certificate and its key go together"],
+        );
+    }
+    assert!(accepted("").tls.source().is_none());
+    let message = refused("listen = [\"127.0.0.1:1\", \"https://127.0.0.1:2\"]");
+    let told =
+        "config.toml:1:10: listen: https://127.0.0.1:2 speaks TLS, so there must be a certificate";
+    assert_tells(&message, &[told]);
 }
 
 const KEY: &str = "kept-to-ourselves-0";

@@ -10,26 +10,33 @@ use super::listener::Entrance;
 use super::permit::Permits;
 use super::socket::Socket;
 use super::stream::Stream;
+use super::upkeep::Kept;
 use crate::delivery::Context;
+use crate::tls::Identity;
 
 pub(super) struct Door {
     pub(super) context: Arc<Context>,
     pub(super) permits: Permits,
     pub(super) doormen: Arc<Doormen>,
     pub(super) crew: Crew,
+    /// What whoever comes in is shown, where TLS is spoken.
+    pub(super) identity: Option<Arc<Kept<Identity>>>,
 }
 
 impl Entrance for Door {
     fn admit(&self, socket: Socket) -> io::Result<()> {
-        let Some(permit) = self.permits.try_take() else {
-            self.context.hub.metrics().turned_away.count();
-            self.doormen.refuse(socket);
-            return Ok(());
-        };
+        let permit = self.permits.try_take();
+        let has_permit = permit.is_some();
         // Fails when the peer has gone already.
-        let Ok(stream) = Stream::new(socket, Some(permit)) else {
+        let Ok(stream) = Stream::new(socket, permit) else {
             return Ok(());
         };
+        let stream = stream.showing(self.identity.as_ref().map(|kept| kept.get()));
+        if !has_permit {
+            self.context.hub.metrics().turned_away.count();
+            self.doormen.refuse(stream);
+            return Ok(());
+        }
         self.context.hub.metrics().accepted.count();
         let connection = Connection::new(self.context.clone(), Arc::new(stream));
         self.crew.serve(connection).inspect_err(|error| {

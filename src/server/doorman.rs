@@ -5,13 +5,13 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::ceilings;
 use super::inbound::Inbound;
-use super::socket::Socket;
+use super::proxies::introduce;
 use super::stream::Stream;
 use crate::delivery::control::Control;
 use crate::delivery::framing::Framing as _;
@@ -29,7 +29,7 @@ use crate::seldom::Seldom;
 
 /// How many threads say no.
 const DOORMEN: usize = 2;
-/// How many sockets may wait for one of them.
+/// How many connections may wait for one of them.
 const WAITING: usize = 64;
 /// How long a head may take here, and a peer to read its refusal.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -40,7 +40,7 @@ static FULL: Seldom = Seldom::new();
 
 /// The threads that say no.
 pub(super) struct Doormen {
-    door: Mutex<Option<Sender<Socket>>>,
+    door: Mutex<Option<Sender<Stream>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -65,14 +65,14 @@ impl Doormen {
         })
     }
 
-    /// Has a socket refused, or closes it when too many wait already. Does not wait.
-    pub(super) fn refuse(&self, socket: Socket) {
+    /// Has a connection refused, or closes it when too many wait already. Does not wait.
+    pub(super) fn refuse(&self, stream: Stream) {
         FULL.say(|more| {
             log::warn!("all connections of limits.connections are taken, one is refused{more}")
         });
         if let Some(door) = &*self.door.lock().unwrap_or_else(PoisonError::into_inner) {
             // Whoever is turned away here is closed without a byte, from which EventSource comes back.
-            let _ = door.try_send(socket);
+            let _ = door.try_send(stream);
         }
     }
 
@@ -98,12 +98,10 @@ impl Drop for Doormen {
     }
 }
 
-fn serve(context: &Context, queue: &Receiver<Socket>) {
-    for socket in queue {
+fn serve(context: &Context, queue: &Receiver<Stream>) {
+    for stream in queue {
         // A server that stops has no time for those who never came in.
-        if context.shutdown.begun().is_none()
-            && let Ok(stream) = Stream::new(socket, None)
-        {
+        if context.shutdown.begun().is_none() {
             let stream = Arc::new(stream);
             let berth = context.roster.berth(stream.clone());
             berth.hold(stream.clone());
@@ -113,8 +111,19 @@ fn serve(context: &Context, queue: &Receiver<Socket>) {
 }
 
 fn refuse(context: &Context, stream: &Arc<Stream>) {
-    let ceilings = ceilings(&context.config().limits);
-    let head = Inbound::new(stream.clone()).read_head(&ceilings, PATIENCE);
+    let config = context.config();
+    // One for all that comes before the answer, so that neither a proxy nor TLS wins anybody time.
+    let deadline = Instant::now() + PATIENCE;
+    if introduce(stream, &config.proxies, deadline).is_none() {
+        return;
+    }
+    if let Err(unshaken) = stream.shake_hands(deadline) {
+        context.hub.metrics().handshakes_failed.count();
+        return log::debug!("{}: no TLS: {unshaken}", stream.peer());
+    }
+    let ceilings = ceilings(&config.limits);
+    let patience = deadline.saturating_duration_since(Instant::now());
+    let head = Inbound::new(stream.clone()).read_head(&ceilings, patience);
     let Ok(Some(head)) = head else {
         return;
     };

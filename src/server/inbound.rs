@@ -10,6 +10,7 @@ use crate::http::body::Decoder;
 use crate::http::head::{Ceilings, Head, HeadParser};
 use crate::http::response::CONTINUE;
 use crate::refusal::{Kind, Refusal};
+use crate::tls::HANDSHAKE;
 
 /// Bytes of heads that are read at once.
 pub const READ_BYTES: usize = 4 * 1024;
@@ -46,7 +47,8 @@ impl Inbound {
     ) -> Result<Option<Head>, Refusal> {
         let mut deadline = None;
         loop {
-            if let Some((head, length)) = self.parser.parse(&self.buffer, ceilings)? {
+            let parsed = self.parser.parse(&self.buffer, ceilings);
+            if let Some((head, length)) = parsed.map_err(|refusal| self.explain(refusal))? {
                 self.buffer.drain(..length);
                 return Ok(Some(head));
             }
@@ -89,6 +91,18 @@ impl Inbound {
             let owed = decoder.owed().and_then(|owed| usize::try_from(owed).ok());
             let most = owed.unwrap_or(READ_BYTES).clamp(READ_BYTES, BODY_BYTES);
             self.read_more(most, deadline).map_err(broken_body)?;
+        }
+    }
+
+    /// What is no head may be the beginning of TLS, by a client that was given the wrong scheme.
+    fn explain(&self, refusal: Refusal) -> Refusal {
+        match self.buffer.as_slice() {
+            [HANDSHAKE, 3, ..] => {
+                log::debug!("{}: TLS where plain HTTP is spoken", self.stream.peer());
+                let detail = "this port speaks plain HTTP: use http:// (or ws://) instead of https:// (or wss://)";
+                Refusal::new(Kind::BadRequest, detail)
+            }
+            _ => refusal,
         }
     }
 

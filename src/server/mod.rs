@@ -1,9 +1,9 @@
 //! 1: a socket becomes a thread.
 //!
 //! The [`listener`] accepts; the `door` gives a permit and a thread of the `crew`; `connection` is that thread's
-//! loop, to which [`inbound`] brings requests. Whoever finds no permit left is refused by the `doorman`.
-//! `reload` says what another configuration changes, and the [`reloader`] is the thread that takes it in;
-//! [`upkeep`] follows files that keys and certificates come from.
+//! loop, to which [`inbound`] brings requests; `proxies` finds out whom they are for. Whoever finds no permit left is
+//! refused by the `doorman`. `reload` says what another configuration changes, and the [`reloader`] is the thread that takes
+//! it in; [`upkeep`] follows files that keys and certificates come from.
 
 mod acceptor;
 pub mod budget;
@@ -15,6 +15,8 @@ mod ending;
 pub mod inbound;
 pub mod listener;
 pub mod permit;
+mod proxies;
+mod proxy_protocol;
 mod reload;
 pub mod reloader;
 pub mod socket;
@@ -43,7 +45,7 @@ use self::permit::Permits;
 use self::reload::Reload;
 use self::reloader::{Reloader, Reloads};
 use self::stream::Stream;
-use self::upkeep::Upkeep;
+use self::upkeep::{Kept, Upkeep};
 use crate::access;
 use crate::admin::Admin;
 use crate::config::access::advice;
@@ -57,6 +59,7 @@ use crate::journal::{Draft, Opening, Receipt};
 use crate::refusal::{Kind, Refusal};
 use crate::roster::Roster;
 use crate::shutdown::{Leaving, Shutdown};
+use crate::tls::Identity;
 use crate::web::lanes::Lanes;
 
 /// How long threads may take to end after their connections were cut.
@@ -76,6 +79,8 @@ pub struct Server {
 /// The ports of a server, bound, with nobody behind them yet.
 struct Ports {
     data: Vec<(Listen, Acceptor)>,
+    /// What clients are shown where TLS is spoken.
+    identity: Option<Arc<Kept<Identity>>>,
     admin: Option<TcpListener>,
 }
 
@@ -86,8 +91,8 @@ pub enum StartError {
     Listen(Listen, io::Error),
     /// There is no address to listen on: the operator's matter.
     Nowhere,
-    /// Clients are to speak TLS at this address, which this build does not: the operator's matter.
-    NoTls(Listen),
+    /// Clients are to speak TLS at this address, and there is no certificate to show them: the operator's matter.
+    NoCertificate(Listen),
     /// The address of the operator's port cannot be bound: the operator's matter.
     Admin(SocketAddr, io::Error),
     /// Others than this machine's users reach the data port, and nothing says who may do what: the operator's matter.
@@ -96,6 +101,8 @@ pub enum StartError {
     Unguarded(SocketAddr),
     /// A file of keys cannot be used: the operator's matter.
     Keys(String),
+    /// The certificate or its key cannot be used: the operator's matter.
+    Tls(String),
     /// The journal cannot be opened: the operator's or the environment's matter.
     Journal(OpenError),
     /// The environment has not enough threads or files, or no place for the operator's port.
@@ -118,10 +125,10 @@ impl fmt::Display for StartError {
             StartError::Nowhere => {
                 f.write_str("'listen' names no address; a server must listen somewhere")
             }
-            StartError::NoTls(address) => write!(
+            StartError::NoCertificate(address) => write!(
                 f,
-                "cannot listen on {address}: this build has no TLS; let a proxy in front speak it, and 'listen' name an \
-                 address without https://"
+                "cannot listen on {address} without a certificate; 'tls.certificate' and 'tls.key' name the files of one \
+                 and of its key"
             ),
             StartError::Admin(address, error) => {
                 let hint = hint(error);
@@ -137,6 +144,7 @@ impl fmt::Display for StartError {
                 "other machines reach {address}, the operator's port, so it needs a key; 'admin.key' sets one"
             ),
             StartError::Keys(trouble) => write!(f, "cannot verify tokens: {trouble}"),
+            StartError::Tls(sentence) => write!(f, "[tls]: {sentence}"),
             StartError::Journal(error) => error.fmt(f),
             StartError::Resources(error) => {
                 write!(f, "cannot start: {error}")
@@ -189,15 +197,18 @@ impl Ports {
             acceptor::bind_tcp(address, true, config.limits.send_buffer)
                 .map_err(|error| StartError::Admin(address, error))
         };
+        let identity = config.identity().map(|source| Kept::read("tls", source));
+        let identity = identity.transpose().map_err(StartError::Tls)?;
         Ok(Ports {
             data,
+            identity: identity.map(Arc::new),
             admin: config.admin.listen.map(admin).transpose()?,
         })
     }
 
     fn bind_one(listen: &Listen, config: &Config) -> Result<(Listen, Acceptor), StartError> {
-        if listen.tls {
-            return Err(StartError::NoTls(listen.clone()));
+        if listen.tls && config.tls.source().is_none() {
+            return Err(StartError::NoCertificate(listen.clone()));
         }
         let bind = || {
             let acceptor = Acceptor::bind(listen, config)?;
@@ -243,7 +254,12 @@ impl Server {
             .or(config.fanout.shards)
             .unwrap_or_else(cores);
         let permits = Permits::new(config.limits.connections);
-        let reload = Reload::new(asked, config.limits.connections, permits.clone());
+        let reload = Reload::new(
+            asked,
+            config.limits.connections,
+            permits.clone(),
+            ports.identity.clone(),
+        );
         let shutdown = Shutdown::default();
         let access = Arc::new(access);
         let (reloads, orders) = Reloads::new();
@@ -259,6 +275,9 @@ impl Server {
             lanes: Lanes::default(),
         });
         context.upkeep.add(context.access.follower());
+        if let Some(identity) = &ports.identity {
+            context.upkeep.add(identity.clone());
+        }
         let reloader = Reloader::start(reload, &context, orders)?;
         let admin = ports.admin.map(|socket| Admin::start(&context, socket));
         let admin = admin.transpose()?;
@@ -271,6 +290,7 @@ impl Server {
                 permits: permits.clone(),
                 doormen: doormen.clone(),
                 crew: crew.clone(),
+                identity: ports.identity.clone().filter(|_| listen.tls),
             };
             listeners.push(Listener::start(
                 &format!("listener-{number}"),

@@ -1,10 +1,14 @@
 //! What changes while a server runs, and what stays as it is until a restart.
 
+use std::sync::Arc;
+
 use super::Server;
 use super::permit::Permits;
 use super::reloader::ReloadError;
-use crate::config::{Access, Admin, Change, Config, ConfigError, Journal, Limits, Reloaded};
+use super::upkeep::Kept;
+use crate::config::{Access, Admin, Change, Config, ConfigError, Journal, Limits, Reloaded, Tls};
 use crate::delivery::Context;
+use crate::tls::Identity;
 
 /// What a running server was sized by.
 pub(super) struct Reload {
@@ -13,6 +17,8 @@ pub(super) struct Reload {
     /// How many connections there may be at most: threads, files and queues are for so many.
     connections: usize,
     permits: Permits,
+    /// What clients are shown, if TLS is spoken.
+    identity: Option<Arc<Kept<Identity>>>,
 }
 
 impl Server {
@@ -45,12 +51,19 @@ impl Server {
 }
 
 impl Reload {
-    /// Of a server that was asked for `asked`, has room for so many `connections`, and gives them `permits`.
-    pub(super) fn new(asked: Config, connections: usize, permits: Permits) -> Self {
+    /// Of a server that was asked for `asked`, has room for so many `connections`, gives them `permits` and shows them
+    /// what `identity` has.
+    pub(super) fn new(
+        asked: Config,
+        connections: usize,
+        permits: Permits,
+        identity: Option<Arc<Kept<Identity>>>,
+    ) -> Self {
         Reload {
             asked,
             connections,
             permits,
+            identity,
         }
     }
 
@@ -66,12 +79,22 @@ impl Reload {
             context.roster.obey();
         }
         context.hub.obey(&context.told);
+        if before.tls != now.tls {
+            self.follow(&now.tls);
+        }
         let reloaded = Reloaded {
             changed: before.changes(&now),
             kept: self.kept(&now, &asked),
         };
         tell(&reloaded);
         reloaded
+    }
+
+    /// Has what is in other files shown.
+    fn follow(&self, tls: &Tls) {
+        if let (Some(identity), Some(source)) = (&self.identity, tls.source()) {
+            identity.turn_to(source);
+        }
     }
 
     /// What counts from now on: of `asked` what can, of `running` the rest. What is sized or opened at the start stands
@@ -81,6 +104,7 @@ impl Reload {
             listen: running.listen.clone(),
             socket_mode: running.socket_mode,
             access: next_access(&asked, running),
+            tls: asked.tls,
             admin: next_admin(asked.admin, &running.admin),
             journal: Journal {
                 kind: running.journal.kind,
@@ -98,6 +122,7 @@ impl Reload {
                 ..asked.limits
             },
             fanout: running.fanout.clone(),
+            proxies: asked.proxies,
             hosts: asked.hosts,
             origins: asked.origins,
             server_header: asked.server_header,
@@ -193,9 +218,15 @@ mod tests {
         leeway = "1s"
         require_expiry = false
         cookie = "a"
+        [tls]
+        certificate = "certificate.pem"
+        key = "key.pem"
         [admin]
         listen = "127.0.0.1:2"
         key = "kept-to-ourselves-0"
+        [proxies]
+        trusted = ["10.0.0.0/8", "unix"]
+        client = "forwarded"
         [journal]
         kind = "memory"
         path = "elsewhere"
@@ -216,6 +247,7 @@ mod tests {
         control_messages = 10
         idempotency_keys = 10
         [timeouts]
+        handshake = "1s"
         head = "1s"
         body = "1s"
         idle = "1s"
@@ -251,7 +283,12 @@ mod tests {
     fn reloaded(started: &Config, connections: usize, asked: &Config) -> (Config, Reloaded) {
         let mut running = started.clone();
         running.limits.connections = connections;
-        let reload = Reload::new(started.clone(), connections, Permits::new(connections));
+        let reload = Reload::new(
+            started.clone(),
+            connections,
+            Permits::new(connections),
+            None,
+        );
         let now = reload.next(asked.clone(), &running);
         let reloaded = Reloaded {
             changed: running.changes(&now),

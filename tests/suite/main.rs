@@ -17,6 +17,7 @@ mod websocket;
 mod behind;
 mod schedules;
 mod slow;
+mod tls;
 
 mod durable;
 
@@ -29,6 +30,8 @@ mod hardening;
 mod journal_commands;
 mod lanes;
 mod listen;
+mod proxies;
 mod regression;
 mod reload;
+mod tokens;
 mod web;
