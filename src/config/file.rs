@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::error::{ConfigError, Place, Problem};
 use super::names;
+use super::rates;
 use super::reader::{Reader, Section};
 use super::units::{
-    self, GIB, KIB, MIB, address, auto_or_count, auto_or_switch, count, duration, path, selector,
-    size, token,
+    self, GIB, KIB, MIB, address, auto_or_count, auto_or_size, auto_or_switch, count, duration,
+    path, selector, size, token,
 };
 use super::written::{self, Written};
 use super::{
@@ -24,6 +25,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const CENTURY: Duration = Duration::from_secs(36_525 * 24 * 3600);
+
+/// The least that a budget of memory must leave for clients.
+const ROOM: usize = 16 << 20;
 
 /// Prints a key that nobody has seen; one printed by us would be in somebody's log.
 const NEW_KEY: &str = r#"echo "key = \"$(head -c 24 /dev/urandom | base64)\"""#;
@@ -41,6 +45,7 @@ pub(super) fn read(
     reader.read(table, |top| everything(top, &mut config));
     require_a_guarded_port_of_its_own(&mut reader, &config);
     require_room_for_the_largest(&mut reader, &config);
+    require_memory_for_what_stands(&mut reader, &config);
     require_entries_to_count(&mut reader, &config.channels);
     problems.extend(reader.finish());
     if problems.is_empty() {
@@ -65,6 +70,7 @@ fn everything(top: &mut Section<'_>, config: &mut Config) {
     top.section("admin", |section| admin(section, &mut config.admin));
     top.section("journal", |section| journal(section, &mut config.journal));
     top.section("limits", |section| limits(section, &mut config.limits));
+    top.section("rates", |section| rates::read(section, &mut config.rates));
     top.section("timeouts", |section| {
         timeouts(section, &mut config.timeouts);
     });
@@ -134,6 +140,10 @@ fn journal_sync(written: &Written) -> Result<Sync, String> {
 #[rustfmt::skip] // A table: one key a line.
 fn limits(section: &mut Section<'_>, limits: &mut Limits) {
     section.set("connections", &mut limits.connections, count(1..=1_000_000));
+    section.set("connections_per_address", &mut limits.connections_per_address, auto_or_count(1..=1_000_000));
+    section.set("connections_per_subject", &mut limits.connections_per_subject, auto_or_count(1..=1_000_000));
+    section.set_list("exempt", &mut limits.exempt, units::network);
+    section.set("memory", &mut limits.memory, auto_or_size(MIB..=1024 * GIB));
     section.set("head_bytes", &mut limits.head_bytes, size(KIB..=MIB));
     section.set("target_bytes", &mut limits.target_bytes, size(256..=MIB));
     section.set("fields", &mut limits.fields, count(16..=1_000));
@@ -247,6 +257,34 @@ fn require_room_for_the_largest(reader: &mut Reader, config: &Config) {
             reader.refuse(&[inner, outer], message);
         }
     }
+}
+
+/// Else the first client would be one too many.
+fn require_memory_for_what_stands(reader: &mut Reader, config: &Config) {
+    let least = config.standing_bytes().saturating_add(ROOM);
+    let Some(memory) = config.limits.memory.filter(|memory| *memory < least) else {
+        return;
+    };
+    let mebibytes = |bytes: usize| bytes.div_ceil(1 << 20);
+    let in_memory = match config.journal.kind {
+        JournalKind::Memory => ", journal.max_bytes of a journal in memory",
+        JournalKind::Disk => "",
+    };
+    let message = format!(
+        "{} MiB are too few: {} MiB go to the program, twice fanout.tail_bytes, fanout.replay_bytes{in_memory}, and \
+         clients need {} MiB at least; write \"{} MiB\" or more, or lower those",
+        memory >> 20,
+        mebibytes(config.standing_bytes()),
+        mebibytes(ROOM),
+        mebibytes(least)
+    );
+    let keys = [
+        "limits.memory",
+        "fanout.tail_bytes",
+        "fanout.replay_bytes",
+        "journal.max_bytes",
+    ];
+    reader.refuse(&keys, message);
 }
 
 /// The first entry that matches a channel counts, so what comes after its like does nothing.

@@ -7,6 +7,7 @@ mod error;
 mod file;
 mod load;
 mod names;
+mod rates;
 mod reader;
 mod secret;
 mod shown;
@@ -15,7 +16,7 @@ mod tests;
 mod units;
 mod written;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,8 +27,10 @@ pub use error::{ConfigError, Place, Problem};
 #[cfg(test)]
 pub(crate) use file::keys;
 pub use load::Loaded;
+pub use rates::{Per, Rate, Rates};
 pub use secret::Secret;
 
+use crate::access::network::Network;
 use crate::hub::selector::Selector;
 
 /// Everything that a server is told.
@@ -46,6 +49,8 @@ pub struct Config {
     pub journal: Journal,
     /// How much of anything there may be.
     pub limits: Limits,
+    /// How often one client may ask and publish.
+    pub rates: Rates,
     /// How long anything may take.
     pub timeouts: Timeouts,
     /// How a quiet connection is kept alive and a dead one found.
@@ -114,6 +119,16 @@ pub enum Sync {
 pub struct Limits {
     /// Connections open at once, each with a thread and a file.
     pub connections: usize,
+    /// The most of them from one address, that is one IPv4 address or the /64 of an IPv6 one; `None`: a tenth of
+    /// `connections`, 16 at least.
+    pub connections_per_address: Option<NonZeroUsize>,
+    /// The most requests, streams and WebSockets at once of one subject of tokens, or with one API key; `None`: the same
+    /// as that.
+    pub connections_per_subject: Option<NonZeroUsize>,
+    /// From here addresses are not counted, neither connections nor rates.
+    pub exempt: Vec<Network>,
+    /// Bytes of memory; `None`: three quarters of what the host or the control group has.
+    pub memory: Option<usize>,
     /// Bytes of a request head, request line and fields together.
     pub head_bytes: usize,
     /// Bytes of a request target.
@@ -233,6 +248,7 @@ impl Default for Config {
             admin: Admin::default(),
             journal: Journal::default(),
             limits: Limits::default(),
+            rates: Rates::default(),
             timeouts: Timeouts::default(),
             heartbeat: Heartbeat::default(),
             websocket: WebSocket::default(),
@@ -245,10 +261,50 @@ impl Default for Config {
 }
 
 impl Config {
+    /// What the program itself takes, with its libraries, its threads and the caches of SQLite, in bytes.
+    const PROGRAM: usize = 32 * MIB;
+
+    /// The memory that everything takes which does not depend on clients: the program, what is kept ready to be sent,
+    /// and a journal in memory. What is kept ready is there twice, as it came and as it is sent.
+    pub fn standing_bytes(&self) -> usize {
+        let ready = self.fanout.tail_bytes.saturating_mul(2);
+        let ready = ready.saturating_add(self.fanout.replay_bytes);
+        let journal = match self.journal.kind {
+            JournalKind::Memory => self.journal.max_bytes,
+            JournalKind::Disk => 0,
+        };
+        Self::PROGRAM.saturating_add(ready).saturating_add(journal)
+    }
+
     /// Whether the live page is there.
     pub fn has_page(&self) -> bool {
         let is_ours_alone = self.listen.ip().to_canonical().is_loopback() && self.hosts.is_empty();
         self.page.enabled.unwrap_or(is_ours_alone)
+    }
+}
+
+impl Limits {
+    /// The least that a share of the connections is where nothing is said.
+    const LEAST_SHARE: usize = 16;
+
+    /// How many connections one address may have.
+    pub fn share_of_address(&self) -> usize {
+        self.share(self.connections_per_address)
+    }
+
+    /// How many requests, streams and WebSockets one subject or API key may have at once.
+    pub fn share_of_subject(&self) -> usize {
+        self.share(self.connections_per_subject)
+    }
+
+    /// Whether connections and requests from `address` are not counted.
+    pub fn exempts(&self, address: IpAddr) -> bool {
+        self.exempt.iter().any(|network| network.contains(address))
+    }
+
+    fn share(&self, chosen: Option<NonZeroUsize>) -> usize {
+        let usual = (self.connections / 10).max(Self::LEAST_SHARE);
+        chosen.map_or(usual, NonZeroUsize::get)
     }
 }
 
@@ -286,6 +342,10 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             connections: 10_000,
+            connections_per_address: None,
+            connections_per_subject: None,
+            exempt: Network::loopback().to_vec(),
+            memory: None,
             head_bytes: 16 * KIB,
             target_bytes: 8 * KIB,
             fields: 100,

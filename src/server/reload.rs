@@ -94,6 +94,7 @@ impl Reload {
             fanout: running.fanout.clone(),
             hosts: asked.hosts,
             origins: asked.origins,
+            rates: asked.rates,
             timeouts: asked.timeouts,
             heartbeat: asked.heartbeat,
             websocket: asked.websocket,
@@ -159,6 +160,10 @@ mod tests {
         idempotency = "1m"
         [limits]
         connections = 100
+        connections_per_address = 10
+        connections_per_subject = 10
+        exempt = ["10.0.0.0/8"]
+        memory = "4 GiB"
         head_bytes = "32 KiB"
         target_bytes = "4 KiB"
         fields = 50
@@ -170,6 +175,14 @@ mod tests {
         send_buffer = "32 KiB"
         control_messages = 10
         idempotency_keys = 10
+        [rates]
+        requests_per_address = "1/s"
+        requests_per_key = "1/m"
+        requests_per_subject = "1/h"
+        publishes_per_address = "off"
+        publishes_per_key = "off"
+        publishes_per_subject = "off"
+        burst = "1m"
         [timeouts]
         head = "1s"
         body = "1s"
