@@ -5,4 +5,5 @@ pub mod network;
 pub mod pass;
 pub mod rates;
 pub mod rights;
+pub mod shares;
 pub mod tally;

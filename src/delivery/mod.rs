@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use self::catch_up::CatchUp;
 use self::control::Gap;
+use crate::access::shares::Shares;
 use crate::config::{Config, Current};
 use crate::event::Cursor;
 use crate::hub::selector::{Selection, Selector};
@@ -23,6 +24,7 @@ use crate::hub::tail::Page;
 use crate::hub::{Hub, random};
 use crate::journal::{Start, StoreError};
 use crate::roster::Roster;
+use crate::server::memory::Memory;
 use crate::server::reloader::Reloads;
 use crate::shutdown::Shutdown;
 use crate::web::lanes::Lanes;
@@ -41,6 +43,10 @@ pub struct Context {
     pub roster: Roster,
     /// How it all ends.
     pub shutdown: Shutdown,
+    /// What each client has its share of.
+    pub shares: Shares,
+    /// How much memory there is for them.
+    pub memory: Memory,
     /// What the live page's lanes have carried.
     pub lanes: Lanes,
 }

@@ -1,5 +1,6 @@
 //! 3: a request finds its way. This is the table of contents: which method and which path lead where.
 
+pub mod later;
 pub mod negotiate;
 pub mod origin;
 pub mod publish;

@@ -6,12 +6,14 @@
 
 pub mod budget;
 mod connection;
+mod control_group;
 mod crew;
 mod door;
 mod doorman;
 mod ending;
 pub mod inbound;
 pub mod listener;
+pub mod memory;
 pub mod permit;
 mod reload;
 pub mod reloader;
@@ -19,6 +21,7 @@ pub mod stream;
 #[cfg(test)]
 mod tests;
 pub mod threads;
+mod waiting;
 
 use std::fmt;
 use std::io;
@@ -33,10 +36,12 @@ use self::door::Door;
 use self::doorman::Doormen;
 use self::ending::Ending;
 use self::listener::Listener;
+use self::memory::Memory;
 use self::permit::Permits;
 use self::reload::Reload;
 use self::reloader::{Reloader, Reloads};
 use self::stream::Stream;
+use crate::access::shares::Shares;
 use crate::admin::Admin;
 use crate::config::{Config, Current, Limits};
 use crate::delivery::Context;
@@ -177,6 +182,8 @@ impl Server {
             catch_up: CatchUp::start(threads.get(), config.limits.connections)?,
             roster: Roster::new(shutdown.clone()),
             shutdown,
+            shares: Shares::new(),
+            memory: Memory::new(&config),
             told: Arc::new(Current::new(config)),
             reloads,
             lanes: Lanes::default(),

@@ -61,6 +61,7 @@ impl Reload {
             self.permits.bound(next.limits.connections);
             next
         });
+        context.memory.obey(&now);
         context.hub.obey(&context.told);
         let reloaded = Reloaded {
             changed: before.changes(&now),
