@@ -78,11 +78,17 @@ impl Publication {
         }
     }
 
-    /// Publishes `bytes`; returns when the journal has kept them.
+    /// Publishes `bytes`, unless `admit` refuses so many events; returns when the journal has kept them.
     ///
     /// # Errors
     /// Nothing was published.
-    pub fn commit(self, hub: &Hub, limits: &Limits, bytes: Vec<u8>) -> Result<Response, Refusal> {
+    pub fn commit(
+        self,
+        hub: &Hub,
+        limits: &Limits,
+        bytes: Vec<u8>,
+        admit: impl FnOnce(usize) -> Result<(), Refusal>,
+    ) -> Result<Response, Refusal> {
         let drafts = match &self.body {
             Body::Payload(channel, media) => {
                 vec![self.draft(channel.clone(), media.as_ref(), bytes)?]
@@ -90,6 +96,7 @@ impl Publication {
             Body::Batch(channel) => lines(&bytes, channel.as_ref(), limits)?,
         };
         let key = self.key(&drafts)?;
+        admit(drafts.len())?;
         let appended = hub.publish(Batch { drafts, key })?;
         let mut answer = Vec::with_capacity(appended.receipts.len() * RECEIPT_BYTES);
         match self.body {

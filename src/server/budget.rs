@@ -7,7 +7,7 @@ use std::fmt;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Threads and files kept back for everything that is no connection: shards, catch-up, listeners, the
-/// operator's port (36 threads and 101 files at most), signals, libraries, and the mappings of the allocator.
+/// operator's port (38 threads and 101 files at most), signals, libraries, and the mappings of the allocator.
 const RESERVE: u64 = 256;
 
 /// Mappings that a thread needs: its stack, the guard page below it, and the same again for the stack on

@@ -6,16 +6,19 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::ceilings;
 use super::inbound::{Inbound, READ_BYTES};
+use super::memory::Reservation;
 use super::stream::{ReadError, Stream};
+use crate::access::shares::Asker;
 use crate::config::Config;
 use crate::delivery::framing::Framing;
 use crate::delivery::long_poll::Outcome;
 use crate::delivery::{Context, Listening, Query, long_poll, poll, stream as streaming, websocket};
+use crate::exchange::later::event_stream;
 use crate::exchange::origin::{self, Visitor};
 use crate::exchange::publish::Publication;
 use crate::exchange::{Plan, plan};
 use crate::http::head::{BodyFraming, Head};
-use crate::http::response::{Answering, Response};
+use crate::http::response::{Answering, Payload, Response};
 use crate::http::{Method, Version};
 use crate::refusal::{Kind, Refusal};
 use crate::roster::{Berth, Traffic};
@@ -153,7 +156,10 @@ impl Connection {
             head,
         };
         let (config, local) = (&self.config, self.stream.local());
-        let outcome = origin::check(&request.head, &request.visitor, config, local)
+        let shares = &self.context.shares;
+        let outcome = shares
+            .request(config, self.asker())
+            .and_then(|()| origin::check(&request.head, &request.visitor, config, local))
             .and_then(|()| plan(&self.context, config, &request.head, &request.visitor))
             .and_then(|plan| self.follow(plan, &mut request));
         let after = match outcome {
@@ -162,6 +168,14 @@ impl Connection {
         };
         self.inbound.keep(request.head);
         after
+    }
+
+    /// Who asks, by where the connection comes from.
+    fn asker(&self) -> Asker<'static> {
+        Asker {
+            address: Some(self.stream.peer().ip()),
+            holder: None,
+        }
     }
 
     /// Goes where the request leads.
@@ -180,7 +194,10 @@ impl Connection {
                 self.context.hub.forget(&channel)?;
                 self.answer(request, Response::new(204))
             }
-            Plan::Poll(query) => self.answer(request, poll::answer(&self.context, &query)?),
+            Plan::Poll(query) => {
+                let response = poll::answer(&self.context, &query)?;
+                self.answer_at_length(request, response)?
+            }
             Plan::LongPoll(query, wait) => self.long_poll(request, query, wait)?,
             Plan::Stream(query, framing, head) => {
                 self.stream_events(request, &query, framing, head)
@@ -214,7 +231,9 @@ impl Connection {
             READ_BYTES,
         )?;
         Ok(match outcome {
-            Outcome::Answer(response) => self.answer(request, long_poll::granting(response, wait)),
+            Outcome::Answer(response) => {
+                self.answer_at_length(request, long_poll::granting(response, wait))?
+            }
             Outcome::Answered { goes_on: true } => After::Keep,
             Outcome::Answered { goes_on: false } => After::Drain,
             Outcome::Gone => After::Close,
@@ -279,8 +298,13 @@ impl Connection {
     ) -> Result<Response, Refusal> {
         let limits = &self.config.limits;
         let most = u64::try_from(publication.most_bytes(limits)).unwrap_or(u64::MAX);
-        let body = self.read_body(request, most)?;
-        publication.commit(&self.context.hub, &self.config.limits, body)
+        let mut held = self.context.memory.nothing();
+        let body = self.read_body(request, most, &mut held)?;
+        // What comes in is there twice for a moment: as it came, and as events.
+        held.hold(body.capacity().saturating_add(body.len()))?;
+        let (config, asker) = (&self.config, self.asker());
+        let admit = |events| self.context.shares.publishes(config, asker, events);
+        publication.commit(&self.context.hub, &config.limits, body, admit)
     }
 }
 
@@ -323,10 +347,18 @@ impl Connection {
         read
     }
 
-    /// The body of a request, `most` bytes at most.
-    fn read_body(&mut self, request: &mut Request, most: u64) -> Result<Vec<u8>, Refusal> {
-        let timeouts = &self.config.timeouts;
-        let body = self.inbound.read_body(&request.head, most, timeouts)?;
+    /// The body of a request, `most` bytes at most, for which memory is `held` as it grows.
+    fn read_body(
+        &mut self,
+        request: &mut Request,
+        most: u64,
+        held: &mut Reservation,
+    ) -> Result<Vec<u8>, Refusal> {
+        self.context.memory.check()?;
+        let (timeouts, hold) = (&self.config.timeouts, |bytes| held.hold(bytes));
+        let body = self
+            .inbound
+            .read_body(&request.head, most, timeouts, hold)?;
         request.body_read = true;
         Ok(body)
     }
@@ -334,7 +366,8 @@ impl Connection {
     /// Reads a body that nobody asked for, so that the next request can be found behind it.
     fn skip_body(&mut self, request: &mut Request) -> Result<(), Refusal> {
         if !request.body_read {
-            self.read_body(request, SKIPPED_BODY)?;
+            let mut held = self.context.memory.nothing();
+            self.read_body(request, SKIPPED_BODY, &mut held)?;
         }
         Ok(())
     }
@@ -344,6 +377,20 @@ impl Connection {
 impl Connection {
     fn answer(&mut self, request: &Request, response: Response) -> After {
         self.answer_bare(request, request.visitor.decorate(response))
+    }
+
+    /// The same with one that may be large, and is held until a peer that reads slowly has taken it: as it was built,
+    /// and as it is sent.
+    fn answer_at_length(
+        &mut self,
+        request: &Request,
+        response: Response,
+    ) -> Result<After, Refusal> {
+        let mut held = self.context.memory.nothing();
+        if let Payload::Full(body) = response.payload() {
+            held.hold(body.len().saturating_mul(2))?;
+        }
+        Ok(self.answer(request, response))
     }
 
     fn answer_bare(&mut self, request: &Request, response: Response) -> After {
@@ -365,6 +412,14 @@ impl Connection {
             self.send(Visitor::unknown().decorate(response), &answering);
             return After::Drain;
         };
+        let later = event_stream(&self.context, &request.head, &request.visitor, &refusal);
+        if let Some((response, last)) = later {
+            if self.write(request, response, false) {
+                // Whoever has gone meanwhile needs no goodbye.
+                let _ = self.stream.write_all(&last, self.config.timeouts.write);
+            }
+            return After::Drain;
+        }
         // What waits for a 100 sends no body after a final answer, or sends it all the same: nobody knows.
         let whole = |connection: &mut Self, request: &mut Request| {
             request.body_read

@@ -95,12 +95,17 @@ impl Memory {
     /// # Errors
     /// 503 when they are not there, or the process has more than it should.
     pub fn reserve(&self, bytes: usize) -> Result<Reservation, Refusal> {
-        let mut reservation = Reservation {
-            memory: self.clone(),
-            bytes: 0,
-        };
+        let mut reservation = self.nothing();
         reservation.grow_to(bytes)?;
         Ok(reservation)
+    }
+
+    /// Nothing yet, to grow.
+    pub fn nothing(&self) -> Reservation {
+        Reservation {
+            memory: self.clone(),
+            bytes: 0,
+        }
     }
 
     /// Checks that the process has no more than it should: before anything new begins that may grow.
@@ -162,6 +167,17 @@ impl Memory {
 }
 
 impl Reservation {
+    /// Reserves what something takes that grows to so many bytes, unless it is small.
+    ///
+    /// # Errors
+    /// As of [`Memory::reserve`].
+    pub fn hold(&mut self, bytes: usize) -> Result<(), Refusal> {
+        match bytes > SMALL {
+            true => self.grow_to(bytes),
+            false => Ok(()),
+        }
+    }
+
     /// Reserves more, up to so many bytes in all. What is reserved stays so if there are not enough.
     ///
     /// # Errors

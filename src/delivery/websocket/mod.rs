@@ -25,8 +25,9 @@ use super::{Context, Listening, Opening, Query};
 use crate::hub::channel::ChannelName;
 use crate::hub::selector::Selector;
 use crate::journal::{Draft, StoreError};
-use crate::refusal::Kind;
+use crate::refusal::{Kind, Refusal};
 use crate::roster::Berth;
+use crate::server::memory::Reservation;
 use crate::server::stream::{ReadError, Stream};
 
 /// Bytes read from a connection that says little.
@@ -70,6 +71,9 @@ struct Reader {
     operations: Operations,
     raw_channel: Option<ChannelName>,
     early: Vec<u8>,
+    /// Bytes of the message that is on its way, with its frames and whatever came between them.
+    arrived: usize,
+    held: Reservation,
     _berth: Arc<Berth>,
 }
 
@@ -114,6 +118,8 @@ impl Reader {
             pipe: Pipe::default(),
             operations: Operations::new(outbox.clone(), only.clone()),
             raw_channel: only.filter(|_| query.raw),
+            arrived: 0,
+            held: outbox.context().memory.nothing(),
             outbox,
             framing,
             early,
@@ -204,6 +210,10 @@ impl Reader {
     /// Takes bytes from the socket and obeys what they say.
     fn take(&mut self, bytes: &[u8]) -> Next {
         self.take_message_bound();
+        if let Err(refusal) = self.make_room(bytes.len()) {
+            self.outbox.refuse(&refusal);
+            return Next::Drain;
+        }
         self.pipe.feed(bytes);
         loop {
             let message = self.parser.read(&mut self.pipe);
@@ -221,6 +231,12 @@ impl Reader {
                 Err(error) => return self.fail(&error),
             }
         }
+    }
+
+    /// Holds the memory that a message takes while it arrives: twice, as frames and as the message that they become.
+    fn make_room(&mut self, more: usize) -> Result<(), Refusal> {
+        self.arrived = self.arrived.saturating_add(more);
+        self.held.hold(self.arrived.saturating_mul(2))
     }
 
     /// The bound of a message is that of the configuration that counts now.
@@ -251,12 +267,23 @@ impl Reader {
                 return Next::Drain;
             }
             Message::Text(text) => self.say_text(&text),
-            Message::Binary(bytes) => match self.raw_channel.clone() {
-                Some(channel) => self.publish_raw(Draft::binary(channel, &bytes)),
-                None => self.operations.refuse_binary(),
-            },
+            Message::Binary(bytes) => self.say_bytes(&bytes),
         }
         Next::Read
+    }
+
+    fn say_bytes(&mut self, bytes: &[u8]) {
+        match self.raw_channel.clone() {
+            Some(channel) => self.publish_raw(Draft::binary(channel, bytes)),
+            None => self.operations.refuse_binary(),
+        }
+        self.let_go();
+    }
+
+    /// A message is done with: the next one begins.
+    fn let_go(&mut self) {
+        self.arrived = 0;
+        self.held = self.outbox.context().memory.nothing();
     }
 
     fn say_text(&mut self, text: &Utf8Bytes) {
@@ -264,12 +291,15 @@ impl Reader {
             Some(channel) => self.publish_raw(Draft::text(channel, text.as_str())),
             None => self.operations.obey(text.as_str()),
         }
+        self.let_go();
     }
 
     /// Publishes a message as it is; where that fails there is no word for it but a close code.
     fn publish_raw(&self, draft: Draft) {
-        if let Err(error) = self.outbox.context().hub.publish(draft) {
-            self.outbox.refuse(&error.into());
+        let context = self.outbox.context();
+        let publish = || context.hub.publish(draft).map_err(Refusal::from);
+        if let Err(refusal) = self.operations.admit_publish().and_then(|()| publish()) {
+            self.outbox.refuse(&refusal);
         }
     }
 

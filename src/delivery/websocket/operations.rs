@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::subscription::{Subscribe, Unsubscribe};
 use super::wire::{self, Operation};
+use crate::access::shares::Asker;
 use crate::delivery::control::error_json;
 use crate::delivery::outbox::Outbox;
 use crate::event::Cursor;
@@ -12,20 +13,32 @@ use crate::hub::selector::{Selector, SelectorError};
 use crate::journal::{Batch, IdempotencyKey, Start};
 use crate::refusal::{Kind, Refusal};
 
+/// How many operations that come too fast, one behind the other, are answered: then the client does not heed it.
+const TOO_FAST: usize = 10;
+
 /// Obeys operations; the answers go to the outbox.
 pub(super) struct Operations {
     outbox: Arc<Outbox>,
     /// The channel of a publish that names none.
     only: Option<ChannelName>,
+    /// Operations that came too fast since the last one that did not.
+    too_fast: usize,
 }
 
 impl Operations {
     pub(super) fn new(outbox: Arc<Outbox>, only: Option<ChannelName>) -> Self {
-        Operations { outbox, only }
+        Operations {
+            outbox,
+            only,
+            too_fast: 0,
+        }
     }
 
     /// Obeys one text message.
-    pub(super) fn obey(&self, text: &str) {
+    pub(super) fn obey(&mut self, text: &str) {
+        if let Err(refusal) = self.admit() {
+            return self.refuse(wire::reference_in(text), &refusal);
+        }
         let mut operation = match Operation::parse(text) {
             Ok(operation) => operation,
             Err(refusal) => return self.refuse(wire::reference_in(text), &refusal),
@@ -48,19 +61,47 @@ impl Operations {
                  ?format=raw publishes every message as it is",
             )),
         };
-        if let Err(refusal) = obeyed {
-            self.refuse(operation.reference(), &refusal);
+        match obeyed {
+            Ok(()) => self.too_fast = 0,
+            Err(refusal) => self.refuse(operation.reference(), &refusal),
         }
     }
 
+    /// Who asks, by where the connection comes from.
+    fn asker(&self) -> Asker<'static> {
+        Asker {
+            address: Some(self.outbox.stream().peer().ip()),
+            holder: None,
+        }
+    }
+
+    /// Counts an operation.
+    fn admit(&self) -> Result<(), Refusal> {
+        let context = self.outbox.context();
+        context.shares.request(&context.config(), self.asker())
+    }
+
+    /// Counts an event that is to be published.
+    pub(super) fn admit_publish(&self) -> Result<(), Refusal> {
+        let context = self.outbox.context();
+        context.shares.publishes(&context.config(), self.asker(), 1)
+    }
+
     /// Binary messages mean something on a raw socket only.
-    pub(super) fn refuse_binary(&self) {
+    pub(super) fn refuse_binary(&mut self) {
         let detail = "a binary message is no operation; publish with {\"op\":\"publish\",\"encoding\":\"base64\",…}, or \
                       open the socket with ?format=raw";
         self.refuse(None, &Refusal::new(Kind::UnsupportedData, detail));
     }
 
-    fn refuse(&self, reference: Option<&str>, refusal: &Refusal) {
+    fn refuse(&mut self, reference: Option<&str>, refusal: &Refusal) {
+        self.too_fast = match refusal.kind {
+            Kind::RateLimited => self.too_fast.saturating_add(1),
+            _ => 0,
+        };
+        if self.too_fast > TOO_FAST {
+            return self.outbox.refuse(refusal);
+        }
         log::debug!(
             "{}: an operation is refused: {refusal}",
             self.outbox.stream().peer()
@@ -82,6 +123,7 @@ impl Operations {
             .as_deref()
             .map(|key| IdempotencyKey::new(scope.as_str(), key, &drafts))
             .transpose()?;
+        self.admit_publish()?;
         let batch = Batch { drafts, key };
         let appended = self.outbox.context().hub.publish(batch)?;
         let id = appended.receipts.first().map(|receipt| receipt.id);
