@@ -26,6 +26,7 @@ mod compare;
 mod hardening;
 mod journal_commands;
 mod lanes;
+mod limits;
 mod regression;
 mod reload;
 mod web;

@@ -106,15 +106,12 @@ impl Reader {
         query: &Query,
         early: Vec<u8>,
     ) -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(PARSER_BYTES)
-            .write_buffer_size(0);
         let only = match &query.selectors[..] {
             [Selector::Channel(name)] => Some(name.clone()),
             _ => None,
         };
         Reader {
-            parser: WebSocketContext::new(Role::Server, Some(config)),
+            parser: parser(),
             pipe: Pipe::default(),
             operations: Operations::new(outbox.clone(), only.clone()),
             raw_channel: only.filter(|_| query.raw),
@@ -169,6 +166,7 @@ impl Reader {
             }
         }
         if next == Next::Drain {
+            self.forget();
             let config = &self.outbox.context().config();
             self.outbox
                 .stream()
@@ -280,6 +278,13 @@ impl Reader {
         self.let_go();
     }
 
+    /// Nothing more is obeyed: what came of a message needs no memory any more.
+    fn forget(&mut self) {
+        self.parser = parser();
+        self.pipe = Pipe::default();
+        self.let_go();
+    }
+
     /// A message is done with: the next one begins.
     fn let_go(&mut self) {
         self.arrived = 0;
@@ -319,4 +324,11 @@ impl Reader {
         self.outbox.dismiss(kind, &error.to_string());
         Next::Drain
     }
+}
+
+fn parser() -> WebSocketContext {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(PARSER_BYTES)
+        .write_buffer_size(0);
+    WebSocketContext::new(Role::Server, Some(config))
 }
