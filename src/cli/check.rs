@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use super::config_file::{ConfigFile, describe_admin, describe_journal, describe_source};
 use super::{Failure, say};
+use crate::config::Config;
 use crate::server::budget::Budget;
+use crate::server::memory::Memory;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,12 +32,27 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let admin = describe_admin(admin.listen, admin.key.is_some());
     let wanted = loaded.config.limits.connections;
     let report = report(wanted, &Budget::of_this_process());
+    let memory = describe_memory(&loaded.config);
     say(&format!(
         "configuration  good: {source}\n\
          journal        {journal}\n\
          operator       {admin}\n\
+         memory         {memory}\n\
          {report}"
     ))
+}
+
+/// What the server may use, and what of it is there without clients.
+fn describe_memory(config: &Config) -> String {
+    let memory = Memory::new(config);
+    let standing = memory.taken().div_ceil(1 << 20);
+    match memory.budget() {
+        Some(budget) => format!(
+            "{} MiB, {standing} of them without any client",
+            budget >> 20
+        ),
+        None => format!("no bound is known, {standing} MiB without any client"),
+    }
 }
 
 fn report(wanted: usize, budget: &Budget) -> String {
