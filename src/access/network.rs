@@ -44,7 +44,8 @@ impl Network {
     /// Whether `address` is one of these.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        address.is_ipv4() == self.first.is_ipv4() && masked(address, self.prefix) == self.first
+        let is_like = address.is_ipv4() == self.first.is_ipv4();
+        is_like && masked(address, self.prefix) == self.first
     }
 }
 

@@ -82,7 +82,7 @@ impl Buckets {
     }
 
     /// Takes `cost` out of the bucket of `client` at the time `now`, which is measured from any fixed moment. Whoever is
-    /// refused pays nothing. Takes some 50 ns.
+    /// refused pays nothing. Takes some 60 ns.
     ///
     /// # Errors
     /// How long to wait until the same is granted.

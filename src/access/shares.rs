@@ -132,12 +132,15 @@ impl Shares {
         let at = asker.address;
         let at = at.and_then(|address| Client::at(address, &config.limits));
         let holder = asker.holder.and_then(Client::of);
+        if at.is_none() && holder.is_none() {
+            return Ok(());
+        }
+        let now = self.begun.elapsed();
         for client in [at, holder].into_iter().flatten() {
             let Some(rate) = deed.rate(&config.rates, &client) else {
                 continue;
             };
             let pace = Pace::new(rate, config.rates.burst);
-            let now = self.begun.elapsed();
             let taken = self.buckets.take((deed, &client), pace, cost, now);
             taken.map_err(|wait| deed.refused(&client, rate, wait))?;
         }

@@ -158,7 +158,7 @@ pub struct Limits {
 pub struct Timeouts {
     /// From a request's first byte to the end of its head.
     pub head: Duration,
-    /// From the end of a request's head to the end of its body.
+    /// From the end of a request's head to the end of its body; as long may a WebSocket's message take.
     pub body: Duration,
     /// A kept connection without a request.
     pub idle: Duration,

@@ -4,6 +4,7 @@
 pub mod handshake;
 mod operations;
 mod pipe;
+mod progress;
 mod subscription;
 pub mod wire;
 
@@ -16,6 +17,7 @@ use tungstenite::{Message, Utf8Bytes};
 
 use self::operations::Operations;
 use self::pipe::Pipe;
+use self::progress::Progress;
 use super::catch_up::{Step, step};
 use super::control::Control;
 use super::framing::Framing;
@@ -27,7 +29,7 @@ use crate::hub::selector::Selector;
 use crate::journal::{Draft, StoreError};
 use crate::refusal::{Kind, Refusal};
 use crate::roster::Berth;
-use crate::server::memory::Reservation;
+use crate::server::memory::{Reservation, SMALL};
 use crate::server::stream::{ReadError, Stream};
 
 /// Bytes read from a connection that says little.
@@ -71,9 +73,13 @@ struct Reader {
     operations: Operations,
     raw_channel: Option<ChannelName>,
     early: Vec<u8>,
-    /// Bytes of the message that is on its way, with its frames and whatever came between them.
-    arrived: usize,
+    progress: Progress,
+    /// Since when a message is on its way.
+    since: Option<Instant>,
+    /// The memory of the largest message since the parser was new.
     held: Reservation,
+    /// Whether the parser has buffers that a large message needed.
+    is_stretched: bool,
     _berth: Arc<Berth>,
 }
 
@@ -115,7 +121,9 @@ impl Reader {
             pipe: Pipe::default(),
             operations: Operations::new(outbox.clone(), only.clone()),
             raw_channel: only.filter(|_| query.raw),
-            arrived: 0,
+            progress: Progress::default(),
+            since: None,
+            is_stretched: false,
             held: outbox.context().memory.nothing(),
             outbox,
             framing,
@@ -139,6 +147,12 @@ impl Reader {
         while next == Next::Read {
             // No patience for a pong runs while bytes are owed: the write deadline does.
             pinged = pinged.filter(|_| !self.outbox.owes_bytes());
+            if self.is_late() {
+                let detail = "a message did not arrive in time";
+                self.outbox.dismiss(Kind::RequestTimeout, detail);
+                next = Next::Drain;
+                break;
+            }
             match self
                 .outbox
                 .stream()
@@ -176,7 +190,18 @@ impl Reader {
 
     fn deadline(&self, beat: Instant, pinged: Option<Instant>) -> Instant {
         let patience = self.outbox.context().config().heartbeat.patience;
-        pinged.map_or(beat, |at| (at + patience).min(beat))
+        let looks = [pinged.map(|at| at + patience), self.due()];
+        looks.into_iter().flatten().fold(beat, Instant::min)
+    }
+
+    /// When the message that is on its way must have arrived.
+    fn due(&self) -> Option<Instant> {
+        let since = self.since?;
+        Some(since + self.outbox.context().config().timeouts.body)
+    }
+
+    fn is_late(&self) -> bool {
+        self.due().is_some_and(|due| Instant::now() >= due)
     }
 
     /// Sends a ping; when. None while bytes are owed: then the write deadline runs instead.
@@ -208,11 +233,17 @@ impl Reader {
     /// Takes bytes from the socket and obeys what they say.
     fn take(&mut self, bytes: &[u8]) -> Next {
         self.take_message_bound();
-        if let Err(refusal) = self.make_room(bytes.len()) {
+        if let Err(refusal) = self.make_room(bytes) {
             self.outbox.refuse(&refusal);
             return Next::Drain;
         }
         self.pipe.feed(bytes);
+        let next = self.parse();
+        self.settle();
+        next
+    }
+
+    fn parse(&mut self) -> Next {
         loop {
             let message = self.parser.read(&mut self.pipe);
             // After the peer's close the parser calls its own end an error; the reply is in the pipe.
@@ -232,9 +263,30 @@ impl Reader {
     }
 
     /// Holds the memory that a message takes while it arrives: twice, as frames and as the message that they become.
-    fn make_room(&mut self, more: usize) -> Result<(), Refusal> {
-        self.arrived = self.arrived.saturating_add(more);
-        self.held.hold(self.arrived.saturating_mul(2))
+    fn make_room(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        let most = self.progress.feed(bytes).saturating_mul(2);
+        self.is_stretched |= most > SMALL;
+        self.held.hold(most)
+    }
+
+    /// Notes whether a message is on its way. If none is, the parser begins anew after a large one: else it would keep the
+    /// buffers of that for the life of the connection.
+    fn settle(&mut self) {
+        if !self.progress.is_clear() {
+            self.since.get_or_insert_with(Instant::now);
+            return;
+        }
+        self.since = None;
+        if std::mem::take(&mut self.is_stretched) {
+            self.forget();
+        }
+    }
+
+    /// Begins to parse anew, without anything that came before, and gives back what that took.
+    fn forget(&mut self) {
+        self.parser = parser();
+        self.pipe = Pipe::default();
+        self.held = self.outbox.context().memory.nothing();
     }
 
     /// The bound of a message is that of the configuration that counts now.
@@ -271,32 +323,20 @@ impl Reader {
     }
 
     fn say_bytes(&mut self, bytes: &[u8]) {
+        self.since = None;
         match self.raw_channel.clone() {
             Some(channel) => self.publish_raw(Draft::binary(channel, bytes)),
             None => self.operations.refuse_binary(),
         }
-        self.let_go();
-    }
-
-    /// Nothing more is obeyed: what came of a message needs no memory any more.
-    fn forget(&mut self) {
-        self.parser = parser();
-        self.pipe = Pipe::default();
-        self.let_go();
-    }
-
-    /// A message is done with: the next one begins.
-    fn let_go(&mut self) {
-        self.arrived = 0;
-        self.held = self.outbox.context().memory.nothing();
     }
 
     fn say_text(&mut self, text: &Utf8Bytes) {
+        // What follows is another message, if anything does.
+        self.since = None;
         match self.raw_channel.clone() {
             Some(channel) => self.publish_raw(Draft::text(channel, text.as_str())),
             None => self.operations.obey(text.as_str()),
         }
-        self.let_go();
     }
 
     /// Publishes a message as it is; where that fails there is no word for it but a close code.

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::sse::EventSource;
-use crate::support::websocket::{CONTINUATION, TEXT};
+use crate::support::websocket::{CONTINUATION, PING, PONG, TEXT};
 use crate::support::{Fixture, Frame, Response, Way, WebSocket, Wire, request};
 
 const KIB: usize = 1024;
@@ -130,4 +130,32 @@ fn a_connection_for_which_there_is_no_memory_is_refused_at_the_door() {
     );
     drop(places);
     server.wait_for_status("/chat", 200);
+}
+
+#[test]
+fn a_message_that_does_not_end_loses_its_memory_and_its_connection() {
+    let server =
+        Fixture::start(|config| config.timeouts.body = std::time::Duration::from_millis(200));
+    let mut socket = WebSocket::open(server.address, "/chat");
+    socket.next_op("welcome");
+    let begun = Frame::new(TEXT, "begun").unfinished();
+    socket.send(&begun);
+    // Whatever else it says is no part of the message.
+    socket.send(&Frame::new(PING, "still here"));
+    assert_eq!(socket.next_op("bye")["code"], 1008);
+    assert_eq!(socket.close_code(), Some(1008));
+    server.assert_serves();
+}
+
+#[test]
+fn a_subscriber_that_only_answers_pings_takes_no_more_memory() {
+    let server = server(200 * KIB);
+    let mut socket = WebSocket::open(server.address, "/chat");
+    socket.next_op("welcome");
+    // Far more than there is room for, were they added up.
+    for _ in 0..4_000 {
+        socket.send(&Frame::new(PONG, [b'x'; 125]));
+    }
+    socket.operate(json!({"op": "ping"}));
+    socket.next_op("ack");
 }
