@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::config_file::{ConfigFile, describe_admin, describe_journal, describe_source};
+use super::config_file::{
+    ConfigFile, describe_addresses, describe_admin, describe_journal, describe_source,
+};
 use super::{Failure, say};
 use crate::config::Config;
 use crate::server::budget::Budget;
@@ -28,6 +30,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let loaded = args.file.load()?;
     let source = describe_source(&loaded);
     let journal = describe_journal(&loaded.config.journal);
+    let addresses = describe_addresses(&loaded.config.listen, loaded.config.socket_mode);
     let admin = &loaded.config.admin;
     let admin = describe_admin(admin.listen, admin.key.is_some());
     let wanted = loaded.config.limits.connections;
@@ -36,6 +39,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     say(&format!(
         "configuration  good: {source}\n\
          journal        {journal}\n\
+         {addresses}\
          operator       {admin}\n\
          memory         {memory}\n\
          {report}"

@@ -10,10 +10,12 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
-use super::config_file::{ConfigFile, describe_admin, describe_journal, describe_source, reach};
+use super::config_file::{
+    ConfigFile, describe_addresses, describe_admin, describe_journal, describe_source,
+};
 use super::logger::Logger;
 use super::{Failure, say};
-use crate::config::Loaded;
+use crate::config::{Endpoint, Listen, Loaded};
 use crate::{Leaving, Server};
 
 pub(super) const EXAMPLES: &str = "\
@@ -48,7 +50,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let mut signals = take_signals()?;
     let server = Server::start(loaded.config.clone())
         .map_err(|error| Failure::Unavailable(error.to_string()))?;
-    let greeting = greeting(&loaded, server.address(), server.admin_address());
+    let greeting = greeting(&loaded, server.addresses(), server.admin_address());
     server.reread_from(move || {
         let again = loaded.again()?;
         logger.obey(&again.config.log);
@@ -94,19 +96,33 @@ fn take_signals() -> Result<Signals, Failure> {
 }
 
 /// The first lines: what counts, where events are kept, who reaches the server, and something to try.
-fn greeting(loaded: &Loaded, address: SocketAddr, admin: Option<SocketAddr>) -> String {
+fn greeting(loaded: &Loaded, addresses: &[Listen], admin: Option<SocketAddr>) -> String {
     let source = describe_source(loaded);
     let journal = describe_journal(&loaded.config.journal);
     let admin = describe_admin(admin, loaded.config.admin.key.is_some());
-    let reach = reach(address.ip());
-    let url = format!("http://{}/chat", from_here(address));
+    let attempt = addresses.first().map(attempt).unwrap_or_default();
+    let addresses = describe_addresses(addresses, loaded.config.socket_mode);
     format!(
         "configuration  {source}\n\
          journal        {journal}\n\
-         address        {address}, {reach}\n\
+         {addresses}\
          operator       {admin}\n\
-         try            curl -d hello {url} && curl {url}\n"
+         try            {attempt}\n"
     )
+}
+
+/// Publishes and reads.
+fn attempt(listen: &Listen) -> String {
+    let place = match &listen.endpoint {
+        Endpoint::Tcp(address) => {
+            let scheme = if listen.tls { "https" } else { "http" };
+            format!("{scheme}://{}/chat", from_here(*address))
+        }
+        Endpoint::Unix(path) => {
+            format!("--unix-socket {} http://localhost/chat", path.display())
+        }
+    };
+    format!("curl -d hello {place} && curl {place}")
 }
 
 /// The address by which this machine reaches itself.
@@ -125,16 +141,16 @@ mod tests {
     use crate::config::Config;
 
     fn greeting_at(address: &str) -> String {
+        greeting_of(address.parse::<SocketAddr>().unwrap().into())
+    }
+
+    fn greeting_of(address: Listen) -> String {
         let loaded = Loaded {
             config: Config::default(),
             source: None,
             unheeded: None,
         };
-        greeting(
-            &loaded,
-            address.parse().unwrap(),
-            loaded.config.admin.listen,
-        )
+        greeting(&loaded, &[address], loaded.config.admin.listen)
     }
 
     #[test]
@@ -146,6 +162,17 @@ mod tests {
             "address        127.0.0.1:8080, only this machine reaches it",
             "operator       127.0.0.1:8081, only this machine reaches it",
             "curl -d hello http://127.0.0.1:8080/chat",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_unix_socket_is_tried_by_its_path() {
+        let text = greeting_of(Listen::unix("/run/f.sock"));
+        for part in [
+            "address        unix:/run/f.sock, only this machine reaches it",
+            "curl -d hello --unix-socket /run/f.sock http://localhost/chat && curl --unix-socket",
         ] {
             assert!(text.contains(part), "{text}");
         }

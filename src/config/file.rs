@@ -3,18 +3,20 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
+use super::access::{self, require_a_word_on_who_may, require_keys_of_their_own};
 use super::error::{ConfigError, Place, Problem};
+use super::listen;
 use super::names;
 use super::rates;
 use super::reader::{Reader, Section};
 use super::units::{
-    self, GIB, KIB, MIB, address, auto_or_count, auto_or_size, auto_or_switch, count, duration,
-    path, selector, size, token,
+    self, GIB, KIB, MIB, auto_or_count, auto_or_size, auto_or_switch, count, duration, path,
+    selector, size, token,
 };
 use super::written::{self, Written};
 use super::{
-    Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Retention, Sync, Timeouts,
-    WebSocket,
+    Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Listen, Retention, Sync,
+    Timeouts, WebSocket,
 };
 use crate::hub::selector::Selector;
 
@@ -43,10 +45,13 @@ pub(super) fn read(
     let mut reader = Reader::default();
     let mut config = Config::default();
     reader.read(table, |top| everything(top, &mut config));
+    require_places_to_listen(&mut reader, &config.listen);
+    require_a_word_on_who_may(&mut reader, &config);
     require_a_guarded_port_of_its_own(&mut reader, &config);
     require_room_for_the_largest(&mut reader, &config);
     require_memory_for_what_stands(&mut reader, &config);
     require_entries_to_count(&mut reader, &config.channels);
+    require_keys_of_their_own(&mut reader, &config.access.keys);
     problems.extend(reader.finish());
     if problems.is_empty() {
         return Ok(config);
@@ -64,9 +69,14 @@ pub(crate) fn keys() -> Vec<String> {
 }
 
 fn everything(top: &mut Section<'_>, config: &mut Config) {
-    top.set("listen", &mut config.listen, address);
+    top.set_one_or_list("listen", &mut config.listen, listen::listen);
+    top.set("socket_mode", &mut config.socket_mode, listen::socket_mode);
     top.set_list("hosts", &mut config.hosts, names::host);
     top.set_list("origins", &mut config.origins, names::origin);
+    top.set("server_header", &mut config.server_header, units::switch);
+    top.section("access", |section| {
+        access::read(section, &mut config.access)
+    });
     top.section("admin", |section| admin(section, &mut config.admin));
     top.section("journal", |section| journal(section, &mut config.journal));
     top.section("limits", |section| limits(section, &mut config.limits));
@@ -225,13 +235,37 @@ fn require_a_guarded_port_of_its_own(reader: &mut Reader, config: &Config) {
         );
         reader.refuse(&["admin.listen", "admin.key"], message);
     }
-    if config.admin.listen == Some(config.listen) && config.listen.port() != 0 {
+    let Some(admin) = config.admin.listen.map(Listen::from) else {
+        return;
+    };
+    if config
+        .listen
+        .iter()
+        .any(|listen| admin.clashes_with(listen))
+    {
         let message = format!(
-            "listen and admin.listen are both {}; give each a port of its own, or write listen = \"off\" \
-             under [admin]",
-            config.listen
+            "listen and admin.listen are both {admin}; give each a port of its own, or write listen = \"off\" under \
+             [admin]"
         );
         reader.refuse(&["admin.listen", "listen"], message);
+    }
+}
+
+/// At one place only one can listen, and somewhere it must be.
+fn require_places_to_listen(reader: &mut Reader, listen: &[Listen]) {
+    if listen.is_empty() {
+        let message = "names no address; a server must listen somewhere";
+        reader.refuse(&["listen"], message.to_owned());
+    }
+    for (index, place) in listen.iter().enumerate() {
+        if listen
+            .iter()
+            .take(index)
+            .any(|before| before.clashes_with(place))
+        {
+            let message = format!("names {place} twice, or once with TLS and once without");
+            reader.refuse(&["listen"], message);
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! The configuration as values that cannot be wrong. Every default stands here once; `config.toml` at
 //! the top level shows them all and a test holds it against these.
 
+pub mod access;
 mod change;
 mod current;
 mod error;
 mod file;
+mod listen;
 mod load;
 mod names;
 mod rates;
@@ -21,11 +23,13 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use access::{Access, ApiKey, Mode};
 pub use change::{Change, Reloaded};
 pub use current::Current;
 pub use error::{ConfigError, Place, Problem};
 #[cfg(test)]
 pub(crate) use file::keys;
+pub use listen::{Endpoint, Listen};
 pub use load::Loaded;
 pub use rates::{Per, Rate, Rates};
 pub use secret::Secret;
@@ -36,13 +40,20 @@ use crate::hub::selector::Selector;
 /// Everything that a server is told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The address of the data port; port 0 lets the system choose.
-    pub listen: SocketAddr,
+    /// Where clients come in, in at least one place.
+    pub listen: Vec<Listen>,
+    /// The rights of Unix sockets among them, as `chmod` has them. To connect is to write.
+    pub socket_mode: u32,
     /// Names beside loopback ones and the bound address that a `Host` may have, lower case, without port.
     pub hosts: Vec<String>,
     /// Origins allowed beside the same origin and loopback ones, as a browser writes them:
-    /// `https://app.example.com`, lower case, no default port, no path.
+    /// `https://app.example.com`, lower case, no default port, no path; `https://*.example.com` stands for every name
+    /// below `example.com`.
     pub origins: Vec<String>,
+    /// Whether answers name this program and its version, in a `Server` field.
+    pub server_header: bool,
+    /// Who may do what.
+    pub access: Access,
     /// The operator's port.
     pub admin: Admin,
     /// Where events are kept.
@@ -209,8 +220,8 @@ pub struct Fanout {
 /// What a browser finds at `/`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Page {
-    /// Whether the live page is there; `None`: if the data port is on loopback and has no [`hosts`](Config::hosts),
-    /// which are the sign of a proxy that lets others in. A proxy that calls the port by a loopback name cannot be
+    /// Whether the live page is there; `None`: if every address is a loopback one, and there are no Unix sockets and no
+    /// [`hosts`](Config::hosts), which are the sign of a proxy that lets others in. A proxy that calls the port by a loopback name cannot be
     /// noticed: behind it this is `Some(false)`, unless all who come that way may have the page.
     pub enabled: Option<bool>,
 }
@@ -242,9 +253,12 @@ const GIB: usize = 1024 * MIB;
 impl Default for Config {
     fn default() -> Self {
         Config {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)).into()],
+            socket_mode: 0o660,
             hosts: Vec::new(),
             origins: Vec::new(),
+            server_header: false,
+            access: Access::default(),
             admin: Admin::default(),
             journal: Journal::default(),
             limits: Limits::default(),
@@ -278,7 +292,8 @@ impl Config {
 
     /// Whether the live page is there.
     pub fn has_page(&self) -> bool {
-        let is_ours_alone = self.listen.ip().to_canonical().is_loopback() && self.hosts.is_empty();
+        let is_loopback = |listen: &Listen| listen.tcp().is_some() && listen.is_of_this_machine();
+        let is_ours_alone = self.listen.iter().all(is_loopback) && self.hosts.is_empty();
         self.page.enabled.unwrap_or(is_ours_alone)
     }
 }

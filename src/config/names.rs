@@ -15,7 +15,8 @@ pub(super) fn host(written: &Written) -> Result<String, String> {
     })
 }
 
-/// An origin as a browser writes it (RFC 6454, section 6.2): lower case, no default port, no path.
+/// An origin as a browser writes it (RFC 6454, section 6.2): lower case, no default port, no path. `*.` before its
+/// host stands for one label or more.
 pub(super) fn origin(written: &Written) -> Result<String, String> {
     let text = written.text();
     let refused = match text {
@@ -25,6 +26,10 @@ pub(super) fn origin(written: &Written) -> Result<String, String> {
         Some("*") => {
             "each origin by its name, such as \"https://app.example.com\": a star would let every page \
              on the web read and publish"
+        }
+        Some(text) if text.contains('*') => {
+            "a star only as the first label before a domain of at least two, such as \"https://*.example.com\": it \
+             stands for every name below that domain, and anybody could have one below less"
         }
         _ => "scheme, host and perhaps port, such as \"https://app.example.com\"",
     };
@@ -40,7 +45,10 @@ fn normal_origin(text: &str) -> Option<String> {
     }
     // An address copied from the browser's bar ends in a slash; an origin never does.
     let (host, port) = split_port(authority.strip_suffix('/').unwrap_or(authority))?;
-    let host = normal_host(host)?;
+    let host = match host.strip_prefix("*.") {
+        Some(domain) => format!("*.{}", normal_domain(domain)?),
+        None => normal_host(host)?,
+    };
     Some(match port {
         Some(port) if Some(port) != default_port(&scheme) => format!("{scheme}://{host}:{port}"),
         _ => format!("{scheme}://{host}"),
@@ -74,6 +82,13 @@ fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
             Some((host, Some(port.parse().ok().filter(|_| digits)?)))
         }
     }
+}
+
+/// A name of two labels or more; no address, since nothing is below one.
+fn normal_domain(text: &str) -> Option<String> {
+    let name = normal_host(text)?;
+    let is_address = name.starts_with('[') || name.parse::<Ipv4Addr>().is_ok();
+    (!is_address && name.contains('.')).then_some(name)
 }
 
 fn normal_host(text: &str) -> Option<String> {

@@ -175,6 +175,41 @@ impl Section<'_> {
         }
     }
 
+    /// Reads a list, or one item without brackets, each item by `rule`. Of a list with anything wrong nothing counts.
+    pub(super) fn set_one_or_list<T>(
+        &mut self,
+        key: &str,
+        slot: &mut Vec<T>,
+        rule: impl Fn(&Written) -> Result<T, String>,
+    ) {
+        let Some(written) = self.take(key) else {
+            return;
+        };
+        let (path, place) = (joined(&self.path, key), written.place.clone());
+        let (items, is_list) = match written.into_items() {
+            Ok(items) => (items, true),
+            Err(one) => (vec![one], false),
+        };
+        let mut values = Vec::new();
+        let wrong_before = self.reader.problems.len();
+        for (index, item) in items.into_iter().enumerate() {
+            match rule(&item) {
+                Ok(value) => values.push(value),
+                Err(message) => {
+                    let path = match is_list {
+                        true => format!("{path}[{index}]"),
+                        false => path.clone(),
+                    };
+                    self.reader.problem(item.place, &path, message);
+                }
+            }
+        }
+        if self.reader.problems.len() == wrong_before {
+            *slot = values;
+            self.reader.places.insert(path, place);
+        }
+    }
+
     /// Reads a list of tables, each by `read`, which gets the place of its table too.
     pub(super) fn set_entries<T>(
         &mut self,

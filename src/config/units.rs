@@ -54,6 +54,12 @@ pub(super) fn auto_or_count(
     }
 }
 
+/// `true` or `false`.
+pub(super) fn switch(written: &Written) -> Result<bool, String> {
+    let switch = written.switch();
+    switch.ok_or_else(|| written.but_expected("true or false"))
+}
+
 /// `"auto"`, which is `None`, or `true` or `false`.
 pub(super) fn auto_or_switch(written: &Written) -> Result<Option<bool>, String> {
     match (written.text(), written.switch()) {
@@ -138,19 +144,6 @@ pub(super) fn duration(
             .filter(|duration| range.contains(duration))
             .ok_or_else(|| written.but_expected(expected()))
     }
-}
-
-/// An IP address with a port.
-pub(super) fn address(written: &Written) -> Result<SocketAddr, String> {
-    written
-        .text()
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(|| {
-            written.but_expected(
-                "an IP address and a port: \"127.0.0.1:8080\" (this machine only), \
-                 \"0.0.0.0:8080\" (every IPv4 address) or \"[::]:8080\" (IPv6 too)",
-            )
-        })
 }
 
 /// An IP address with a port, or `"off"`, which is `None`.

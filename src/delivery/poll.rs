@@ -18,6 +18,8 @@ pub static JSON: Form = Form {
     render: |event, out| event.write_json(out),
 };
 
+/// Whoever may publish HTML does not thereby run it with the rights of this server's own page.
+const RAW_POLICY: &str = "sandbox";
 /// The most bytes of an answer, unless its only event has more.
 const ANSWER_BYTES: usize = 1 << 20;
 /// What an answer has beside events.
@@ -304,6 +306,8 @@ impl Answer {
         let Some(entry) = entry else { return response };
         let event = entry.event();
         response
+            .with("Content-Security-Policy", RAW_POLICY)
+            .with("Cross-Origin-Resource-Policy", "same-origin")
             .with("Fourcast-Channel", event.channel.name().as_str())
             .with("Fourcast-Type", event.kind.as_str())
             .with("Fourcast-Time", event.time.to_string())

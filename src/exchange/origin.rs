@@ -1,7 +1,7 @@
 //! Who may ask: the `Host` that a request is for, the `Origin` that sent a browser here, and the fields
 //! that let a page of another origin read the answer (CORS, WHATWG Fetch, section 3.2).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use crate::config::Config;
 use crate::http::fields::{Authority, is_token};
@@ -22,7 +22,7 @@ pub struct Visitor {
     is_listed: bool,
 }
 
-/// Checks whom the request is for and who sent it. `local` is the address that it came in at.
+/// Checks whom the request is for and who sent it. `local` is the address that it came in at; a Unix socket has none.
 ///
 /// # Errors
 /// 421 against DNS rebinding, 403 for a page of an origin that is not allowed.
@@ -30,9 +30,9 @@ pub fn check(
     head: &Head,
     visitor: &Visitor,
     config: &Config,
-    local: SocketAddr,
+    local: Option<IpAddr>,
 ) -> Result<(), Refusal> {
-    check_host(head, config, local.ip())?;
+    check_host(head, config, local)?;
     let is_open =
         Asset::find(head.path()).is_some_and(|asset| asset.audience == Audience::Everyone);
     match visitor.origin.is_none() && head.fields.get("Origin").is_some() && !is_open {
@@ -41,11 +41,12 @@ pub fn check(
     }
 }
 
-/// Checks whom the request is for. `local` is the address that it came in at.
+/// Checks whom the request is for. `local` is the address that it came in at; without one, at a Unix socket, only
+/// loopback names and `hosts` are served: no browser comes there but through a proxy, which carries its `Host` on.
 ///
 /// # Errors
 /// 421 against DNS rebinding.
-pub fn check_host(head: &Head, config: &Config, local: IpAddr) -> Result<(), Refusal> {
+pub fn check_host(head: &Head, config: &Config, local: Option<IpAddr>) -> Result<(), Refusal> {
     let Some(authority) = &head.host else {
         return Ok(());
     };
@@ -55,7 +56,7 @@ pub fn check_host(head: &Head, config: &Config, local: IpAddr) -> Result<(), Ref
         Some(IpAddr::V6(ip)) => config.hosts.contains(&format!("[{ip}]")),
         _ => config.hosts.iter().any(|known| known == host),
     };
-    let bound = ip == Some(local.to_canonical());
+    let bound = ip.is_some() && ip == local.map(|local| local.to_canonical());
     if bound || is_loopback(host, ip) || configured() {
         return Ok(());
     }
@@ -88,7 +89,25 @@ fn is_origin(text: &str) -> bool {
 }
 
 fn is_listed(origin: &str, config: &Config) -> bool {
-    config.origins.iter().any(|listed| listed == origin)
+    let covers = |listed: &String| match listed.split_once("*.") {
+        None => listed == origin,
+        Some((scheme, domain)) => is_below(origin, scheme, domain),
+    };
+    config.origins.iter().any(covers)
+}
+
+/// Whether an origin is `scheme`, one label or more, a dot, and `domain`. A label has neither a colon, which would
+/// begin a port, nor a slash or an at sign, behind which another host could stand.
+fn is_below(origin: &str, scheme: &str, domain: &str) -> bool {
+    let is_label = |label: &str| {
+        let may_stand =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+        !label.is_empty() && label.bytes().all(may_stand)
+    };
+    origin
+        .strip_prefix(scheme)
+        .and_then(|rest| rest.strip_suffix(domain)?.strip_suffix('.'))
+        .is_some_and(|labels| labels.split('.').all(is_label))
 }
 
 fn is_near(origin: &str, head: &Head) -> bool {
@@ -163,16 +182,20 @@ impl Visitor {
         }
     }
 
-    /// Adds what every answer carries: that no cache may keep or change it, and who may read it.
+    /// Adds what every answer carries: that no cache may keep or change it, that no browser may take it for another
+    /// type than it says, and who may read it. The last differs with the origin, also where there is none: a cache
+    /// that keeps all the same must not hand an answer without leave to a page that has it, nor the other way round.
     pub fn decorate(&self, response: Response) -> Response {
-        let response = response.with("Cache-Control", "no-store, no-transform");
+        let response = response
+            .with("Cache-Control", "no-store, no-transform")
+            .with("Vary", "Origin")
+            .with("X-Content-Type-Options", "nosniff");
         let Some(origin) = &self.origin else {
             return response;
         };
         let response = response
             .with("Access-Control-Allow-Origin", origin)
-            .with("Access-Control-Expose-Headers", EXPOSED)
-            .with("Vary", "Origin");
+            .with("Access-Control-Expose-Headers", EXPOSED);
         // Cookies are for a proxy in front. Whatever else runs on this machine shares its loopback name, and has no
         // business with somebody's session there.
         match self.is_listed {

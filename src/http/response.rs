@@ -12,7 +12,10 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// What most answers need.
 const USUAL_BYTES: usize = 512;
 
-/// An answer in the making: what is said is written down at once. `Date`, `Connection`, `Keep-Alive`, `Content-Length` and `Transfer-Encoding` are
+/// What `Server` says where it is asked for.
+const SERVER: &str = concat!("fourcast/", env!("CARGO_PKG_VERSION"));
+
+/// An answer in the making: what is said is written down at once. `Date`, `Server`, `Connection`, `Keep-Alive`, `Content-Length` and `Transfer-Encoding` are
 /// added when it is encoded and are not to be given as fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
@@ -50,6 +53,8 @@ pub struct Answering {
     pub head_only: bool,
     /// The time of the answer.
     pub date: SystemTime,
+    /// Whether it names this program and its version, which tells an attacker which faults to try.
+    pub names_server: bool,
 }
 
 impl Response {
@@ -133,6 +138,9 @@ impl Response {
 
     /// The answer as it goes over the wire: the head and, when it is complete and wanted, the payload.
     pub fn encode(mut self, answering: &Answering) -> Vec<u8> {
+        if answering.names_server {
+            self = self.with("Server", SERVER);
+        }
         if self.payload != Payload::Upgrade {
             self.connection(answering);
         }
@@ -291,6 +299,7 @@ mod tests {
         keep_alive: Some(Duration::from_millis(15_900)),
         head_only: false,
         date: UNIX_EPOCH,
+        names_server: false,
     };
     const CLOSED: Answering = Answering {
         keep_alive: None,
@@ -323,6 +332,19 @@ mod tests {
         );
         assert!(text(&response, CLOSED).contains("\r\nConnection: close\r\n"));
         assert!(!text(&response, CLOSED).contains("Keep-Alive"));
+    }
+
+    #[test]
+    fn a_server_that_is_to_name_itself_does_so_in_every_answer() {
+        let named = |kept: Answering| Answering {
+            names_server: true,
+            ..kept
+        };
+        let name = format!("\r\nServer: fourcast/{}\r\n", env!("CARGO_PKG_VERSION"));
+        for response in [Response::new(204), Response::upgrade("websocket")] {
+            assert!(text(&response, named(KEPT)).contains(&name));
+            assert!(!text(&response, KEPT).contains("Server"));
+        }
     }
 
     #[test]

@@ -8,7 +8,8 @@ use super::ceilings;
 use super::inbound::{Inbound, READ_BYTES};
 use super::memory::Reservation;
 use super::stream::{ReadError, Stream};
-use crate::access::shares::Asker;
+use crate::access::shares::{Asker, Client};
+use crate::access::tally::Share;
 use crate::config::Config;
 use crate::delivery::framing::Framing;
 use crate::delivery::long_poll::Outcome;
@@ -53,6 +54,18 @@ enum After {
     Listen(Box<dyn Listening>),
 }
 
+impl After {
+    /// The same with what a stream counts for as long as it lasts.
+    fn counted(self, share: Option<Share<Client>>) -> Self {
+        match (self, share) {
+            (After::Listen(listening), Some(_share)) => {
+                After::Listen(Box::new(Counted { listening, _share }))
+            }
+            (after, _) => after,
+        }
+    }
+}
+
 /// A stream that counts for a lane of the live page, as long as it lasts.
 struct Measured {
     listening: Box<dyn Listening>,
@@ -60,6 +73,18 @@ struct Measured {
 }
 
 impl Listening for Measured {
+    fn listen(self: Box<Self>) {
+        self.listening.listen();
+    }
+}
+
+/// A stream that counts for whoever asked for it, as long as it lasts.
+struct Counted {
+    listening: Box<dyn Listening>,
+    _share: Share<Client>,
+}
+
+impl Listening for Counted {
     fn listen(self: Box<Self>) {
         self.listening.listen();
     }
@@ -157,13 +182,27 @@ impl Connection {
         };
         let (config, local) = (&self.config, self.stream.local());
         let shares = &self.context.shares;
+        let mut share = None;
         let outcome = shares
             .request(config, self.asker())
             .and_then(|()| origin::check(&request.head, &request.visitor, config, local))
-            .and_then(|()| plan(&self.context, config, &request.head, &request.visitor))
+            .and_then(|()| {
+                let access = self.context.access.get();
+                plan(
+                    &self.context,
+                    config,
+                    &access,
+                    &request.head,
+                    &request.visitor,
+                )
+            })
+            .and_then(|plan| {
+                share = self.count(&plan)?;
+                Ok(plan)
+            })
             .and_then(|plan| self.follow(plan, &mut request));
         let after = match outcome {
-            Ok(after) => after,
+            Ok(after) => after.counted(share),
             Err(refusal) => self.refuse(Some(&mut request), refusal),
         };
         self.inbound.keep(request.head);
@@ -173,9 +212,23 @@ impl Connection {
     /// Who asks, by where the connection comes from.
     fn asker(&self) -> Asker<'static> {
         Asker {
-            address: Some(self.stream.peer().ip()),
+            address: self.stream.peer().ip(),
             holder: None,
         }
+    }
+
+    /// Counts what whoever asks is going to do, now that it is known who that is, as long as what is returned lasts.
+    fn count(&self, plan: &Plan) -> Result<Option<Share<Client>>, Refusal> {
+        let Some(pass) = plan.pass() else {
+            return Ok(None);
+        };
+        let (shares, holder) = (&self.context.shares, pass.holder());
+        let asker = Asker {
+            address: None,
+            holder: Some(holder),
+        };
+        shares.request(&self.config, asker)?;
+        shares.presence(&self.config.limits, holder)
     }
 
     /// Goes where the request leads.
@@ -190,7 +243,7 @@ impl Connection {
                 let response = self.publish(publication, request)?;
                 self.answer(request, response)
             }
-            Plan::Forget(channel) => {
+            Plan::Forget(channel, _) => {
                 self.context.hub.forget(&channel)?;
                 self.answer(request, Response::new(204))
             }
@@ -242,12 +295,14 @@ impl Connection {
 
     /// How somebody else writes the answer to a long poll.
     fn encoder(&self, request: &Request) -> long_poll::Encode {
-        let (visitor, version) = (request.visitor.clone(), request.head.version);
+        let visitor = request.visitor.clone();
+        let usual = self.answering(request.head.version, false);
         let idle = self.config.timeouts.idle;
         Box::new(move |response, keep| {
             let answering = Answering {
                 keep_alive: keep.then_some(idle),
-                ..answering(version, false)
+                date: SystemTime::now(),
+                ..usual
             };
             visitor.decorate(response).encode(&answering)
         })
@@ -267,7 +322,9 @@ impl Connection {
         }
         // What else the client sent means nothing.
         let (context, stream, berth) = self.parts();
-        After::Listen(streaming::begin(context, stream, berth, opening, framing))
+        After::Listen(streaming::begin(
+            context, stream, berth, query, opening, framing,
+        ))
     }
 
     fn speak_websocket(&mut self, request: &Request, query: &Query, response: Response) -> After {
@@ -302,7 +359,11 @@ impl Connection {
         let body = self.read_body(request, most, &mut held)?;
         // What comes in is there twice for a moment: as it came, and as events.
         held.hold(body.capacity().saturating_add(body.len()))?;
-        let (config, asker) = (&self.config, self.asker());
+        let (config, pass) = (&self.config, publication.pass().clone());
+        let asker = Asker {
+            holder: Some(pass.holder()),
+            ..self.asker()
+        };
         let admit = |events| self.context.shares.publishes(config, asker, events);
         publication.commit(&self.context.hub, &config.limits, body, admit)
     }
@@ -408,7 +469,7 @@ impl Connection {
         self.context.hub.metrics().refusals(refusal.kind).count();
         let response = Response::refusal(&refusal, Some(self.context.retry_after()));
         let Some(request) = request else {
-            let answering = answering(Version::Http11, false);
+            let answering = self.answering(Version::Http11, false);
             self.send(Visitor::unknown().decorate(response), &answering);
             return After::Drain;
         };
@@ -450,11 +511,10 @@ impl Connection {
 
     fn write(&self, request: &Request, response: Response, keep: bool) -> bool {
         let idle = self.config.timeouts.idle;
+        let is_head = request.head.method == Method::Head;
         let answering = Answering {
-            version: request.head.version,
             keep_alive: keep.then_some(idle),
-            head_only: request.head.method == Method::Head,
-            date: SystemTime::now(),
+            ..self.answering(request.head.version, is_head)
         };
         log::debug!(
             "{}: {} {} {}",
@@ -471,14 +531,16 @@ impl Connection {
             .write_all(&response.encode(answering), self.config.timeouts.write)
             .is_ok()
     }
-}
 
-fn answering(version: Version, head_only: bool) -> Answering {
-    Answering {
-        version,
-        keep_alive: None,
-        head_only,
-        date: SystemTime::now(),
+    /// What an answer is given that comes now and is the last.
+    fn answering(&self, version: Version, head_only: bool) -> Answering {
+        Answering {
+            version,
+            keep_alive: None,
+            head_only,
+            date: SystemTime::now(),
+            names_server: self.config.server_header,
+        }
     }
 }
 

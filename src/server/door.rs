@@ -1,7 +1,7 @@
 //! The data port's door: a permit and a thread for whoever comes in, the doormen for whom there is none.
 
 use std::io;
-use std::net::{IpAddr, TcpStream};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::connection::Connection;
@@ -10,8 +10,10 @@ use super::doorman::Doormen;
 use super::listener::Entrance;
 use super::memory;
 use super::permit::{Permit, Permits};
+use super::socket::Socket;
 use super::stream::Stream;
 use crate::delivery::Context;
+use crate::peer::Peer;
 use crate::refusal::{Kind, Refusal};
 
 pub(super) struct Door {
@@ -22,8 +24,8 @@ pub(super) struct Door {
 }
 
 impl Entrance for Door {
-    fn admit(&self, socket: TcpStream) -> io::Result<()> {
-        let address = socket.peer_addr().ok().map(|peer| peer.ip());
+    fn admit(&self, socket: Socket) -> io::Result<()> {
+        let address = socket.peer().ok().and_then(Peer::ip);
         let permit = match self.permit(address) {
             Ok(permit) => permit,
             Err(refusal) => {

@@ -2,13 +2,14 @@
 //! way that was asked for. Beyond them the socket is closed without a byte.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
 use super::ceilings;
 use super::inbound::Inbound;
+use super::socket::Socket;
 use super::stream::Stream;
 use super::waiting::Waiting;
 use crate::access::shares::Client;
@@ -45,7 +46,7 @@ pub(super) struct Doormen {
 
 /// Somebody who is not let in, and why.
 struct Unwanted {
-    socket: TcpStream,
+    socket: Socket,
     refusal: Refusal,
 }
 
@@ -73,7 +74,7 @@ impl Doormen {
     }
 
     /// Has a socket refused, or closes it when too many wait already, in all or from its address. Does not wait.
-    pub(super) fn refuse(&self, socket: TcpStream, address: Option<IpAddr>, refusal: Refusal) {
+    pub(super) fn refuse(&self, socket: Socket, address: Option<IpAddr>, refusal: Refusal) {
         warn(&refusal, address);
         let limits = &self.context.config().limits;
         let client = address.and_then(|address| Client::at(address, limits));
@@ -146,12 +147,18 @@ fn refuse(context: &Context, stream: &Arc<Stream>, refusal: Refusal) {
 
 /// The no, in the way that was asked for. Who may not come in at all is told so; and a server that is full
 /// is a healthy one.
-fn refusal_bytes(context: &Context, head: &Head, local: SocketAddr, refusal: Refusal) -> Vec<u8> {
+fn refusal_bytes(
+    context: &Context,
+    head: &Head,
+    local: Option<IpAddr>,
+    refusal: Refusal,
+) -> Vec<u8> {
     let answering = Answering {
         version: head.version,
         keep_alive: None,
         head_only: head.method == Method::Head,
         date: SystemTime::now(),
+        names_server: context.config().server_header,
     };
     let visitor = Visitor::of(head, &context.config());
     let refusal = match origin::check(head, &visitor, &context.config(), local) {

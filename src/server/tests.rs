@@ -9,10 +9,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::access::pass::{Holder, Pass};
+use crate::access::rights::Rights;
 use crate::config::JournalKind;
 
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+fn anyone() -> Pass {
+    Pass::new(Holder::Anonymous, Rights::all(), None)
+}
 
 fn connect(address: SocketAddr) -> TcpStream {
     let client = TcpStream::connect(address).unwrap();
@@ -43,7 +49,7 @@ fn a_panic_ends_its_connection_and_nothing_else() {
 /// A server with so many places.
 fn server(connections: usize) -> Server {
     let mut config = Config {
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        listen: vec![SocketAddr::from(([127, 0, 0, 1], 0)).into()],
         ..Config::default()
     };
     config.admin.listen = None;
@@ -65,7 +71,7 @@ impl Server {
     /// A client that waits for the next event of `path`, and has sent `more` behind its request.
     fn wait(&self, path: &str, more: &str) -> TcpStream {
         let before = self.context.hub.waiting();
-        let mut client = connect(self.address());
+        let mut client = connect(self.address().unwrap());
         let head = format!("GET {path}?after=now&wait=60 HTTP/1.1\r\nHost: localhost\r\n\r\n");
         client
             .write_all(format!("{head}{more}").as_bytes())
@@ -158,13 +164,13 @@ fn a_process_that_has_too_much_takes_no_connection_and_no_body_until_it_has_less
     };
     let get = "GET /a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let post = "POST /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx";
-    let mut early = connect(server.address());
+    let mut early = connect(server.address().unwrap());
     wait_until("it is let in", || {
         server.context.hub.metrics().accepted.get() == 1
     });
     memory.pretend(usize::MAX - 1);
     assert_eq!(ask(&mut early, post), "503");
-    assert_eq!(ask(&mut connect(server.address()), get), "503");
+    assert_eq!(ask(&mut connect(server.address().unwrap()), get), "503");
     assert!(
         server
             .context
@@ -175,6 +181,6 @@ fn a_process_that_has_too_much_takes_no_connection_and_no_body_until_it_has_less
             >= 2
     );
     memory.pretend(0);
-    assert_eq!(ask(&mut connect(server.address()), get), "200");
-    assert_eq!(ask(&mut connect(server.address()), post), "201");
+    assert_eq!(ask(&mut connect(server.address().unwrap()), get), "200");
+    assert_eq!(ask(&mut connect(server.address().unwrap()), post), "201");
 }

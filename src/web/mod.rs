@@ -29,6 +29,10 @@ pub enum Audience {
     Page,
 }
 
+/// Were an event ever taken for markup, it still could neither run nor tell anything to anyone.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -109,9 +113,25 @@ impl Asset {
             .with("Cache-Control", "no-cache")
             .with("X-Content-Type-Options", "nosniff");
         match self.audience {
-            Audience::Everyone => response.with("Access-Control-Allow-Origin", "*"),
-            Audience::Page => response,
+            Audience::Everyone => response
+                .with("Access-Control-Allow-Origin", "*")
+                .with("Cross-Origin-Resource-Policy", "cross-origin"),
+            Audience::Page => shield(response, self.media_type),
         }
+    }
+}
+
+/// Adds to a file of the live page that no other page may load or frame it. Its URL may have a token in it, which no
+/// link may carry elsewhere.
+fn shield(response: Response, media_type: &str) -> Response {
+    let response = response
+        .with("Vary", "Origin")
+        .with("Cross-Origin-Resource-Policy", "same-origin");
+    match media_type {
+        HTML => response
+            .with("Content-Security-Policy", POLICY)
+            .with("Referrer-Policy", "no-referrer"),
+        _ => response,
     }
 }
 
@@ -129,6 +149,37 @@ mod tests {
             let text = std::fs::read_to_string(&path).unwrap();
             let is_listed = |asset: &Asset| asset.audience == Audience::Page && asset.text == text;
             assert!(ASSETS.iter().any(is_listed), "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn its_policy_allows_all_of_it() {
+        for asset in ASSETS
+            .iter()
+            .filter(|asset| asset.audience == Audience::Page)
+        {
+            for inline in [
+                "<style",
+                " style=",
+                " onclick=",
+                " onload=",
+                "javascript:",
+                "innerHTML",
+                "outerHTML",
+                "insertAdjacentHTML",
+                "document.write",
+                "eval(",
+            ] {
+                assert!(!asset.text.contains(inline), "{}: {inline}", asset.path);
+            }
+            let module = "<script type=\"module\" src=";
+            let scripts = asset.text.matches("<script").count();
+            assert_eq!(
+                scripts,
+                asset.text.matches(module).count(),
+                "{}",
+                asset.path
+            );
         }
     }
 

@@ -471,6 +471,79 @@ fn every_answer_has_a_date_and_those_of_channels_are_never_stored() {
 }
 
 #[test]
+fn no_browser_takes_an_answer_for_another_type_and_no_cache_hands_it_to_another_origin() {
+    let server = Fixture::start(|config| config.origins = vec!["https://a.test".into()]);
+    let id = server.publish("chat", "hi");
+    let tag = format!("\"{id}\"");
+    let (listed, stranger) = (
+        ("Origin", "https://a.test"),
+        ("Origin", "https://evil.test"),
+    );
+    let preflight = [listed, ("Access-Control-Request-Method", "POST")];
+    for answer in [
+        server.get("/chat", &[]),
+        server.get("/chat", &[listed]),
+        server.get("/chat", &[stranger]),
+        server.get("/chat", &[("If-None-Match", &tag)]),
+        server.get(&format!("/chat?after={id}&wait=0"), &[]),
+        server.get("/chat?format=raw", &[]),
+        server.get("/none?format=raw", &[]),
+        server.get("/a//b", &[]),
+        server.get("/-/healthy", &[]),
+        server.get("/-/nothing", &[]),
+        server.get("/chat?transport=websocket", &[]),
+        server.post("/chat", &[], "x"),
+        server.send("DELETE", "/chat", &[], b""),
+        server.send("PATCH", "/chat", &[], b""),
+        server.send("OPTIONS", "/chat", &preflight, b""),
+        server.send("HEAD", "/chat", &Way::Sse.fields(), b""),
+        server.send("HEAD", "/chat", &Way::Ndjson.fields(), b""),
+    ] {
+        let head = &answer.head;
+        assert_eq!(head.must("X-Content-Type-Options"), "nosniff");
+        assert_eq!(head.must("Vary"), "Origin");
+        assert_eq!(head.must("Cache-Control"), "no-store, no-transform");
+    }
+}
+
+#[test]
+fn a_page_that_somebody_published_runs_nothing_and_is_for_no_other_origin() {
+    let server = Fixture::plain();
+    let page = "<script>alert(document.domain)</script>";
+    server.publish_as("/chat", &[("Content-Type", "text/html")], page);
+    for target in ["/chat?format=raw", "/chat?format=raw&wait=1"] {
+        let answer = server.get(target, &[]);
+        assert_eq!(answer.head.must("Content-Type"), "text/html");
+        assert_eq!(answer.head.must("Content-Security-Policy"), "sandbox");
+        let policy = answer.head.must("Cross-Origin-Resource-Policy");
+        assert_eq!(policy, "same-origin");
+    }
+}
+
+#[test]
+fn a_server_names_itself_only_where_it_is_asked_to() {
+    let silent = Fixture::plain();
+    let open = Fixture::start(|config| config.server_header = true);
+    let name = format!("fourcast/{}", env!("CARGO_PKG_VERSION"));
+    for (server, expected) in [(silent, None), (open, Some(&*name))] {
+        for answer in [
+            server.get("/chat", &[]),
+            server.get("/chat?wait=0", &[]),
+            server.get("/", &[]),
+            server.get("/a//b", &[]),
+            server.get("/-/healthy", &[]),
+            server.send("HEAD", "/chat", &Way::Sse.fields(), b""),
+        ] {
+            assert_eq!(answer.head.field("Server"), expected);
+        }
+        let mut wire = server.connect();
+        wire.send("no request at all\r\n\r\n");
+        let answer = Response::read(&mut wire, "GET");
+        assert_eq!(answer.head.field("Server"), expected);
+    }
+}
+
+#[test]
 fn a_server_tells_that_it_lives_and_that_it_is_ready() {
     let server = Fixture::plain();
     for (target, body) in [("/-/healthy", "ok\n"), ("/-/ready", "ready\n")] {

@@ -3,6 +3,8 @@
 
 mod support;
 
+mod access;
+
 mod walk;
 
 mod ways;
@@ -27,6 +29,7 @@ mod hardening;
 mod journal_commands;
 mod lanes;
 mod limits;
+mod listen;
 mod regression;
 mod reload;
 mod web;

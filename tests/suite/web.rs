@@ -1,6 +1,9 @@
 //! What a browser loads: who gets it, and how it is kept.
 
+use std::net::SocketAddr;
+
 use fourcast::Config;
+use fourcast::config::Mode;
 
 use crate::support::Fixture;
 
@@ -9,7 +12,8 @@ const CLIENT: [&str; 2] = ["/-/client.js", "/-/client.d.ts"];
 const STRANGER: (&str, &str) = ("Origin", "https://elsewhere.example");
 
 fn off_loopback(config: &mut Config) {
-    config.listen = ([0, 0, 0, 0], 0).into();
+    config.listen = vec![SocketAddr::from(([0, 0, 0, 0], 0)).into()];
+    config.access.mode = Mode::Open;
 }
 
 fn behind_a_proxy(config: &mut Config) {
@@ -65,6 +69,37 @@ fn the_client_module_is_there_for_pages_of_any_origin_and_the_page_is_not() {
     let server = Fixture::plain();
     for path in PAGE {
         assert_eq!(server.get(path, &[STRANGER]).status(), 403, "{path}");
+    }
+}
+
+#[test]
+fn the_page_loads_from_here_alone_and_is_framed_by_nobody() {
+    let server = Fixture::plain();
+    let tag = server.get("/", &[]).head.must("ETag").to_owned();
+    for fields in [vec![], vec![("If-None-Match", &*tag)]] {
+        let page = server.get("/", &fields);
+        let policy = page.head.must("Content-Security-Policy");
+        for rule in [
+            "default-src 'none';",
+            "script-src 'self';",
+            "connect-src 'self';",
+            "base-uri 'none';",
+            "frame-ancestors 'none'",
+        ] {
+            assert!(policy.contains(rule), "{rule} in {policy}");
+        }
+        assert!(!policy.contains("unsafe") && !policy.contains('*'));
+        assert_eq!(page.head.must("Referrer-Policy"), "no-referrer");
+    }
+    for path in PAGE {
+        let policy = server.get(path, &[]);
+        let policy = policy.head.must("Cross-Origin-Resource-Policy");
+        assert_eq!(policy, "same-origin", "{path}");
+    }
+    for path in CLIENT {
+        let policy = server.get(path, &[]);
+        let policy = policy.head.must("Cross-Origin-Resource-Policy");
+        assert_eq!(policy, "cross-origin", "{path}");
     }
 }
 

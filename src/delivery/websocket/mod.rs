@@ -1,10 +1,11 @@
 //! WebSocket (RFC 6455): the connection's thread reads frames and obeys operations; everything that goes
 //! out goes through the outbox.
 
+pub mod frames;
 pub mod handshake;
 mod operations;
-mod pipe;
 mod progress;
+mod restriction;
 mod subscription;
 pub mod wire;
 
@@ -12,11 +13,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tungstenite::error::Error;
-use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Message, Utf8Bytes};
 
+use self::frames::Frames;
 use self::operations::Operations;
-use self::pipe::Pipe;
 use self::progress::Progress;
 use super::catch_up::{Step, step};
 use super::control::Control;
@@ -24,6 +24,7 @@ use super::framing::Framing;
 use super::outbox::Outbox;
 use super::stream::{next_beat, open};
 use super::{Context, Listening, Opening, Query};
+use crate::access::rights::Action;
 use crate::hub::channel::ChannelName;
 use crate::hub::selector::Selector;
 use crate::journal::{Draft, StoreError};
@@ -37,8 +38,6 @@ const READ_LEAST: usize = 512;
 /// Bytes read from one that fills that, and the most that are handed to the parser at once: a million empty
 /// fragments stay inside one call of it.
 const READ_MOST: usize = 16 * 1024;
-/// What the parser reads at once, and keeps for a connection that says nothing.
-const PARSER_BYTES: usize = 256;
 
 /// Begins a WebSocket: makes it live, or has catch-up serve what it missed. The 101 has been written;
 /// `early` is what the client sent behind its request.
@@ -51,7 +50,7 @@ pub fn begin(
     early: Vec<u8>,
 ) -> Box<dyn Listening> {
     let framing: &'static dyn Framing = if query.raw { &wire::RAW } else { &wire::EVENTS };
-    let outbox = open(&context, &stream, framing, opening);
+    let outbox = open(&context, &stream, framing, query, opening);
     let reader = Reader::new(outbox.clone(), berth.clone(), framing, query, early);
     berth.hold(outbox.clone());
     go_live(&outbox);
@@ -68,8 +67,7 @@ fn go_live(outbox: &Arc<Outbox>) {
 struct Reader {
     outbox: Arc<Outbox>,
     framing: &'static dyn Framing,
-    parser: WebSocketContext,
-    pipe: Pipe,
+    frames: Frames,
     operations: Operations,
     raw_channel: Option<ChannelName>,
     early: Vec<u8>,
@@ -117,8 +115,7 @@ impl Reader {
             _ => None,
         };
         Reader {
-            parser: parser(),
-            pipe: Pipe::default(),
+            frames: Frames::new(),
             operations: Operations::new(outbox.clone(), only.clone()),
             raw_channel: only.filter(|_| query.raw),
             progress: Progress::default(),
@@ -147,6 +144,7 @@ impl Reader {
         while next == Next::Read {
             // No patience for a pong runs while bytes are owed: the write deadline does.
             pinged = pinged.filter(|_| !self.outbox.owes_bytes());
+            self.outbox.end_if_over();
             if self.is_late() {
                 let detail = "a message did not arrive in time";
                 self.outbox.dismiss(Kind::RequestTimeout, detail);
@@ -191,7 +189,8 @@ impl Reader {
     fn deadline(&self, beat: Instant, pinged: Option<Instant>) -> Instant {
         let patience = self.outbox.context().config().heartbeat.patience;
         let looks = [pinged.map(|at| at + patience), self.due()];
-        looks.into_iter().flatten().fold(beat, Instant::min)
+        let next = looks.into_iter().flatten().fold(beat, Instant::min);
+        self.outbox.until(next)
     }
 
     /// When the message that is on its way must have arrived.
@@ -232,12 +231,14 @@ impl Reader {
 
     /// Takes bytes from the socket and obeys what they say.
     fn take(&mut self, bytes: &[u8]) -> Next {
-        self.take_message_bound();
         if let Err(refusal) = self.make_room(bytes) {
             self.outbox.refuse(&refusal);
             return Next::Drain;
         }
-        self.pipe.feed(bytes);
+        // That of the configuration that counts now.
+        let most = self.outbox.context().config().limits.event_bytes;
+        self.frames.bound(most);
+        self.frames.feed(bytes);
         let next = self.parse();
         self.settle();
         next
@@ -245,18 +246,12 @@ impl Reader {
 
     fn parse(&mut self) -> Next {
         loop {
-            let message = self.parser.read(&mut self.pipe);
-            // After the peer's close the parser calls its own end an error; the reply is in the pipe.
-            let _ = self.parser.flush(&mut self.pipe);
-            let reply = self.pipe.take_output();
-            match message {
-                Ok(message) => match self.obey(message, reply) {
+            match self.frames.read() {
+                Ok(Some((message, reply))) => match self.obey(message, reply) {
                     Next::Read => {}
                     end => return end,
                 },
-                Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    return Next::Read;
-                }
+                Ok(None) => return Next::Read,
                 Err(error) => return self.fail(&error),
             }
         }
@@ -284,20 +279,8 @@ impl Reader {
 
     /// Begins to parse anew, without anything that came before, and gives back what that took.
     fn forget(&mut self) {
-        self.parser = parser();
-        self.pipe = Pipe::default();
+        self.frames = Frames::new();
         self.held = self.outbox.context().memory.nothing();
-    }
-
-    /// The bound of a message is that of the configuration that counts now.
-    fn take_message_bound(&mut self) {
-        let most = Some(self.outbox.context().config().limits.event_bytes);
-        if self.parser.get_config().max_message_size != most {
-            self.parser.set_config(|config| {
-                config.max_frame_size = most;
-                config.max_message_size = most;
-            });
-        }
     }
 
     fn obey(&mut self, message: Message, reply: Vec<u8>) -> Next {
@@ -341,9 +324,12 @@ impl Reader {
 
     /// Publishes a message as it is; where that fails there is no word for it but a close code.
     fn publish_raw(&self, draft: Draft) {
-        let context = self.outbox.context();
-        let publish = || context.hub.publish(draft).map_err(Refusal::from);
-        if let Err(refusal) = self.operations.admit_publish().and_then(|()| publish()) {
+        let allowed = self.outbox.pass();
+        let allowed = allowed.check_channel(Action::Publish, &draft.channel);
+        let allowed = allowed.and_then(|()| self.operations.admit_publish());
+        let hub = &self.outbox.context().hub;
+        let published = allowed.and_then(|()| Ok(hub.publish(draft)?));
+        if let Err(refusal) = published {
             self.outbox.refuse(&refusal);
         }
     }
@@ -364,11 +350,4 @@ impl Reader {
         self.outbox.dismiss(kind, &error.to_string());
         Next::Drain
     }
-}
-
-fn parser() -> WebSocketContext {
-    let config = WebSocketConfig::default()
-        .read_buffer_size(PARSER_BYTES)
-        .write_buffer_size(0);
-    WebSocketContext::new(Role::Server, Some(config))
 }

@@ -17,6 +17,8 @@ on_every_way! {
     a_place_that_is_left_is_free_again;
     a_foreign_origin_is_refused;
     an_allowed_origin_is_told_so;
+    an_origin_below_a_star_is_let_in;
+    what_only_looks_like_an_origin_below_a_star_is_refused;
     a_foreign_host_is_refused;
     what_is_no_channel_is_refused;
     what_is_not_there_is_refused;
@@ -255,6 +257,79 @@ fn an_allowed_origin_is_told_so(way: Way) {
         assert_eq!(refused.status(), 400);
         assert_allows(refused.head.must("Access-Control-Allow-Origin"), origin);
     }
+}
+
+fn starred() -> Fixture {
+    let origins = ["https://*.example.com", "http://*.example.com:8080"];
+    Fixture::start(|config| config.origins = origins.map(str::to_owned).to_vec())
+}
+
+fn an_origin_below_a_star_is_let_in(way: Way) {
+    let server = starred();
+    for origin in [
+        "https://app.example.com",
+        "https://a.b.c.example.com",
+        "https://xn--bcher-kva.example.com",
+        "http://app.example.com:8080",
+    ] {
+        let fields = [("Origin", origin)];
+        Listener::open_with(way, &server, "/chat?after=now", &fields);
+        let refused = server.ask(way, "/a//b", &fields);
+        assert_eq!(refused.head.must("Access-Control-Allow-Origin"), origin);
+        let credentials = refused.head.must("Access-Control-Allow-Credentials");
+        assert_eq!(credentials, "true", "a star lists what is below it");
+        assert_eq!(server.post("/chat", &fields, "x").status(), 201);
+    }
+}
+
+fn what_only_looks_like_an_origin_below_a_star_is_refused(way: Way) {
+    let server = starred();
+    for origin in [
+        "https://example.com",
+        "https://.example.com",
+        "https://a..example.com",
+        "https://evilexample.com",
+        "https://example.com.evil.test",
+        "https://a.example.com.evil.test",
+        "https://a.example.com:444",
+        "https://a.example.com:443",
+        "https://a.example.com:8080",
+        "http://a.example.com",
+        "http://a.example.com:80",
+        "wss://a.example.com",
+        "https://evil.test/.example.com",
+        "https://evil.test:80.example.com",
+        "https://evil.test@a.example.com",
+        "https://evil.test#.example.com",
+        "https://evil.test?.example.com",
+        "https://evil.test%2f.example.com",
+        "https://*.example.com",
+        "https://A.EXAMPLE.COM",
+        "https://a.example.com.",
+        "https://a.example.com, https://b.example.com",
+        "https://b.example.com https://a.example.com",
+    ] {
+        let fields = [("Origin", origin)];
+        for answer in [
+            server.ask(way, "/chat", &fields),
+            server.post("/chat", &fields, "x"),
+            server.send("PUT", "/chat", &fields, b"x"),
+            server.send("DELETE", "/chat", &fields, b""),
+            server.post("/-/publish", &fields, "{}"),
+        ] {
+            assert_eq!(answer.refusal(), "forbidden_origin", "{origin}");
+            assert_eq!(answer.status(), 403, "{origin}");
+            for field in [
+                "Access-Control-Allow-Origin",
+                "Access-Control-Allow-Credentials",
+            ] {
+                assert_eq!(answer.head.field(field), None, "{origin}");
+            }
+        }
+    }
+    server.publish("chat", "nothing came before");
+    let mut listener = Listener::open(way, &server, "/chat?after=earliest");
+    assert_eq!(listener.texts(1), ["nothing came before"]);
 }
 
 fn assert_allows(allowed: &str, origin: &str) {
