@@ -21,6 +21,7 @@ use crate::exchange::{Plan, plan};
 use crate::http::head::{BodyFraming, Head};
 use crate::http::response::{Answering, Payload, Response};
 use crate::http::{Method, Version};
+use crate::peer::Peer;
 use crate::refusal::{Kind, Refusal};
 use crate::roster::{Berth, Traffic};
 use crate::web::lanes::{Meter, Token};
@@ -37,6 +38,8 @@ pub(super) struct Connection {
     config: Arc<Config>,
     stream: Arc<Stream>,
     berth: Arc<Berth>,
+    /// Whose connection it was at the door.
+    counted: Peer,
     inbound: Inbound,
     /// Whether a request was answered already.
     seasoned: bool,
@@ -56,12 +59,13 @@ enum After {
 
 impl After {
     /// The same with what a stream counts for as long as it lasts.
-    fn counted(self, share: Option<Share<Client>>) -> Self {
-        match (self, share) {
-            (After::Listen(listening), Some(_share)) => {
-                After::Listen(Box::new(Counted { listening, _share }))
+    fn counted(self, shares: [Option<Share<Client>>; 2]) -> Self {
+        match self {
+            After::Listen(listening) if shares.iter().any(Option::is_some) => {
+                let _shares = shares;
+                After::Listen(Box::new(Counted { listening, _shares }))
             }
-            (after, _) => after,
+            after => after,
         }
     }
 }
@@ -78,10 +82,10 @@ impl Listening for Measured {
     }
 }
 
-/// A stream that counts for whoever asked for it, as long as it lasts.
+/// A stream that counts as long as it lasts: for the address that a proxy brought, and for whoever asked.
 struct Counted {
     listening: Box<dyn Listening>,
-    _share: Share<Client>,
+    _shares: [Option<Share<Client>>; 2],
 }
 
 impl Listening for Counted {
@@ -104,6 +108,7 @@ impl Connection {
         Connection {
             config: context.config(),
             context,
+            counted: stream.peer(),
             inbound: Inbound::new(stream.clone()),
             stream,
             berth,
@@ -182,9 +187,13 @@ impl Connection {
         };
         let (config, local) = (&self.config, self.stream.local());
         let shares = &self.context.shares;
-        let mut share = None;
+        let mut counted = [None, None];
         let outcome = shares
             .request(config, self.asker())
+            .and_then(|()| {
+                counted[0] = self.count_brought()?;
+                Ok(())
+            })
             .and_then(|()| origin::check(&request.head, &request.visitor, config, local))
             .and_then(|()| {
                 let access = self.context.access.get();
@@ -197,12 +206,12 @@ impl Connection {
                 )
             })
             .and_then(|plan| {
-                share = self.count(&plan)?;
+                counted[1] = self.count(&plan)?;
                 Ok(plan)
             })
             .and_then(|plan| self.follow(plan, &mut request));
         let after = match outcome {
-            Ok(after) => after.counted(share),
+            Ok(after) => after.counted(counted),
             Err(refusal) => self.refuse(Some(&mut request), refusal),
         };
         self.inbound.keep(request.head);
@@ -214,6 +223,18 @@ impl Connection {
         Asker {
             address: self.stream.peer().ip(),
             holder: None,
+        }
+    }
+
+    /// Counts what a client takes that a trusted proxy brings: at the door it was the proxy that was counted.
+    fn count_brought(&self) -> Result<Option<Share<Client>>, Refusal> {
+        let client = self.stream.peer();
+        match client == self.counted {
+            true => Ok(None),
+            false => self
+                .context
+                .shares
+                .connection(&self.config.limits, client.ip()),
         }
     }
 

@@ -2,6 +2,7 @@
 //! beyond is told when to come back.
 
 mod connections;
+mod keys;
 mod memory;
 mod rates;
 

@@ -11,7 +11,7 @@ use crate::support::websocket::Message;
 use crate::support::{Fixture, Frame, Response, Way, WebSocket, request};
 
 /// So many, and none more within the hour.
-fn few(count: u32) -> Option<Rate> {
+pub(super) fn few(count: u32) -> Option<Rate> {
     let count = count.try_into().expect("one at least");
     Some(Rate {
         count,
