@@ -3,10 +3,12 @@
 use std::fmt::Write as _;
 
 use super::config_file::{
-    ConfigFile, describe_addresses, describe_admin, describe_journal, describe_source,
+    ConfigFile, describe_access, describe_addresses, describe_admin, describe_journal,
+    describe_source,
 };
 use super::{Failure, say};
-use crate::config::Config;
+use crate::access::token::verifier::Verifier;
+use crate::config::{Config, Tokens};
 use crate::server::budget::Budget;
 use crate::server::memory::Memory;
 
@@ -30,7 +32,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let loaded = args.file.load()?;
     let source = describe_source(&loaded);
     let journal = describe_journal(&loaded.config.journal);
+    let tokens = describe_tokens(&loaded.config.access.tokens)?;
     let addresses = describe_addresses(&loaded.config.listen, loaded.config.socket_mode);
+    let access = describe_access(&loaded.config.access);
     let admin = &loaded.config.admin;
     let admin = describe_admin(admin.listen, admin.key.is_some());
     let wanted = loaded.config.limits.connections;
@@ -40,7 +44,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         "configuration  good: {source}\n\
          journal        {journal}\n\
          {addresses}\
+         access         {access}\n\
          operator       {admin}\n\
+         tokens         {tokens}\n\
          memory         {memory}\n\
          {report}"
     ))
@@ -57,6 +63,23 @@ fn describe_memory(config: &Config) -> String {
         ),
         None => format!("no bound is known, {standing} MiB without any client"),
     }
+}
+
+/// How tokens have to be signed. Reads the files of keys, which a server does not start without.
+fn describe_tokens(tokens: &Tokens) -> Result<String, Failure> {
+    let read = Verifier::source(tokens).read();
+    read.map_err(|trouble| {
+        Failure::Config(format!("the configuration cannot be used: {trouble}"))
+    })?;
+    let names: Vec<&str> = tokens
+        .algorithms
+        .iter()
+        .map(|algorithm| algorithm.name())
+        .collect();
+    Ok(match names.is_empty() {
+        true => "not accepted, there is no key".to_owned(),
+        false => format!("signed by {}", names.join(", ")),
+    })
 }
 
 fn report(wanted: usize, budget: &Budget) -> String {

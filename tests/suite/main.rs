@@ -32,4 +32,5 @@ mod limits;
 mod listen;
 mod regression;
 mod reload;
+mod tokens;
 mod web;
