@@ -1,11 +1,14 @@
-//! Who may do what. What somebody shows becomes a [`Pass`], which has [`Rights`](rights::Rights); every request and
+//! Who may do what. What somebody shows becomes a [`Pass`], which has [`Rights`]; every request and
 //! every operation is held against it before the first byte of an answer.
 
 pub mod credential;
 pub mod current;
 pub mod keys;
 pub mod pass;
+pub mod rates;
 pub mod rights;
+pub mod shares;
+pub mod tally;
 pub mod token;
 
 use std::sync::Arc;
