@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use crate::access::current::Current;
+use crate::access::pass::Holder;
 use crate::event::Cursor;
 use crate::hub::selector::{Selection, Selector};
 use crate::peer::Peer;
@@ -37,6 +39,8 @@ pub struct Presence {
     pub cursor: Option<Cursor>,
     /// Whether it is behind, and has to be caught up.
     pub is_behind: bool,
+    /// Who it is; nobody between requests.
+    pub holder: Option<Holder>,
 }
 
 /// Whoever speaks for a connection at the moment. No call may block.
@@ -49,6 +53,9 @@ pub trait Guest: Send + Sync {
 
     /// Ends the connection for this reason, which is said in its way.
     fn dismiss(&self, refusal: &Refusal);
+
+    /// Goes by what counts now: whoever may not do any more what it does is told so, and let go.
+    fn obey(&self, access: &Current);
 }
 
 /// The connection itself, whoever speaks for it.
@@ -91,6 +98,7 @@ pub struct Sighting {
 #[derive(Clone)]
 pub struct Roster {
     shutdown: Shutdown,
+    access: Arc<Current>,
     list: Arc<Mutex<List>>,
 }
 
@@ -113,9 +121,10 @@ struct Slot {
 
 impl Roster {
     /// Nobody yet. Whoever comes after the beginning of the end is told goodbye at once.
-    pub fn new(shutdown: Shutdown) -> Self {
+    pub fn new(shutdown: Shutdown, access: Arc<Current>) -> Self {
         Roster {
             shutdown,
+            access,
             list: Arc::default(),
         }
     }
@@ -139,13 +148,15 @@ impl Roster {
 
     /// Has everyone say goodbye; whoever answers a request at the moment finishes it.
     pub fn say_goodbye(&self, leaving: Leaving) {
-        let guests: Vec<_> = self
-            .everyone()
-            .iter()
-            .filter_map(|slot| slot.guest().clone())
-            .collect();
-        for guest in guests {
+        for guest in self.guests() {
             guest.leave(leaving);
+        }
+    }
+
+    /// Has everyone go by the access that counts now.
+    pub fn obey(&self) {
+        for guest in self.guests() {
+            guest.obey(&self.access);
         }
     }
 
@@ -201,6 +212,11 @@ impl Roster {
         links.fold(list.gone, Traffic::plus)
     }
 
+    fn guests(&self) -> Vec<Arc<dyn Guest>> {
+        let guest = |slot: &Arc<Slot>| slot.guest().clone();
+        self.everyone().iter().filter_map(guest).collect()
+    }
+
     fn everyone(&self) -> Vec<Arc<Slot>> {
         self.list().slots.values().cloned().collect()
     }
@@ -236,9 +252,11 @@ pub struct Berth {
 }
 
 impl Berth {
-    /// Says who speaks for this connection now; goodbye is said at once, when the end has begun.
+    /// Says who speaks for this connection now; goodbye is said at once, when the end has begun. What counts may be
+    /// another access than when it was let in.
     pub fn hold(&self, guest: Arc<dyn Guest>) {
         self.put(Some(guest.clone()));
+        guest.obey(&self.roster.access);
         if let Some(leaving) = self.roster.shutdown.begun() {
             guest.leave(leaving);
         }
@@ -275,6 +293,7 @@ impl Presence {
             asked: None,
             cursor: None,
             is_behind: false,
+            holder: None,
         }
     }
 
@@ -335,6 +354,9 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
+    use crate::access::Access;
+    use crate::access::token::verifier::Verifier;
+    use crate::config::Config;
     use crate::refusal::Kind;
 
     /// Notes every goodbye.
@@ -362,6 +384,8 @@ mod tests {
         fn dismiss(&self, refusal: &Refusal) {
             self.0.lock().unwrap().push(Err(refusal.kind));
         }
+
+        fn obey(&self, _: &Current) {}
     }
 
     /// Counts how often it was cut, and says that as many bytes were received.
@@ -393,7 +417,10 @@ mod tests {
 
     fn roster() -> (Roster, Shutdown) {
         let shutdown = Shutdown::default();
-        (Roster::new(shutdown.clone()), shutdown)
+        let access = Config::default().access;
+        let access = Access::new(&access, Verifier::kept(&access.tokens).unwrap());
+        let roster = Roster::new(shutdown.clone(), Arc::new(Current::new(access)));
+        (roster, shutdown)
     }
 
     fn begin(roster: &Roster, shutdown: &Shutdown, leaving: Leaving) {
@@ -546,6 +573,8 @@ mod tests {
         }
 
         fn dismiss(&self, _: &Refusal) {}
+
+        fn obey(&self, _: &Current) {}
     }
 
     #[test]

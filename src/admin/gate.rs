@@ -83,7 +83,7 @@ impl Gate {
         let (refused, refused_ones) = bounded(REFUSED);
         // Not that of the data port, which counts its own clients, and says goodbye to them.
         let shutdown = Shutdown::default();
-        let roster = Roster::new(shutdown.clone());
+        let roster = Roster::new(shutdown.clone(), context.access.clone());
         let threads = Threads::new();
         for number in 1..=SERVED {
             let worker = Worker {

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
+use super::access::{self, require_a_word_on_who_may, require_keys_of_their_own};
 use super::error::{ConfigError, Place, Problem};
 use super::listen;
 use super::names;
@@ -42,9 +43,11 @@ pub(super) fn read(
     let mut config = Config::default();
     reader.read(table, |top| everything(top, &mut config));
     require_places_to_listen(&mut reader, &config.listen);
+    require_a_word_on_who_may(&mut reader, &config);
     require_a_guarded_port_of_its_own(&mut reader, &config);
     require_room_for_the_largest(&mut reader, &config);
     require_entries_to_count(&mut reader, &config.channels);
+    require_keys_of_their_own(&mut reader, &config.access.keys);
     tokens::require_keys_that_fit(&mut reader, &config.access.tokens);
     problems.extend(reader.finish());
     if problems.is_empty() {
@@ -69,9 +72,7 @@ fn everything(top: &mut Section<'_>, config: &mut Config) {
     top.set_list("origins", &mut config.origins, names::origin);
     top.set("server_header", &mut config.server_header, units::switch);
     top.section("access", |section| {
-        section.section("tokens", |section| {
-            tokens::read(section, &mut config.access.tokens);
-        });
+        access::read(section, &mut config.access)
     });
     top.section("admin", |section| admin(section, &mut config.admin));
     top.section("journal", |section| journal(section, &mut config.journal));

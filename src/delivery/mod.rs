@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use self::catch_up::CatchUp;
 use self::control::Gap;
+use crate::access;
+use crate::access::pass::Pass;
 use crate::access::token::verifier::Verifier;
 use crate::config::{Config, Current};
 use crate::event::Cursor;
@@ -37,6 +39,8 @@ pub struct Context {
     pub reloads: Reloads,
     /// What follows files, such as keys and certificates.
     pub upkeep: Upkeep,
+    /// Who may do what now.
+    pub access: Arc<access::current::Current>,
     /// What verifies tokens.
     pub tokens: Arc<Kept<Verifier>>,
     /// Where events come from.
@@ -75,8 +79,10 @@ pub trait Listening: Send {
 }
 
 /// What a subscriber asks for, whatever its way.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Query {
+    /// Who asks.
+    pub pass: Pass,
     /// The channels and patterns.
     pub selectors: Vec<Selector>,
     /// Where it wants to begin; `None`: where its way begins.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::access::pass::Pass;
 use crate::config::Timeouts;
 use crate::delivery::Query;
 use crate::delivery::websocket::handshake;
@@ -54,6 +55,16 @@ impl<'a> Parameters<'a> {
         }
     }
 
+    /// The value of a parameter, which outlives the others.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn into_value(mut self, name: &str) -> Result<Option<Cow<'a, str>>, Refusal> {
+        self.get(name)?;
+        let index = self.pairs.iter().position(|(known, _)| known == name);
+        Ok(index.map(|index| self.pairs.swap_remove(index).1))
+    }
+
     /// How many of whatever there is an answer may have, 100 if nothing is said; 1,000 at most.
     ///
     /// # Errors
@@ -88,6 +99,7 @@ impl<'a> Parameters<'a> {
 pub fn negotiate(
     head: &Head,
     parameters: &Parameters<'_>,
+    pass: Pass,
     selectors: Vec<Selector>,
     timeouts: &Timeouts,
 ) -> Result<(Way, Query), Refusal> {
@@ -100,6 +112,7 @@ pub fn negotiate(
     };
     let in_url = start_in_url(parameters)?;
     let query = Query {
+        pass,
         selectors,
         start: start(&head.fields, in_url, none_match),
         raw: is_raw(parameters)?,

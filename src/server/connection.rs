@@ -154,7 +154,16 @@ impl Connection {
         };
         let (config, local) = (&self.config, self.stream.local());
         let outcome = origin::check(&request.head, &request.visitor, config, local)
-            .and_then(|()| plan(&self.context, config, &request.head, &request.visitor))
+            .and_then(|()| {
+                let access = self.context.access.get();
+                plan(
+                    &self.context,
+                    config,
+                    &access,
+                    &request.head,
+                    &request.visitor,
+                )
+            })
             .and_then(|plan| self.follow(plan, &mut request));
         let after = match outcome {
             Ok(after) => after,
@@ -250,7 +259,9 @@ impl Connection {
         }
         // What else the client sent means nothing.
         let (context, stream, berth) = self.parts();
-        After::Listen(streaming::begin(context, stream, berth, opening, framing))
+        After::Listen(streaming::begin(
+            context, stream, berth, query, opening, framing,
+        ))
     }
 
     fn speak_websocket(&mut self, request: &Request, query: &Query, response: Response) -> After {

@@ -45,8 +45,10 @@ use self::reloader::{Reloader, Reloads};
 use self::stream::Stream;
 use self::upkeep::{Kept, Upkeep};
 use crate::access::token::verifier::Verifier;
+use crate::access::{self, Access};
 use crate::admin::Admin;
-use crate::config::{Config, Current, Endpoint, Limits, Listen};
+use crate::config::access::advice;
+use crate::config::{Config, Current, Endpoint, Limits, Listen, Mode};
 use crate::delivery::Context;
 use crate::delivery::catch_up::CatchUp;
 use crate::http::head::Ceilings;
@@ -89,6 +91,8 @@ pub enum StartError {
     NoTls(Listen),
     /// The address of the operator's port cannot be bound: the operator's matter.
     Admin(SocketAddr, io::Error),
+    /// Others than this machine's users reach the data port, and nothing says who may do what: the operator's matter.
+    Open(Listen),
     /// Others than this machine's users reach the operator's port, and it has no key: the operator's matter.
     Unguarded(SocketAddr),
     /// A file of keys cannot be used: the operator's matter.
@@ -128,6 +132,7 @@ impl fmt::Display for StartError {
                      address, or \"off\""
                 )
             }
+            StartError::Open(address) => f.write_str(&advice(address)),
             StartError::Unguarded(address) => write!(
                 f,
                 "other machines reach {address}, the operator's port, so it needs a key; 'admin.key' sets one"
@@ -167,6 +172,9 @@ impl std::error::Error for StartError {}
 
 impl Ports {
     fn bind(config: &Config) -> Result<Self, StartError> {
+        if let Some(address) = config.unguarded() {
+            return Err(StartError::Open(address.clone()));
+        }
         if let Some(address) = config.admin.unguarded() {
             return Err(StartError::Unguarded(address));
         }
@@ -215,8 +223,8 @@ impl Server {
             log::warn!("{sentence}");
         }
         config.limits.connections = grant.granted;
-        let source = Verifier::source(&config.access.tokens);
-        let tokens = Kept::read("access.tokens", source).map_err(StartError::Keys)?;
+        warn_of_strangers(&config);
+        let tokens = Verifier::kept(&config.access.tokens).map_err(StartError::Keys)?;
         let ports = Ports::bind(&config)?;
         let journal = Opening::open(&config, random()).map_err(StartError::Journal)?;
         let hub = Hub::start(&config, journal).map_err(StartError::Resources)?;
@@ -228,7 +236,7 @@ impl Server {
         asked: Config,
         config: Config,
         ports: Ports,
-        tokens: Kept<Verifier>,
+        tokens: Arc<Kept<Verifier>>,
     ) -> io::Result<Server> {
         let threads = config
             .fanout
@@ -238,16 +246,19 @@ impl Server {
         let permits = Permits::new(config.limits.connections);
         let reload = Reload::new(asked, config.limits.connections, permits.clone());
         let shutdown = Shutdown::default();
+        let access = Access::new(&config.access, tokens.clone());
+        let access = Arc::new(access::current::Current::new(access));
         let (reloads, orders) = Reloads::new();
         let context = Arc::new(Context {
             hub,
             catch_up: CatchUp::start(threads.get(), config.limits.connections)?,
-            roster: Roster::new(shutdown.clone()),
+            roster: Roster::new(shutdown.clone(), access.clone()),
             shutdown,
+            access,
             told: Arc::new(Current::new(config)),
             reloads,
             upkeep: Upkeep::default(),
-            tokens: Arc::new(tokens),
+            tokens,
             lanes: Lanes::default(),
         });
         context.upkeep.add(context.tokens.clone());
@@ -351,6 +362,17 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.end(Leaving::Away);
+    }
+}
+
+/// Names beside loopback ones are the sign of a proxy, through which others come in who seem to be of this machine.
+fn warn_of_strangers(config: &Config) {
+    if config.access.is_open() && !config.hosts.is_empty() && config.access.mode != Mode::Open {
+        log::warn!(
+            "everyone who comes in by {} may read, publish and delete; [access] in the config says who may do what, and \
+             access.mode = \"open\" that this is meant",
+            config.hosts.join(", ")
+        );
     }
 }
 

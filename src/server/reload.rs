@@ -3,8 +3,9 @@
 use super::Server;
 use super::permit::Permits;
 use super::reloader::ReloadError;
+use crate::access;
 use crate::access::token::verifier::Verifier;
-use crate::config::{Admin, Change, Config, ConfigError, Journal, Limits, Reloaded};
+use crate::config::{Access, Admin, Change, Config, ConfigError, Journal, Limits, Reloaded};
 use crate::delivery::Context;
 
 /// What a running server was sized by.
@@ -62,11 +63,16 @@ impl Reload {
             self.permits.bound(next.limits.connections);
             next
         });
-        context.hub.obey(&context.told);
         if before.access.tokens != now.access.tokens {
             let source = Verifier::source(&now.access.tokens);
             context.tokens.turn_to(source);
         }
+        if before.access != now.access {
+            let access = access::Access::new(&now.access, context.tokens.clone());
+            context.access.replace(access);
+            context.roster.obey();
+        }
+        context.hub.obey(&context.told);
         let reloaded = Reloaded {
             changed: before.changes(&now),
             kept: self.kept(&now, &asked),
@@ -81,7 +87,7 @@ impl Reload {
         Config {
             listen: running.listen.clone(),
             socket_mode: running.socket_mode,
-            access: asked.access,
+            access: next_access(&asked, running),
             admin: next_admin(asked.admin, &running.admin),
             journal: Journal {
                 kind: running.journal.kind,
@@ -122,6 +128,19 @@ impl Reload {
     }
 }
 
+/// Who may do what changes; but a port that others reach is never opened to them without a word.
+fn next_access(asked: &Config, running: &Config) -> Access {
+    let next = Config {
+        listen: running.listen.clone(),
+        access: asked.access.clone(),
+        ..Config::default()
+    };
+    match next.unguarded() {
+        None => next.access,
+        Some(_) => running.access.clone(),
+    }
+}
+
 /// Keys change; but a port that others reach never loses the one it has.
 fn next_admin(asked: Admin, running: &Admin) -> Admin {
     let next = Admin {
@@ -158,6 +177,18 @@ mod tests {
         hosts = ["a.test"]
         origins = ["https://a.test"]
         server_header = true
+        [access]
+        mode = "closed"
+        [access.anonymous]
+        subscribe = ["a"]
+        publish = ["a"]
+        delete = ["a"]
+        [[access.keys]]
+        name = "a"
+        hash = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        subscribe = ["a"]
+        publish = ["a"]
+        delete = ["a"]
         [access.tokens]
         algorithms = ["HS256", "ES256"]
         secret = "at-least-thirty-two-characters-long"
@@ -237,9 +268,9 @@ mod tests {
     }
 
     fn has(changes: &[Change], key: &str) -> bool {
-        let is_of_entry = |change: &Change| match key.strip_prefix("channels[].") {
-            Some("pattern") => change.key == "channels",
-            Some(key) => change.key == format!("channels[a].{key}"),
+        let is_of_entry = |change: &Change| match key.split_once("[].") {
+            Some((list, "pattern" | "name")) => change.key == list,
+            Some((list, key)) => change.key == format!("{list}[a].{key}"),
             None => change.key == key,
         };
         changes.iter().any(is_of_entry)

@@ -17,6 +17,7 @@ use rustix::net::{
 
 use super::permit::Permit;
 use super::socket::Socket;
+use crate::access::current::Current;
 use crate::peer::Peer;
 use crate::refusal::Refusal;
 use crate::roster::{Guest, Link, Presence, Traffic};
@@ -294,6 +295,9 @@ impl Guest for Stream {
     fn dismiss(&self, _: &Refusal) {
         self.shutdown();
     }
+
+    /// The next request is held against what counts then.
+    fn obey(&self, _: &Current) {}
 }
 
 impl AsFd for Stream {

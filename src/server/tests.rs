@@ -9,10 +9,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::access::pass::{Holder, Pass};
+use crate::access::rights::Rights;
 use crate::config::JournalKind;
 
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+fn anyone() -> Pass {
+    Pass::new(Holder::Anonymous, Rights::all(), None)
+}
 
 fn connect(address: SocketAddr) -> TcpStream {
     let client = TcpStream::connect(address).unwrap();

@@ -3,7 +3,8 @@
 
 mod support;
 
-mod tokens;
+mod access;
+
 mod walk;
 
 mod ways;
@@ -27,6 +28,7 @@ mod compare;
 mod hardening;
 mod journal_commands;
 mod lanes;
+mod listen;
 mod regression;
 mod reload;
 mod tokens;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use fourcast::Config;
+use fourcast::config::Mode;
 
 use crate::support::Fixture;
 
@@ -12,6 +13,7 @@ const STRANGER: (&str, &str) = ("Origin", "https://elsewhere.example");
 
 fn off_loopback(config: &mut Config) {
     config.listen = vec![SocketAddr::from(([0, 0, 0, 0], 0)).into()];
+    config.access.mode = Mode::Open;
 }
 
 fn behind_a_proxy(config: &mut Config) {

@@ -1,9 +1,10 @@
 //! WebSocket (RFC 6455): the connection's thread reads frames and obeys operations; everything that goes
 //! out goes through the outbox.
 
+pub mod frames;
 pub mod handshake;
 mod operations;
-mod pipe;
+mod restriction;
 mod subscription;
 pub mod wire;
 
@@ -11,17 +12,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tungstenite::error::Error;
-use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Message, Utf8Bytes};
 
+use self::frames::Frames;
 use self::operations::Operations;
-use self::pipe::Pipe;
 use super::catch_up::{Step, step};
 use super::control::Control;
 use super::framing::Framing;
 use super::outbox::Outbox;
 use super::stream::{next_beat, open};
 use super::{Context, Listening, Opening, Query};
+use crate::access::rights::Action;
 use crate::hub::channel::ChannelName;
 use crate::hub::selector::Selector;
 use crate::journal::{Draft, StoreError};
@@ -34,8 +35,6 @@ const READ_LEAST: usize = 512;
 /// Bytes read from one that fills that, and the most that are handed to the parser at once: a million empty
 /// fragments stay inside one call of it.
 const READ_MOST: usize = 16 * 1024;
-/// What the parser reads at once, and keeps for a connection that says nothing.
-const PARSER_BYTES: usize = 256;
 
 /// Begins a WebSocket: makes it live, or has catch-up serve what it missed. The 101 has been written;
 /// `early` is what the client sent behind its request.
@@ -48,7 +47,7 @@ pub fn begin(
     early: Vec<u8>,
 ) -> Box<dyn Listening> {
     let framing: &'static dyn Framing = if query.raw { &wire::RAW } else { &wire::EVENTS };
-    let outbox = open(&context, &stream, framing, opening);
+    let outbox = open(&context, &stream, framing, query, opening);
     let reader = Reader::new(outbox.clone(), berth.clone(), framing, query, early);
     berth.hold(outbox.clone());
     go_live(&outbox);
@@ -65,8 +64,7 @@ fn go_live(outbox: &Arc<Outbox>) {
 struct Reader {
     outbox: Arc<Outbox>,
     framing: &'static dyn Framing,
-    parser: WebSocketContext,
-    pipe: Pipe,
+    frames: Frames,
     operations: Operations,
     raw_channel: Option<ChannelName>,
     early: Vec<u8>,
@@ -102,16 +100,12 @@ impl Reader {
         query: &Query,
         early: Vec<u8>,
     ) -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(PARSER_BYTES)
-            .write_buffer_size(0);
         let only = match &query.selectors[..] {
             [Selector::Channel(name)] => Some(name.clone()),
             _ => None,
         };
         Reader {
-            parser: WebSocketContext::new(Role::Server, Some(config)),
-            pipe: Pipe::default(),
+            frames: Frames::new(),
             operations: Operations::new(outbox.clone(), only.clone()),
             raw_channel: only.filter(|_| query.raw),
             outbox,
@@ -136,6 +130,7 @@ impl Reader {
         while next == Next::Read {
             // No patience for a pong runs while bytes are owed: the write deadline does.
             pinged = pinged.filter(|_| !self.outbox.owes_bytes());
+            self.outbox.end_if_over();
             match self
                 .outbox
                 .stream()
@@ -172,7 +167,8 @@ impl Reader {
 
     fn deadline(&self, beat: Instant, pinged: Option<Instant>) -> Instant {
         let patience = self.outbox.context().config().heartbeat.patience;
-        pinged.map_or(beat, |at| (at + patience).min(beat))
+        let next = pinged.map_or(beat, |at| (at + patience).min(beat));
+        self.outbox.until(next)
     }
 
     /// Sends a ping; when. None while bytes are owed: then the write deadline runs instead.
@@ -203,34 +199,19 @@ impl Reader {
 
     /// Takes bytes from the socket and obeys what they say.
     fn take(&mut self, bytes: &[u8]) -> Next {
-        self.take_message_bound();
-        self.pipe.feed(bytes);
+        // That of the configuration that counts now.
+        let most = self.outbox.context().config().limits.event_bytes;
+        self.frames.bound(most);
+        self.frames.feed(bytes);
         loop {
-            let message = self.parser.read(&mut self.pipe);
-            // After the peer's close the parser calls its own end an error; the reply is in the pipe.
-            let _ = self.parser.flush(&mut self.pipe);
-            let reply = self.pipe.take_output();
-            match message {
-                Ok(message) => match self.obey(message, reply) {
+            match self.frames.read() {
+                Ok(Some((message, reply))) => match self.obey(message, reply) {
                     Next::Read => {}
                     end => return end,
                 },
-                Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    return Next::Read;
-                }
+                Ok(None) => return Next::Read,
                 Err(error) => return self.fail(&error),
             }
-        }
-    }
-
-    /// The bound of a message is that of the configuration that counts now.
-    fn take_message_bound(&mut self) {
-        let most = Some(self.outbox.context().config().limits.event_bytes);
-        if self.parser.get_config().max_message_size != most {
-            self.parser.set_config(|config| {
-                config.max_frame_size = most;
-                config.max_message_size = most;
-            });
         }
     }
 
@@ -268,8 +249,12 @@ impl Reader {
 
     /// Publishes a message as it is; where that fails there is no word for it but a close code.
     fn publish_raw(&self, draft: Draft) {
-        if let Err(error) = self.outbox.context().hub.publish(draft) {
-            self.outbox.refuse(&error.into());
+        let allowed = self.outbox.pass();
+        let allowed = allowed.check_channel(Action::Publish, &draft.channel);
+        let hub = &self.outbox.context().hub;
+        let published = allowed.and_then(|()| Ok(hub.publish(draft)?));
+        if let Err(refusal) = published {
+            self.outbox.refuse(&refusal);
         }
     }
 

@@ -58,7 +58,7 @@ impl Faulted {
         let hub = Hub::with_journal(&config, 0, |sink| {
             Ok(FaultyJournal::open(&config, sink, &faults))
         });
-        let tokens = Kept::read("access.tokens", Verifier::source(&config.access.tokens)).unwrap();
+        let tokens = Verifier::kept(&config.access.tokens).unwrap();
         let ports = Ports::bind(&config).unwrap();
         Faulted {
             server: Server::serve(hub.unwrap(), config.clone(), config, ports, tokens).unwrap(),
@@ -253,7 +253,13 @@ fn no_write_deadline_runs_while_the_journal_cannot_be_read() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = connect(listener.local_addr().unwrap());
     let stream = Arc::new(Stream::new(listener.accept().unwrap().0, None).unwrap());
-    let outbox = Outbox::new(context.clone(), stream, &sse::JSON, opening().unwrap());
+    let outbox = Outbox::new(
+        context.clone(),
+        stream,
+        &sse::JSON,
+        opening().unwrap(),
+        anyone(),
+    );
     let outbox = Arc::new(outbox);
     let run = Run {
         entries: &entries,

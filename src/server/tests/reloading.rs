@@ -78,7 +78,7 @@ fn a_stream_keeps_the_heartbeat_that_it_was_told() {
     let (socket, _) = listener.accept().unwrap();
     let stream = Arc::new(Stream::new(socket, None).unwrap());
     let context = server.context.clone();
-    let outbox = Outbox::new(context, stream, &sse::JSON, Opening::default());
+    let outbox = Outbox::new(context, stream, &sse::JSON, Opening::default(), anyone());
     beat(9);
     assert_eq!(outbox.heartbeat(), Duration::from_secs(7));
 }

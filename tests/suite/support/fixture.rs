@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use fourcast::config::{Config, ConfigError, JournalKind, Retention};
+use fourcast::config::{Config, ConfigError, JournalKind, Listen, Retention};
 use fourcast::event::Data;
 use fourcast::{Draft, Leaving, Refusal, Server};
 
@@ -69,6 +69,11 @@ impl Fixture {
     /// Has its configuration read again, and waits for nothing.
     pub fn reread(&self) {
         self.server.reread();
+    }
+
+    /// Where it listens, everywhere.
+    pub fn addresses(&self) -> &[Listen] {
+        self.server.addresses()
     }
 
     /// A new connection.

@@ -1,0 +1,86 @@
+//! So much of what is allowed that somebody else might starve.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Instant;
+
+use super::{flood, impatient, welcomed};
+use crate::support::websocket::{CONTINUATION, PING};
+use crate::support::wire::deadline;
+use crate::support::{Fixture, Frame, Wire, request};
+
+#[test]
+fn fragments_of_nothing_by_the_hundred_thousand() {
+    let server = impatient();
+    let mut socket = welcomed(&server);
+    socket.send(&Frame::text("").unfinished());
+    let piece = Frame::new(CONTINUATION, "")
+        .unfinished()
+        .masked()
+        .repeat(1000);
+    flood(&mut socket.wire, &piece, 200);
+    server.assert_serves();
+}
+
+#[test]
+fn a_flood_of_pings_whose_pongs_nobody_reads() {
+    let server = impatient();
+    let mut socket = welcomed(&server);
+    let piece = Frame::new(PING, [b'p'; 125]).masked().repeat(100);
+    flood_unread(&mut socket.wire, &piece, 200);
+    server.assert_serves();
+}
+
+#[test]
+fn a_flood_of_operations_whose_answers_nobody_reads() {
+    let server = impatient();
+    let mut socket = welcomed(&server);
+    let piece = Frame::text("{\"op\":\"dance\"}").masked().repeat(100);
+    flood_unread(&mut socket.wire, &piece, 200);
+    server.assert_serves();
+}
+
+#[test]
+fn a_flood_of_requests_whose_answers_nobody_reads() {
+    let server = impatient();
+    server.publish("chat", &"x".repeat(10_000));
+    let mut wire = server.connect().with_small_receive_buffer();
+    let piece = request("GET", "/chat?after=earliest", &[], b"").repeat(50);
+    flood_unread(&mut wire, &piece, 200);
+    server.assert_serves();
+}
+
+/// Sends without ever reading, until the server will take no more or has had enough.
+fn flood_unread(wire: &mut Wire, piece: &[u8], most: usize) {
+    for _ in 0..most {
+        if wire.try_send(piece).is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn long_polls_sent_ahead_without_end() {
+    /// Far more than the buffers of two sockets hold.
+    const MOST: usize = 24 << 20;
+    let server = Fixture::plain();
+    let mut socket = TcpStream::connect(server.address).expect("a connection");
+    socket.set_nonblocking(true).expect("a socket");
+    let ahead = request("GET", "/quiet?wait=60&after=now", &[], b"").repeat(1000);
+    let mut taken = 0;
+    let mut answers = 0;
+    let end = deadline();
+    while answers < 60 && taken < MOST && Instant::now() < end {
+        // Each answer lets the server turn to the next request, and read again.
+        match (&socket).write(&ahead) {
+            Ok(count) => taken += count,
+            Err(_) => drop(server.publish("quiet", "an event")),
+        }
+        let mut answer = [0; 4096];
+        answers += usize::from(socket.read(&mut answer).is_ok_and(|count| count > 0));
+    }
+    assert!(taken < MOST, "{taken} bytes were taken in");
+    assert!(answers == 60, "only {answers} answers");
+    drop(socket);
+    server.assert_serves();
+}
