@@ -354,8 +354,6 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
-    use crate::access::Access;
-    use crate::access::token::verifier::Verifier;
     use crate::config::Config;
     use crate::refusal::Kind;
 
@@ -417,9 +415,8 @@ mod tests {
 
     fn roster() -> (Roster, Shutdown) {
         let shutdown = Shutdown::default();
-        let access = Config::default().access;
-        let access = Access::new(&access, Verifier::kept(&access.tokens).unwrap());
-        let roster = Roster::new(shutdown.clone(), Arc::new(Current::new(access)));
+        let access = Current::new(&Config::default().access).unwrap();
+        let roster = Roster::new(shutdown.clone(), Arc::new(access));
         (roster, shutdown)
     }
 

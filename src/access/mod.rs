@@ -17,6 +17,7 @@ use self::pass::{Holder, Pass};
 use self::rights::Rights;
 use self::token::verifier::Verifier;
 use crate::config::{self, ApiKey};
+use crate::exchange::negotiate::Parameters;
 use crate::http::head::Head;
 use crate::refusal::{Kind, Refusal};
 use crate::server::upkeep::Kept;
@@ -29,12 +30,12 @@ pub struct Access {
     common: Arc<Rights>,
     keys: Vec<ApiKey>,
     tokens: Arc<Kept<Verifier>>,
-    /// The cookie in which a browser may show a token.
+    /// The cookie in which a browser may bring a token.
     cookie: Option<String>,
 }
 
 impl Access {
-    /// What this configuration says, with what verifies its tokens.
+    /// What this configuration says, with what verifies `tokens`.
     pub fn new(config: &config::Access, tokens: Arc<Kept<Verifier>>) -> Self {
         let common = Arc::new(match config.is_open() {
             true => Rights::all(),
@@ -50,13 +51,13 @@ impl Access {
         }
     }
 
-    /// Finds who asks. Whoever shows something that is not valid is refused even where it takes nothing: it
+    /// Finds who asks; `parameters` are those of the head's query. Whoever shows something that is not valid is refused even where it takes nothing: it
     /// would wonder why it may less than it thinks.
     ///
     /// # Errors
     /// 401 for what is not valid, 400 for several credentials.
-    pub fn admit(&self, head: &Head) -> Result<Pass, Refusal> {
-        match Credential::shown_by(head, self.cookie.as_deref())? {
+    pub fn admit(&self, head: &Head, parameters: &Parameters<'_>) -> Result<Pass, Refusal> {
+        match Credential::shown_by(head, parameters, self.cookie.as_deref())? {
             None => Ok(self.anonymous.clone()),
             Some(credential) => self.admit_with(&credential),
         }
@@ -113,7 +114,6 @@ impl Access {
             .ok_or_else(|| bad("this key is not known here; it may have been taken back"))
     }
 
-    /// The pass of a token.
     fn token(&self, text: &str) -> Result<Pass, Refusal> {
         self.tokens.get().verify(text, SystemTime::now())
     }

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::config_file::{
-    ConfigFile, describe_addresses, describe_admin, describe_journal, describe_source,
+    ConfigFile, describe_access, describe_addresses, describe_admin, describe_journal,
+    describe_source,
 };
 use super::{Failure, say};
 use crate::access::token::verifier::Verifier;
@@ -32,6 +33,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let journal = describe_journal(&loaded.config.journal);
     let tokens = describe_tokens(&loaded.config.access.tokens)?;
     let addresses = describe_addresses(&loaded.config.listen, loaded.config.socket_mode);
+    let access = describe_access(&loaded.config.access);
     let admin = &loaded.config.admin;
     let admin = describe_admin(admin.listen, admin.key.is_some());
     let wanted = loaded.config.limits.connections;
@@ -40,6 +42,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         "configuration  good: {source}\n\
          journal        {journal}\n\
          {addresses}\
+         access         {access}\n\
          operator       {admin}\n\
          tokens         {tokens}\n\
          {report}"

@@ -17,10 +17,10 @@ pub struct Access {
     pub mode: Mode,
     /// What those may do who show nothing, where not everyone may do everything. All others may do it too.
     pub anonymous: Rights,
-    /// The API keys.
-    pub keys: Vec<ApiKey>,
     /// Which tokens count.
     pub tokens: Tokens,
+    /// The API keys.
+    pub keys: Vec<ApiKey>,
 }
 
 /// Whether everyone may do everything.
@@ -61,8 +61,7 @@ impl Access {
 
     /// Whether it says who may do what.
     fn says_who(&self) -> bool {
-        let [keys, tokens] = [!self.keys.is_empty(), self.tokens.are_accepted()];
-        !self.anonymous.are_none() || keys || tokens
+        !self.anonymous.are_none() || !self.keys.is_empty() || self.tokens.are_accepted()
     }
 }
 
@@ -99,10 +98,10 @@ pub(super) fn read(section: &mut Section<'_>, access: &mut Access) {
     section.section("anonymous", |section| {
         rights(section, &mut access.anonymous);
     });
-    section.set_entries("keys", &mut access.keys, key);
     section.section("tokens", |section| {
         tokens::read(section, &mut access.tokens);
     });
+    section.set_entries("keys", &mut access.keys, key);
 }
 
 fn mode(written: &Written) -> Result<Mode, String> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::units::shown_size;
 use super::{
-    Access, Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Listen, Mode,
+    Access, Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Listen, Mode, Proxies,
     Retention, Secret, Sync, Timeouts, Tokens,
 };
 use crate::access::rights::Rights;
@@ -68,8 +68,8 @@ impl Config {
         list.add("origins", Value::List(self.origins.clone()));
         list.add("server_header", bare(self.server_header));
         access(&mut list, &self.access);
-        tokens(&mut list, &self.access.tokens);
         admin(&mut list, &self.admin);
+        proxies(&mut list, &self.proxies);
         journal(&mut list, &self.journal);
         limits(&mut list, &self.limits);
         timeouts(&mut list, &self.timeouts);
@@ -207,6 +207,42 @@ impl Display for Value {
     }
 }
 
+/// One is shown as one.
+fn listen(all: &[Listen]) -> Value {
+    match all {
+        [only] => text(only),
+        _ => Value::List(all.iter().map(Listen::to_string).collect()),
+    }
+}
+
+fn access(list: &mut Settings, access: &Access) {
+    list.begin("access");
+    list.add(
+        "mode",
+        text(match access.mode {
+            Mode::Auto => "auto",
+            Mode::Open => "open",
+            Mode::Closed => "closed",
+        }),
+    );
+    list.begin("access.anonymous");
+    rights(list, &access.anonymous);
+    tokens(list, &access.tokens);
+    for (index, key) in access.keys.iter().enumerate() {
+        list.begin_entry(&KEYS, index, &key.name);
+        list.add("name", text(&key.name));
+        list.add("hash", text(key.hash));
+        rights(list, &key.rights);
+    }
+}
+
+fn rights(list: &mut Settings, rights: &Rights) {
+    let selectors = |list: &[Selector]| Value::List(list.iter().map(Selector::to_string).collect());
+    list.add("subscribe", selectors(&rights.subscribe));
+    list.add("publish", selectors(&rights.publish));
+    list.add("delete", selectors(&rights.delete));
+}
+
 fn tokens(list: &mut Settings, tokens: &Tokens) {
     let file = |path: &Option<PathBuf>| match path {
         None => Value::Unset,
@@ -228,41 +264,6 @@ fn tokens(list: &mut Settings, tokens: &Tokens) {
     list.add("cookie", cookie.unwrap_or(Value::Unset));
 }
 
-/// One is shown as one.
-fn listen(all: &[Listen]) -> Value {
-    match all {
-        [only] => text(only),
-        _ => Value::List(all.iter().map(Listen::to_string).collect()),
-    }
-}
-
-fn access(list: &mut Settings, access: &Access) {
-    list.begin("access");
-    list.add(
-        "mode",
-        text(match access.mode {
-            Mode::Auto => "auto",
-            Mode::Open => "open",
-            Mode::Closed => "closed",
-        }),
-    );
-    list.begin("access.anonymous");
-    rights(list, &access.anonymous);
-    for (index, key) in access.keys.iter().enumerate() {
-        list.begin_entry(&KEYS, index, &key.name);
-        list.add("name", text(&key.name));
-        list.add("hash", text(key.hash));
-        rights(list, &key.rights);
-    }
-}
-
-fn rights(list: &mut Settings, rights: &Rights) {
-    let selectors = |list: &[Selector]| Value::List(list.iter().map(Selector::to_string).collect());
-    list.add("subscribe", selectors(&rights.subscribe));
-    list.add("publish", selectors(&rights.publish));
-    list.add("delete", selectors(&rights.delete));
-}
-
 fn admin(list: &mut Settings, admin: &Admin) {
     list.begin("admin");
     match admin.listen {
@@ -273,6 +274,13 @@ fn admin(list: &mut Settings, admin: &Admin) {
         None => list.add("key", Value::Unset),
         Some(key) => list.add("key", Value::Secret(key.clone())),
     }
+}
+
+fn proxies(list: &mut Settings, proxies: &Proxies) {
+    list.begin("proxies");
+    let trusted = proxies.trusted.iter().map(ToString::to_string);
+    list.add("trusted", Value::List(trusted.collect()));
+    list.add("client", text(proxies.client.as_str()));
 }
 
 fn journal(list: &mut Settings, journal: &Journal) {

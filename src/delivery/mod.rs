@@ -18,7 +18,6 @@ use self::catch_up::CatchUp;
 use self::control::Gap;
 use crate::access;
 use crate::access::pass::Pass;
-use crate::access::token::verifier::Verifier;
 use crate::config::{Config, Current};
 use crate::event::Cursor;
 use crate::hub::selector::{Selection, Selector};
@@ -27,7 +26,7 @@ use crate::hub::{Hub, random};
 use crate::journal::{Start, StoreError};
 use crate::roster::Roster;
 use crate::server::reloader::Reloads;
-use crate::server::upkeep::{Kept, Upkeep};
+use crate::server::upkeep::Upkeep;
 use crate::shutdown::Shutdown;
 use crate::web::lanes::Lanes;
 
@@ -41,8 +40,6 @@ pub struct Context {
     pub upkeep: Upkeep,
     /// Who may do what now.
     pub access: Arc<access::current::Current>,
-    /// What verifies tokens.
-    pub tokens: Arc<Kept<Verifier>>,
     /// Where events come from.
     pub hub: Hub,
     /// Who serves subscribers that are behind.

@@ -5,12 +5,13 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::ceilings;
 use super::inbound::Inbound;
+use super::proxies::introduce;
 use super::socket::Socket;
 use super::stream::Stream;
 use crate::delivery::control::Control;
@@ -113,8 +114,14 @@ fn serve(context: &Context, queue: &Receiver<Socket>) {
 }
 
 fn refuse(context: &Context, stream: &Arc<Stream>) {
-    let ceilings = ceilings(&context.config().limits);
-    let head = Inbound::new(stream.clone()).read_head(&ceilings, PATIENCE);
+    let config = context.config();
+    let deadline = Instant::now() + PATIENCE;
+    if introduce(stream, &config.proxies, deadline).is_none() {
+        return;
+    }
+    let ceilings = ceilings(&config.limits);
+    let patience = deadline.saturating_duration_since(Instant::now());
+    let head = Inbound::new(stream.clone()).read_head(&ceilings, patience);
     let Ok(Some(head)) = head else {
         return;
     };

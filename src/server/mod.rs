@@ -1,9 +1,9 @@
 //! 1: a socket becomes a thread.
 //!
 //! The [`listener`] accepts; the `door` gives a permit and a thread of the `crew`; `connection` is that thread's
-//! loop, to which [`inbound`] brings requests. Whoever finds no permit left is refused by the `doorman`.
-//! `reload` says what another configuration changes, and the [`reloader`] is the thread that takes it in;
-//! [`upkeep`] follows files that keys and certificates come from.
+//! loop, to which [`inbound`] brings requests; `proxies` finds out whom they are for. Whoever finds no permit left is
+//! refused by the `doorman`. `reload` says what another configuration changes, and the [`reloader`] is the thread that takes
+//! it in; [`upkeep`] follows files that keys and certificates come from.
 
 mod acceptor;
 pub mod budget;
@@ -15,6 +15,8 @@ mod ending;
 pub mod inbound;
 pub mod listener;
 pub mod permit;
+mod proxies;
+mod proxy_protocol;
 mod reload;
 pub mod reloader;
 pub mod socket;
@@ -43,9 +45,8 @@ use self::permit::Permits;
 use self::reload::Reload;
 use self::reloader::{Reloader, Reloads};
 use self::stream::Stream;
-use self::upkeep::{Kept, Upkeep};
-use crate::access::token::verifier::Verifier;
-use crate::access::{self, Access};
+use self::upkeep::Upkeep;
+use crate::access;
 use crate::admin::Admin;
 use crate::config::access::advice;
 use crate::config::{Config, Current, Endpoint, Limits, Listen, Mode};
@@ -224,11 +225,11 @@ impl Server {
         }
         config.limits.connections = grant.granted;
         warn_of_strangers(&config);
-        let tokens = Verifier::kept(&config.access.tokens).map_err(StartError::Keys)?;
+        let access = access::current::Current::new(&config.access).map_err(StartError::Keys)?;
         let ports = Ports::bind(&config)?;
         let journal = Opening::open(&config, random()).map_err(StartError::Journal)?;
         let hub = Hub::start(&config, journal).map_err(StartError::Resources)?;
-        Self::serve(hub, asked, config, ports, tokens).map_err(StartError::Resources)
+        Self::serve(hub, asked, config, ports, access).map_err(StartError::Resources)
     }
 
     fn serve(
@@ -236,7 +237,7 @@ impl Server {
         asked: Config,
         config: Config,
         ports: Ports,
-        tokens: Arc<Kept<Verifier>>,
+        access: access::current::Current,
     ) -> io::Result<Server> {
         let threads = config
             .fanout
@@ -246,8 +247,7 @@ impl Server {
         let permits = Permits::new(config.limits.connections);
         let reload = Reload::new(asked, config.limits.connections, permits.clone());
         let shutdown = Shutdown::default();
-        let access = Access::new(&config.access, tokens.clone());
-        let access = Arc::new(access::current::Current::new(access));
+        let access = Arc::new(access);
         let (reloads, orders) = Reloads::new();
         let context = Arc::new(Context {
             hub,
@@ -258,10 +258,9 @@ impl Server {
             told: Arc::new(Current::new(config)),
             reloads,
             upkeep: Upkeep::default(),
-            tokens,
             lanes: Lanes::default(),
         });
-        context.upkeep.add(context.tokens.clone());
+        context.upkeep.add(context.access.follower());
         let reloader = Reloader::start(reload, &context, orders)?;
         let admin = ports.admin.map(|socket| Admin::start(&context, socket));
         let admin = admin.transpose()?;

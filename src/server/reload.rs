@@ -3,8 +3,6 @@
 use super::Server;
 use super::permit::Permits;
 use super::reloader::ReloadError;
-use crate::access;
-use crate::access::token::verifier::Verifier;
 use crate::config::{Access, Admin, Change, Config, ConfigError, Journal, Limits, Reloaded};
 use crate::delivery::Context;
 
@@ -63,13 +61,8 @@ impl Reload {
             self.permits.bound(next.limits.connections);
             next
         });
-        if before.access.tokens != now.access.tokens {
-            let source = Verifier::source(&now.access.tokens);
-            context.tokens.turn_to(source);
-        }
         if before.access != now.access {
-            let access = access::Access::new(&now.access, context.tokens.clone());
-            context.access.replace(access);
+            context.access.obey(&now.access);
             context.roster.obey();
         }
         context.hub.obey(&context.told);
@@ -105,6 +98,7 @@ impl Reload {
                 ..asked.limits
             },
             fanout: running.fanout.clone(),
+            proxies: asked.proxies,
             hosts: asked.hosts,
             origins: asked.origins,
             server_header: asked.server_header,
@@ -203,6 +197,9 @@ mod tests {
         [admin]
         listen = "127.0.0.1:2"
         key = "kept-to-ourselves-0"
+        [proxies]
+        trusted = ["10.0.0.0/8", "unix"]
+        client = "forwarded"
         [journal]
         kind = "memory"
         path = "elsewhere"

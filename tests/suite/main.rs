@@ -29,6 +29,7 @@ mod hardening;
 mod journal_commands;
 mod lanes;
 mod listen;
+mod proxies;
 mod regression;
 mod reload;
 mod tokens;

@@ -1,6 +1,5 @@
 //! Whether a token counts here: its signature, by a key that is known; then when, by whom and for whom it was made.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::algorithm::Algorithm;
@@ -12,7 +11,7 @@ use super::{bad, keyring, refused};
 use crate::access::pass::{Holder, Pass};
 use crate::config::Tokens;
 use crate::refusal::{Kind, Refusal};
-use crate::server::upkeep::{Kept, Source};
+use crate::server::upkeep::Source;
 
 /// The keys and the rules by which tokens are verified.
 #[derive(Debug)]
@@ -32,14 +31,6 @@ struct Rules {
 }
 
 impl Verifier {
-    /// What verifies as `tokens` says, and follows the files that it names. Blocks while they are read.
-    ///
-    /// # Errors
-    /// A sentence that says which file is wrong, and why.
-    pub fn kept(tokens: &Tokens) -> Result<Arc<Kept<Verifier>>, String> {
-        Kept::read("access.tokens", Verifier::source(tokens)).map(Arc::new)
-    }
-
     /// What verifies as `tokens` says, with the files that it names.
     pub fn source(tokens: &Tokens) -> Source<Verifier> {
         let files = keyring::files(tokens);

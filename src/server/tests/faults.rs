@@ -58,10 +58,10 @@ impl Faulted {
         let hub = Hub::with_journal(&config, 0, |sink| {
             Ok(FaultyJournal::open(&config, sink, &faults))
         });
-        let tokens = Verifier::kept(&config.access.tokens).unwrap();
+        let access = access::current::Current::new(&config.access).unwrap();
         let ports = Ports::bind(&config).unwrap();
         Faulted {
-            server: Server::serve(hub.unwrap(), config.clone(), config, ports, tokens).unwrap(),
+            server: Server::serve(hub.unwrap(), config.clone(), config, ports, access).unwrap(),
             faults,
         }
     }
