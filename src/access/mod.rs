@@ -17,6 +17,7 @@ use self::pass::{Holder, Pass};
 use self::rights::Rights;
 use self::token::verifier::Verifier;
 use crate::config::{self, ApiKey};
+use crate::exchange::negotiate::Parameters;
 use crate::http::head::Head;
 use crate::refusal::{Kind, Refusal};
 use crate::server::upkeep::Kept;
@@ -50,13 +51,13 @@ impl Access {
         }
     }
 
-    /// Finds who asks. Whoever shows something that is not valid is refused even where it takes nothing: it
+    /// Finds who asks; `parameters` are those of the head's query. Whoever shows something that is not valid is refused even where it takes nothing: it
     /// would wonder why it may less than it thinks.
     ///
     /// # Errors
     /// 401 for what is not valid, 400 for several credentials.
-    pub fn admit(&self, head: &Head) -> Result<Pass, Refusal> {
-        match Credential::shown_by(head, self.cookie.as_deref())? {
+    pub fn admit(&self, head: &Head, parameters: &Parameters<'_>) -> Result<Pass, Refusal> {
+        match Credential::shown_by(head, parameters, self.cookie.as_deref())? {
             None => Ok(self.anonymous.clone()),
             Some(credential) => self.admit_with(&credential),
         }

@@ -32,7 +32,8 @@ fn admit(access: &Access, shown: &str) -> Result<Pass, Refusal> {
         fields: 10,
     };
     let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{field}\r\n");
-    access.admit(&parse(text.as_bytes(), &ceilings).unwrap().unwrap().0)
+    let (head, _) = parse(text.as_bytes(), &ceilings).unwrap().unwrap();
+    access.admit(&head, &Parameters::parse(head.query()))
 }
 
 fn reads(pass: &Pass, asked: &str) -> bool {

@@ -7,6 +7,7 @@ use super::access::{self, require_a_word_on_who_may, require_keys_of_their_own};
 use super::error::{ConfigError, Place, Problem};
 use super::listen;
 use super::names;
+use super::proxies;
 use super::reader::{Reader, Section};
 use super::tokens;
 use super::units::{
@@ -15,8 +16,8 @@ use super::units::{
 };
 use super::written::{self, Written};
 use super::{
-    Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Listen, Retention, Sync,
-    Timeouts, Tls, WebSocket,
+    Admin, ClientFrom, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Listen, Proxies,
+    Retention, Sync, Timeouts, Tls, WebSocket,
 };
 use crate::hub::selector::Selector;
 
@@ -46,6 +47,7 @@ pub(super) fn read(
     require_a_certificate_with_its_key(&mut reader, &config);
     require_a_word_on_who_may(&mut reader, &config);
     require_a_guarded_port_of_its_own(&mut reader, &config);
+    require_somebody_to_believe(&mut reader, &config.proxies);
     require_room_for_the_largest(&mut reader, &config);
     require_entries_to_count(&mut reader, &config.channels);
     require_keys_of_their_own(&mut reader, &config.access.keys);
@@ -77,6 +79,7 @@ fn everything(top: &mut Section<'_>, config: &mut Config) {
     });
     top.section("tls", |section| tls(section, &mut config.tls));
     top.section("admin", |section| admin(section, &mut config.admin));
+    top.section("proxies", |section| proxies(section, &mut config.proxies));
     top.section("journal", |section| journal(section, &mut config.journal));
     top.section("limits", |section| limits(section, &mut config.limits));
     top.section("timeouts", |section| {
@@ -109,6 +112,11 @@ fn admin(section: &mut Section<'_>, admin: &mut Admin) {
     section.set("key", &mut admin.key, |written| {
         units::secret(written).map(Some)
     });
+}
+
+fn proxies(section: &mut Section<'_>, proxies: &mut Proxies) {
+    section.set_list("trusted", &mut proxies.trusted, proxies::trusted);
+    section.set("client", &mut proxies.client, proxies::client);
 }
 
 fn journal(section: &mut Section<'_>, journal: &mut Journal) {
@@ -284,6 +292,15 @@ fn require_places_to_listen(reader: &mut Reader, listen: &[Listen]) {
             let message = format!("names {place} twice, or once with TLS and once without");
             reader.refuse(&["listen"], message);
         }
+    }
+}
+
+/// Whoever is nobody's proxy is believed nothing.
+fn require_somebody_to_believe(reader: &mut Reader, proxies: &Proxies) {
+    if proxies.client != ClientFrom::Nowhere && proxies.trusted.is_empty() {
+        let message =
+            "counts for nobody; name the proxies under [proxies]: trusted = [\"127.0.0.1\"]";
+        reader.refuse(&["proxies.client", "proxies.trusted"], message.to_owned());
     }
 }
 

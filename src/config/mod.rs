@@ -9,6 +9,7 @@ mod file;
 mod listen;
 mod load;
 mod names;
+mod proxies;
 mod reader;
 mod secret;
 mod shown;
@@ -31,6 +32,7 @@ pub use error::{ConfigError, Place, Problem};
 pub(crate) use file::keys;
 pub use listen::{Endpoint, Listen};
 pub use load::{Loaded, authorities};
+pub use proxies::{ClientFrom, Network, Proxies, Trusted};
 pub use secret::Secret;
 pub use tokens::Tokens;
 
@@ -59,6 +61,8 @@ pub struct Config {
     pub tls: Tls,
     /// The operator's port.
     pub admin: Admin,
+    /// Which proxies are believed when they say whom they bring.
+    pub proxies: Proxies,
     /// Where events are kept.
     pub journal: Journal,
     /// How much of anything there may be.
@@ -222,8 +226,9 @@ pub struct Fanout {
 /// What a browser finds at `/`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Page {
-    /// Whether the live page is there; `None`: if every address is a loopback one, and there are no Unix sockets and no
-    /// [`hosts`](Config::hosts), which are the sign of a proxy that lets others in. A proxy that calls the port by a loopback name cannot be
+    /// Whether the live page is there; `None`: if every address is a loopback one, and there are no Unix sockets, no
+    /// [`hosts`](Config::hosts) and no trusted [proxies](Config::proxies), which are the sign of a proxy that lets others
+    /// in. A proxy that calls the port by a loopback name cannot be
     /// noticed: behind it this is `Some(false)`, unless all who come that way may have the page.
     pub enabled: Option<bool>,
 }
@@ -263,6 +268,7 @@ impl Default for Config {
             access: Access::default(),
             tls: Tls::default(),
             admin: Admin::default(),
+            proxies: Proxies::default(),
             journal: Journal::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
@@ -286,7 +292,8 @@ impl Config {
     /// Whether the live page is there.
     pub fn has_page(&self) -> bool {
         let is_loopback = |listen: &Listen| listen.tcp().is_some() && listen.is_of_this_machine();
-        let is_ours_alone = self.listen.iter().all(is_loopback) && self.hosts.is_empty();
+        let has_proxy = !self.hosts.is_empty() || !self.proxies.trusted.is_empty();
+        let is_ours_alone = self.listen.iter().all(is_loopback) && !has_proxy;
         self.page.enabled.unwrap_or(is_ours_alone)
     }
 }

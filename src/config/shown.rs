@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::units::shown_size;
 use super::{
-    Access, Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Listen, Mode,
+    Access, Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Listen, Mode, Proxies,
     Retention, Secret, Sync, Timeouts, Tls, Tokens,
 };
 use crate::access::rights::Rights;
@@ -70,6 +70,7 @@ impl Config {
         access(&mut list, &self.access);
         tls(&mut list, &self.tls);
         admin(&mut list, &self.admin);
+        proxies(&mut list, &self.proxies);
         journal(&mut list, &self.journal);
         limits(&mut list, &self.limits);
         timeouts(&mut list, &self.timeouts);
@@ -282,6 +283,13 @@ fn admin(list: &mut Settings, admin: &Admin) {
         None => list.add("key", Value::Unset),
         Some(key) => list.add("key", Value::Secret(key.clone())),
     }
+}
+
+fn proxies(list: &mut Settings, proxies: &Proxies) {
+    list.begin("proxies");
+    let trusted = proxies.trusted.iter().map(ToString::to_string);
+    list.add("trusted", Value::List(trusted.collect()));
+    list.add("client", text(proxies.client.as_str()));
 }
 
 fn journal(list: &mut Settings, journal: &Journal) {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use crate::peer::Peer;
 
 const TEMPLATE: &str = include_str!("../../config.toml");
 
@@ -43,8 +44,8 @@ fn the_file_that_teaches_says_what_the_code_does() {
 #[test]
 fn a_server_listens_in_one_place_or_in_several() {
     let config = |text: &str| {
-        let more = "[tls]\ncertificate = \"c\"\nkey = \"k\"\n[access]\nmode = \"open\"";
-        accepted(&format!("listen = {text}\n{more}"))
+        let shown = "[tls]\ncertificate = \"c\"\nkey = \"k\"\n";
+        accepted(&format!("listen = {text}\n{shown}{MEANT}"))
     };
     let listen = |text: &str| {
         let listen = config(text).listen;
@@ -53,7 +54,7 @@ fn a_server_listens_in_one_place_or_in_several() {
     for (written, meant) in [
         ("\"127.0.0.1:1\"", vec!["127.0.0.1:1"]),
         ("[\"http://[::1]:1\"]", vec!["[::1]:1"]),
-        ("\"https://0.0.0.0:8443\"", vec!["https://0.0.0.0:8443"]),
+        ("\"https://127.0.0.1:8443\"", vec!["https://127.0.0.1:8443"]),
         ("\"unix:a/b.sock\"", vec!["unix:a/b.sock"]),
         (
             "[\"127.0.0.1:0\", \"127.0.0.1:0\", \"unix:/x\"]",
@@ -143,8 +144,10 @@ fn commas_stand_between_addresses_in_the_environment() {
 
 #[test]
 fn the_page_is_for_those_who_reach_nothing_but_loopback() {
-    let open = "[access]\nmode = \"open\"";
-    let page = |listen: &str| accepted(&format!("listen = {listen}\n{open}")).has_page();
+    let page = |listen: &str| {
+        let config = accepted(&format!("listen = {listen}\n{MEANT}"));
+        config.has_page()
+    };
     assert!(page("[\"127.0.0.1:1\", \"[::1]:1\"]"));
     for open in [
         "[\"127.0.0.1:1\", \"0.0.0.0:2\"]",
@@ -152,6 +155,36 @@ fn the_page_is_for_those_who_reach_nothing_but_loopback() {
         "[\"127.0.0.1:1\", \"unix:/x\"]",
     ] {
         assert!(!page(open), "{open}");
+    }
+}
+
+#[test]
+fn proxies_are_believed_by_name_and_in_one_way() {
+    let text =
+        "[proxies]\ntrusted = [\"127.0.0.1\", \"10.0.0.0/8\", \"unix\"]\nclient = \"forwarded\"";
+    let config = accepted(text);
+    assert_eq!(config.proxies.client, ClientFrom::Forwarded);
+    assert!(config.proxies.trusts(Peer::Unix) && !config.has_page());
+    assert_eq!(accepted(&config.to_toml()), config);
+    for (wrong, told) in [
+        (
+            "trusted = [\"10.0.0.1/8\"]",
+            "proxies.trusted[0]: found \"10.0.0.1/8\"; expected the address of a proxy",
+        ),
+        (
+            "trusted = \"unix\"",
+            "proxies.trusted: found \"unix\"; expected a list",
+        ),
+        (
+            "client = \"real-ip\"",
+            "proxies.client: found \"real-ip\"; expected \"none\", ",
+        ),
+        (
+            "client = \"forwarded\"",
+            "proxies.client: counts for nobody; name the proxies",
+        ),
+    ] {
+        assert_tells(&refused(&format!("[proxies]\n{wrong}")), &[told]);
     }
 }
 
@@ -251,6 +284,9 @@ fn a_certificate_and_its_key_go_together() {
 }
 
 const KEY: &str = "kept-to-ourselves-0";
+
+/// What has to be said where others reach an address.
+const MEANT: &str = "[access]\nmode = \"open\"\n";
 
 const API_KEY: &str = "[access]\nmode = \"closed\"\n[access.anonymous]\nsubscribe = [\"public/**\"]\n\
     [[access.keys]]\nname = \"backend\"\n\

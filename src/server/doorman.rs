@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::ceilings;
 use super::inbound::Inbound;
+use super::proxies::introduce;
 use super::stream::Stream;
 use crate::delivery::control::Control;
 use crate::delivery::framing::Framing as _;
@@ -110,13 +111,17 @@ fn serve(context: &Context, queue: &Receiver<Stream>) {
 }
 
 fn refuse(context: &Context, stream: &Arc<Stream>) {
-    // One for the handshake and the head, so that TLS wins nobody time.
+    let config = context.config();
+    // One for all that comes before the answer, so that TLS wins nobody time.
     let deadline = Instant::now() + PATIENCE;
+    if introduce(stream, &config.proxies, deadline).is_none() {
+        return;
+    }
     if let Err(unshaken) = stream.shake_hands(deadline) {
         context.hub.metrics().handshakes_failed.count();
         return log::debug!("{}: no TLS: {unshaken}", stream.peer());
     }
-    let ceilings = ceilings(&context.config().limits);
+    let ceilings = ceilings(&config.limits);
     let patience = deadline.saturating_duration_since(Instant::now());
     let head = Inbound::new(stream.clone()).read_head(&ceilings, patience);
     let Ok(Some(head)) = head else {

@@ -1,9 +1,9 @@
 //! 1: a socket becomes a thread.
 //!
 //! The [`listener`] accepts; the `door` gives a permit and a thread of the `crew`; `connection` is that thread's
-//! loop, to which [`inbound`] brings requests. Whoever finds no permit left is refused by the `doorman`.
-//! `reload` says what another configuration changes, and the [`reloader`] is the thread that takes it in;
-//! [`upkeep`] follows files that keys and certificates come from.
+//! loop, to which [`inbound`] brings requests; `proxies` finds out whom they are for. Whoever finds no permit left is
+//! refused by the `doorman`. `reload` says what another configuration changes, and the [`reloader`] is the thread that takes
+//! it in; [`upkeep`] follows files that keys and certificates come from.
 
 mod acceptor;
 pub mod budget;
@@ -15,6 +15,8 @@ mod ending;
 pub mod inbound;
 pub mod listener;
 pub mod permit;
+mod proxies;
+mod proxy_protocol;
 mod reload;
 pub mod reloader;
 pub mod socket;

@@ -122,6 +122,7 @@ impl Reload {
                 ..asked.limits
             },
             fanout: running.fanout.clone(),
+            proxies: asked.proxies,
             hosts: asked.hosts,
             origins: asked.origins,
             server_header: asked.server_header,
@@ -223,6 +224,9 @@ mod tests {
         [admin]
         listen = "127.0.0.1:2"
         key = "kept-to-ourselves-0"
+        [proxies]
+        trusted = ["10.0.0.0/8", "unix"]
+        client = "forwarded"
         [journal]
         kind = "memory"
         path = "elsewhere"

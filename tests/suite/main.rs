@@ -30,6 +30,8 @@ mod hardening;
 mod journal_commands;
 mod lanes;
 mod listen;
+mod proxies;
 mod regression;
 mod reload;
+mod tokens;
 mod web;
