@@ -139,8 +139,8 @@ mod tests {
     fn a_token_is_given_or_read_from_a_file() {
         let token = |given: &str| {
             let remote = Remote {
-                ca: None,
                 url: String::new(),
+                ca: None,
                 headers: Vec::new(),
                 token: Some(given.to_owned()),
             };

@@ -477,7 +477,8 @@ fn every_key_is_shown() {
     let text = "[access.tokens]\nalgorithms = [\"HS256\", \"ES256\"]\n\
                 secret = \"kept-to-ourselves-for-these-tests\"\nsecret_file = \"a\"\npublic_key = \"a\"\n\
                 jwks = \"a\"\ncookie = \"a\"\n\
-                [tls]\ncertificate = \"c\"\nkey = \"k\"\n[admin]\nkey = \"kept-to-ourselves-0\"\n[[channels]]\npattern = \"a\"\nmax_age = \"1d\"\n";
+                [tls]\ncertificate = \"c\"\nkey = \"k\"\n\
+                [admin]\nkey = \"kept-to-ourselves-0\"\n[[channels]]\npattern = \"a\"\nmax_age = \"1d\"\n";
     let shown = accepted(&format!("{text}{API_KEY}")).to_toml();
     for path in file::keys() {
         let (section, key) = path.rsplit_once('.').unwrap_or(("", &path));

@@ -112,7 +112,7 @@ fn serve(context: &Context, queue: &Receiver<Stream>) {
 
 fn refuse(context: &Context, stream: &Arc<Stream>) {
     let config = context.config();
-    // One for all that comes before the answer, so that TLS wins nobody time.
+    // One for all that comes before the answer, so that neither a proxy nor TLS wins anybody time.
     let deadline = Instant::now() + PATIENCE;
     if introduce(stream, &config.proxies, deadline).is_none() {
         return;
