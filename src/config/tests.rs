@@ -46,8 +46,8 @@ fn the_file_that_teaches_says_what_the_code_does() {
 #[test]
 fn a_server_listens_in_one_place_or_in_several() {
     let config = |text: &str| {
-        let more = "[tls]\ncertificate = \"c\"\nkey = \"k\"\n[access]\nmode = \"open\"";
-        accepted(&format!("listen = {text}\n{more}"))
+        let shown = "[tls]\ncertificate = \"c\"\nkey = \"k\"\n";
+        accepted(&format!("listen = {text}\n{shown}{MEANT}"))
     };
     let listen = |text: &str| {
         let listen = config(text).listen;
@@ -479,6 +479,7 @@ fn every_key_is_shown() {
     let text = "[access.tokens]\nalgorithms = [\"HS256\", \"ES256\"]\n\
                 secret = \"kept-to-ourselves-for-these-tests\"\nsecret_file = \"a\"\npublic_key = \"a\"\n\
                 jwks = \"a\"\ncookie = \"a\"\n\
+                [tls]\ncertificate = \"c\"\nkey = \"k\"\n\
                 [admin]\nkey = \"kept-to-ourselves-0\"\n[[channels]]\npattern = \"a\"\nmax_age = \"1d\"\n";
     let shown = accepted(&format!("{text}{API_KEY}")).to_toml();
     for path in file::keys() {
