@@ -354,7 +354,6 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
-    use crate::access::Access;
     use crate::config::Config;
     use crate::refusal::Kind;
 
@@ -416,8 +415,8 @@ mod tests {
 
     fn roster() -> (Roster, Shutdown) {
         let shutdown = Shutdown::default();
-        let access = Access::new(&Config::default().access);
-        let roster = Roster::new(shutdown.clone(), Arc::new(Current::new(access)));
+        let access = Current::new(&Config::default().access).unwrap();
+        let roster = Roster::new(shutdown.clone(), Arc::new(access));
         (roster, shutdown)
     }
 

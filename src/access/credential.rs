@@ -1,6 +1,5 @@
 //! What somebody shows: one text, in one of three places. It is never logged and never echoed.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use super::keys::is_key;
@@ -16,7 +15,7 @@ const SCHEME: &str = "Bearer";
 
 /// What somebody shows.
 pub struct Credential<'a> {
-    text: Cow<'a, str>,
+    text: &'a str,
 }
 
 /// What a credential looks like.
@@ -32,37 +31,41 @@ pub enum Form {
 
 impl<'a> Credential<'a> {
     /// A credential with this text.
-    pub fn new(text: impl Into<Cow<'a, str>>) -> Self {
-        Credential { text: text.into() }
+    pub fn new(text: &'a str) -> Self {
+        Credential { text }
     }
 
     /// The one that a request shows: in `Authorization`, in the cookie called `cookie`, or in the URL.
     ///
     /// # Errors
     /// 400 when it shows several different ones: nobody could know which one counts.
-    pub fn shown_by(head: &'a Head, cookie: Option<&str>) -> Result<Option<Self>, Refusal> {
+    pub fn shown_by(
+        head: &'a Head,
+        parameters: &'a Parameters<'_>,
+        cookie: Option<&str>,
+    ) -> Result<Option<Self>, Refusal> {
         let fields = head.fields.get_all("Authorization").filter_map(bearer);
         let cookies = cookie.into_iter().flat_map(|name| cookies(head, name));
-        let mut shown = fields.chain(cookies).map(Cow::Borrowed);
+        // An empty one is none, as a client writes that has none.
+        let in_url = parameters.get(PARAMETER)?.filter(|text| !text.is_empty());
+        let mut shown = fields.chain(cookies).chain(in_url);
         let first = shown.next();
-        let in_url = in_url(head)?;
-        let is_other = |other: &Cow<'a, str>| first.as_ref().is_some_and(|first| first != other);
-        if shown.any(|other| is_other(&other)) || in_url.as_ref().is_some_and(is_other) {
+        if shown.any(|other| Some(other) != first) {
             let detail = "several different tokens or keys are shown; show one";
             return Err(Refusal::new(Kind::BadParameter, detail));
         }
-        Ok(first.or(in_url).map(Credential::new))
+        Ok(first.map(Credential::new))
     }
 
     /// The text. Whoever has it can do what its owner can.
-    pub fn text(&self) -> &str {
-        &self.text
+    pub fn text(&self) -> &'a str {
+        self.text
     }
 
     /// What it looks like.
     pub fn form(&self) -> Form {
         match () {
-            () if is_key(&self.text) => Form::Key,
+            () if is_key(self.text) => Form::Key,
             () if self.text.bytes().filter(|b| *b == b'.').count() == 2 => Form::Token,
             () => Form::Unknown,
         }
@@ -96,17 +99,6 @@ fn cookies<'a>(head: &'a Head, name: &str) -> impl Iterator<Item = &'a str> {
         .map(|(_, value)| value)
 }
 
-/// The value in the URL; an empty one is none, as a client writes that has none.
-fn in_url(head: &Head) -> Result<Option<Cow<'_, str>>, Refusal> {
-    // Nearly nobody uses it, and to look for it costs less than to take the query apart.
-    let Some(query) = head.query().filter(|query| query.contains('=')) else {
-        return Ok(None);
-    };
-    let parameters = Parameters::parse(Some(query));
-    let text = parameters.into_value(PARAMETER)?;
-    Ok(text.filter(|text| !text.is_empty()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,7 +114,8 @@ mod tests {
         let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
         let text = format!("GET /chat{query} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
         let (head, _) = parse(text.as_bytes(), &CEILINGS).unwrap().unwrap();
-        match Credential::shown_by(&head, Some("session")) {
+        let parameters = Parameters::parse(head.query());
+        match Credential::shown_by(&head, &parameters, Some("session")) {
             Ok(shown) => Ok(shown.map(|credential| credential.text().to_owned())),
             Err(refusal) => {
                 assert!(!refusal.detail.contains("a.b"), "{refusal}");

@@ -6,16 +6,21 @@ pub mod current;
 pub mod keys;
 pub mod pass;
 pub mod rights;
+pub mod token;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use self::credential::{Credential, Form};
 use self::keys::KeyHash;
 use self::pass::{Holder, Pass};
 use self::rights::Rights;
+use self::token::verifier::Verifier;
 use crate::config::{self, ApiKey};
+use crate::exchange::negotiate::Parameters;
 use crate::http::head::Head;
 use crate::refusal::{Kind, Refusal};
+use crate::server::upkeep::Kept;
 
 /// What the configuration says of who may do what; it does not change.
 pub struct Access {
@@ -24,11 +29,14 @@ pub struct Access {
     /// What everyone may, whatever he shows.
     common: Arc<Rights>,
     keys: Vec<ApiKey>,
+    tokens: Arc<Kept<Verifier>>,
+    /// The cookie in which a browser may bring a token.
+    cookie: Option<String>,
 }
 
 impl Access {
-    /// What this configuration says.
-    pub fn new(config: &config::Access) -> Self {
+    /// What this configuration says, with what verifies `tokens`.
+    pub fn new(config: &config::Access, tokens: Arc<Kept<Verifier>>) -> Self {
         let common = Arc::new(match config.is_open() {
             true => Rights::all(),
             false => config.anonymous.clone(),
@@ -38,16 +46,18 @@ impl Access {
             anonymous: anonymous.among(&common),
             common,
             keys: config.keys.clone(),
+            tokens,
+            cookie: config.tokens.cookie.clone(),
         }
     }
 
-    /// Finds who asks. Whoever shows something that is not valid is refused even where it takes nothing: it
+    /// Finds who asks; `parameters` are those of the head's query. Whoever shows something that is not valid is refused even where it takes nothing: it
     /// would wonder why it may less than it thinks.
     ///
     /// # Errors
     /// 401 for what is not valid, 400 for several credentials.
-    pub fn admit(&self, head: &Head) -> Result<Pass, Refusal> {
-        match Credential::shown_by(head, None)? {
+    pub fn admit(&self, head: &Head, parameters: &Parameters<'_>) -> Result<Pass, Refusal> {
+        match Credential::shown_by(head, parameters, self.cookie.as_deref())? {
             None => Ok(self.anonymous.clone()),
             Some(credential) => self.admit_with(&credential),
         }
@@ -104,9 +114,8 @@ impl Access {
             .ok_or_else(|| bad("this key is not known here; it may have been taken back"))
     }
 
-    /// The pass of a token.
-    fn token(&self, _text: &str) -> Result<Pass, Refusal> {
-        Err(bad("no tokens are known here"))
+    fn token(&self, text: &str) -> Result<Pass, Refusal> {
+        self.tokens.get().verify(text, SystemTime::now())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Who is let in with what, and what becomes of a pass when something else counts.
 
+use super::current::Current;
 use super::*;
 use crate::access::rights::Action;
 use crate::config::Config;
@@ -8,8 +9,9 @@ use crate::http::head::{Ceilings, parse};
 const KEY: &str = "fck_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 const OTHER: &str = "fck_BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-fn access(text: &str) -> Access {
-    Access::new(&Config::from_toml(text).unwrap().access)
+fn access(text: &str) -> Arc<Access> {
+    let config = Config::from_toml(text).unwrap();
+    Current::new(&config.access).unwrap().get()
 }
 
 fn with_key(name: &str, key: &str, subscribe: &str) -> String {
@@ -30,7 +32,8 @@ fn admit(access: &Access, shown: &str) -> Result<Pass, Refusal> {
         fields: 10,
     };
     let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{field}\r\n");
-    access.admit(&parse(text.as_bytes(), &ceilings).unwrap().unwrap().0)
+    let (head, _) = parse(text.as_bytes(), &ceilings).unwrap().unwrap();
+    access.admit(&head, &Parameters::parse(head.query()))
 }
 
 fn reads(pass: &Pass, asked: &str) -> bool {

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::config_file::{
-    ConfigFile, describe_addresses, describe_admin, describe_journal, describe_source,
+    ConfigFile, describe_access, describe_addresses, describe_admin, describe_journal,
+    describe_source,
 };
 use super::{Failure, say};
 use crate::server::budget::Budget;
@@ -29,6 +30,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let source = describe_source(&loaded);
     let journal = describe_journal(&loaded.config.journal);
     let addresses = describe_addresses(&loaded.config.listen, loaded.config.socket_mode);
+    let access = describe_access(&loaded.config.access);
     let admin = &loaded.config.admin;
     let admin = describe_admin(admin.listen, admin.key.is_some());
     let wanted = loaded.config.limits.connections;
@@ -37,6 +39,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         "configuration  good: {source}\n\
          journal        {journal}\n\
          {addresses}\
+         access         {access}\n\
          operator       {admin}\n\
          {report}"
     ))

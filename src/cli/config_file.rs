@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use super::Failure;
-use crate::config::{Config, Endpoint, Journal, JournalKind, Listen, Loaded, Sync};
+use crate::config::{Access, Config, Endpoint, Journal, JournalKind, Listen, Loaded, Sync};
 
 /// Which configuration counts.
 #[derive(Debug, clap::Args)]
@@ -70,6 +70,19 @@ pub(super) fn describe_addresses(addresses: &[Listen], mode: u32) -> String {
     lines
 }
 
+/// Who may do what on the data port.
+pub(super) fn describe_access(access: &Access) -> String {
+    let keys = match access.keys.len() {
+        1 => "1 key".to_owned(),
+        keys => format!("{keys} keys"),
+    };
+    match (access.is_open(), access.anonymous.are_none()) {
+        (true, _) => "everyone may read, publish and delete".to_owned(),
+        (false, true) => format!("whoever shows nothing may do nothing; {keys}"),
+        (false, false) => format!("whoever shows nothing may do something; {keys}"),
+    }
+}
+
 /// Where the operator's port is, and who may use it.
 pub(super) fn describe_admin(address: Option<SocketAddr>, has_key: bool) -> String {
     let Some(address) = address else {
@@ -122,6 +135,20 @@ mod tests {
             "address        127.0.0.1:8080, only this machine reaches it\n\
              address        0.0.0.0:80, whoever reaches any address of this machine reaches it\n\
              address        unix:/run/f.sock, only this machine reaches it, by the rights 0660\n"
+        );
+    }
+
+    #[test]
+    fn who_may_do_what_is_told_in_a_line() {
+        let told = |text: &str| describe_access(&Config::from_toml(text).unwrap().access);
+        assert_eq!(told(""), "everyone may read, publish and delete");
+        assert_eq!(
+            told("[access]\nmode = \"closed\""),
+            "whoever shows nothing may do nothing; 0 keys"
+        );
+        assert_eq!(
+            told("[access.anonymous]\nsubscribe = [\"public/*\"]"),
+            "whoever shows nothing may do something; 0 keys"
         );
     }
 

@@ -11,7 +11,8 @@ use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 use super::config_file::{
-    ConfigFile, describe_addresses, describe_admin, describe_journal, describe_source,
+    ConfigFile, describe_access, describe_addresses, describe_admin, describe_journal,
+    describe_source,
 };
 use super::logger::Logger;
 use super::{Failure, say};
@@ -22,7 +23,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   fourcast                                       on 127.0.0.1:8080, or as ./config.toml says
   fourcast serve --config /srv/fourcast.toml
-  FOURCAST_LISTEN=0.0.0.0:9000 fourcast          a variable counts more than the file
+  FOURCAST_LISTEN=127.0.0.1:9000 fourcast        a variable counts more than the file
   FOURCAST_ADMIN__LISTEN=off fourcast            without the operator's port, as a second server on a machine
   RUST_LOG=debug fourcast                        logs every connection
 
@@ -99,6 +100,7 @@ fn take_signals() -> Result<Signals, Failure> {
 fn greeting(loaded: &Loaded, addresses: &[Listen], admin: Option<SocketAddr>) -> String {
     let source = describe_source(loaded);
     let journal = describe_journal(&loaded.config.journal);
+    let access = describe_access(&loaded.config.access);
     let admin = describe_admin(admin, loaded.config.admin.key.is_some());
     let attempt = addresses.first().map(attempt).unwrap_or_default();
     let addresses = describe_addresses(addresses, loaded.config.socket_mode);
@@ -106,6 +108,7 @@ fn greeting(loaded: &Loaded, addresses: &[Listen], admin: Option<SocketAddr>) ->
         "configuration  {source}\n\
          journal        {journal}\n\
          {addresses}\
+         access         {access}\n\
          operator       {admin}\n\
          try            {attempt}\n"
     )

@@ -6,7 +6,7 @@ use super::error::Place;
 use super::reader::{Reader, Section};
 use super::units::selector;
 use super::written::Written;
-use super::{Config, Listen};
+use super::{Config, Listen, Tokens, tokens};
 use crate::access::keys::KeyHash;
 use crate::access::rights::Rights;
 
@@ -17,6 +17,8 @@ pub struct Access {
     pub mode: Mode,
     /// What those may do who show nothing, where not everyone may do everything. All others may do it too.
     pub anonymous: Rights,
+    /// Which tokens count.
+    pub tokens: Tokens,
     /// The API keys.
     pub keys: Vec<ApiKey>,
 }
@@ -59,7 +61,7 @@ impl Access {
 
     /// Whether it says who may do what.
     fn says_who(&self) -> bool {
-        !self.anonymous.are_none() || !self.keys.is_empty()
+        !self.anonymous.are_none() || !self.keys.is_empty() || self.tokens.are_accepted()
     }
 }
 
@@ -95,6 +97,9 @@ pub(super) fn read(section: &mut Section<'_>, access: &mut Access) {
     section.set("mode", &mut access.mode, mode);
     section.section("anonymous", |section| {
         rights(section, &mut access.anonymous);
+    });
+    section.section("tokens", |section| {
+        tokens::read(section, &mut access.tokens);
     });
     section.set_entries("keys", &mut access.keys, key);
 }

@@ -9,6 +9,7 @@ use super::listen;
 use super::names;
 use super::proxies;
 use super::reader::{Reader, Section};
+use super::tokens;
 use super::units::{
     self, GIB, KIB, MIB, auto_or_count, auto_or_switch, count, duration, path, selector, size,
     token,
@@ -49,6 +50,7 @@ pub(super) fn read(
     require_room_for_the_largest(&mut reader, &config);
     require_entries_to_count(&mut reader, &config.channels);
     require_keys_of_their_own(&mut reader, &config.access.keys);
+    tokens::require_keys_that_fit(&mut reader, &config.access.tokens);
     problems.extend(reader.finish());
     if problems.is_empty() {
         return Ok(config);

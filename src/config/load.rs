@@ -40,7 +40,7 @@ impl Config {
     /// the file: `FOURCAST_LIMITS__CONNECTIONS` is `limits.connections`. So does `RUST_LOG`, which is `log.level`.
     /// Blocks while it reads.
     ///
-    /// `journal.path` and the paths of `listen` come back absolute. A relative one begins at the directory of the file; without a file
+    /// `journal.path`, the paths of `listen` and the files of keys come back absolute. A relative one begins at the directory of the file; without a file
     /// at the first of `STATE_DIRECTORY`, else at the working directory; and at the latter if a variable has it.
     pub fn load(
         path: Option<&Path>,
@@ -65,6 +65,9 @@ impl Config {
             if let Endpoint::Unix(path) = &mut listen.endpoint {
                 *path = absolute(&base.join(&*path), "listen")?;
             }
+        }
+        for path in config.access.tokens.paths_mut() {
+            *path = absolute(&base.join(&*path), "access.tokens")?;
         }
         let unheeded = match filter {
             Ok(filter) => {

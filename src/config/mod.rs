@@ -15,6 +15,7 @@ mod secret;
 mod shown;
 #[cfg(test)]
 mod tests;
+pub mod tokens;
 mod units;
 mod written;
 
@@ -33,6 +34,7 @@ pub use listen::{Endpoint, Listen};
 pub use load::Loaded;
 pub use proxies::{ClientFrom, Network, Proxies, Trusted};
 pub use secret::Secret;
+pub use tokens::Tokens;
 
 use crate::hub::selector::Selector;
 

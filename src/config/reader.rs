@@ -162,9 +162,12 @@ impl Section<'_> {
         slot: &mut Vec<T>,
         rule: impl Fn(&Written) -> Result<T, String>,
     ) {
+        let place = self.place(key);
         let Some(items) = self.take_items(key, "a list, such as [\"…\", \"…\"]") else {
             return;
         };
+        let path = joined(&self.path, key);
+        self.reader.places.extend(place.map(|place| (path, place)));
         slot.clear();
         for (index, item) in items.into_iter().enumerate() {
             let path = format!("{}[{index}]", joined(&self.path, key));
@@ -271,6 +274,11 @@ impl Section<'_> {
     /// Whether the key was written, well or not.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.iter().any(|entry| entry.key == key)
+    }
+
+    fn place(&self, key: &str) -> Option<Place> {
+        let entry = self.table.iter().find(|entry| entry.key == key)?;
+        Some(entry.value.place.clone())
     }
 
     /// Says that something is wrong with this table, at `place`.

@@ -2,12 +2,13 @@
 //! of that file, which read again gives the same configuration, but for the secrets; and as a list to compare.
 
 use std::fmt::{self, Display, Write as _};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::units::shown_size;
 use super::{
     Access, Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Listen, Mode, Proxies,
-    Retention, Secret, Sync, Timeouts,
+    Retention, Secret, Sync, Timeouts, Tokens,
 };
 use crate::access::rights::Rights;
 use crate::hub::selector::Selector;
@@ -226,6 +227,7 @@ fn access(list: &mut Settings, access: &Access) {
     );
     list.begin("access.anonymous");
     rights(list, &access.anonymous);
+    tokens(list, &access.tokens);
     for (index, key) in access.keys.iter().enumerate() {
         list.begin_entry(&KEYS, index, &key.name);
         list.add("name", text(&key.name));
@@ -239,6 +241,27 @@ fn rights(list: &mut Settings, rights: &Rights) {
     list.add("subscribe", selectors(&rights.subscribe));
     list.add("publish", selectors(&rights.publish));
     list.add("delete", selectors(&rights.delete));
+}
+
+fn tokens(list: &mut Settings, tokens: &Tokens) {
+    let file = |path: &Option<PathBuf>| match path {
+        None => Value::Unset,
+        Some(path) => text(path.display()),
+    };
+    let names = tokens.algorithms.iter().map(ToString::to_string);
+    let secret = tokens.secret.clone().map(Value::Secret);
+    let cookie = tokens.cookie.as_ref().map(text);
+    list.begin("access.tokens");
+    list.add("algorithms", Value::List(names.collect()));
+    list.add("secret", secret.unwrap_or(Value::Unset));
+    list.add("secret_file", file(&tokens.secret_file));
+    list.add("public_key", file(&tokens.public_key));
+    list.add("jwks", file(&tokens.jwks));
+    list.add("issuers", Value::List(tokens.issuers.clone()));
+    list.add("audiences", Value::List(tokens.audiences.clone()));
+    list.add("leeway", duration(tokens.leeway));
+    list.add("require_expiry", bare(tokens.require_expiry));
+    list.add("cookie", cookie.unwrap_or(Value::Unset));
 }
 
 fn admin(list: &mut Settings, admin: &Admin) {

@@ -55,16 +55,6 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// The value of a parameter, which outlives the others.
-    ///
-    /// # Errors
-    /// As [`get`](Self::get).
-    pub fn into_value(mut self, name: &str) -> Result<Option<Cow<'a, str>>, Refusal> {
-        self.get(name)?;
-        let index = self.pairs.iter().position(|(known, _)| known == name);
-        Ok(index.map(|index| self.pairs.swap_remove(index).1))
-    }
-
     /// How many of whatever there is an answer may have, 100 if nothing is said; 1,000 at most.
     ///
     /// # Errors

@@ -46,7 +46,7 @@ use self::reload::Reload;
 use self::reloader::{Reloader, Reloads};
 use self::stream::Stream;
 use self::upkeep::Upkeep;
-use crate::access::{self, Access};
+use crate::access;
 use crate::admin::Admin;
 use crate::config::access::advice;
 use crate::config::{Config, Current, Endpoint, Limits, Listen, Mode};
@@ -96,6 +96,8 @@ pub enum StartError {
     Open(Listen),
     /// Others than this machine's users reach the operator's port, and it has no key: the operator's matter.
     Unguarded(SocketAddr),
+    /// A file of keys cannot be used: the operator's matter.
+    Keys(String),
     /// The journal cannot be opened: the operator's or the environment's matter.
     Journal(OpenError),
     /// The environment has not enough threads or files, or no place for the operator's port.
@@ -136,6 +138,7 @@ impl fmt::Display for StartError {
                 f,
                 "other machines reach {address}, the operator's port, so it needs a key; 'admin.key' sets one"
             ),
+            StartError::Keys(trouble) => write!(f, "cannot verify tokens: {trouble}"),
             StartError::Journal(error) => error.fmt(f),
             StartError::Resources(error) => {
                 write!(f, "cannot start: {error}")
@@ -222,13 +225,20 @@ impl Server {
         }
         config.limits.connections = grant.granted;
         warn_of_strangers(&config);
+        let access = access::current::Current::new(&config.access).map_err(StartError::Keys)?;
         let ports = Ports::bind(&config)?;
         let journal = Opening::open(&config, random()).map_err(StartError::Journal)?;
         let hub = Hub::start(&config, journal).map_err(StartError::Resources)?;
-        Self::serve(hub, asked, config, ports).map_err(StartError::Resources)
+        Self::serve(hub, asked, config, ports, access).map_err(StartError::Resources)
     }
 
-    fn serve(hub: Hub, asked: Config, config: Config, ports: Ports) -> io::Result<Server> {
+    fn serve(
+        hub: Hub,
+        asked: Config,
+        config: Config,
+        ports: Ports,
+        access: access::current::Current,
+    ) -> io::Result<Server> {
         let threads = config
             .fanout
             .catch_up
@@ -237,8 +247,7 @@ impl Server {
         let permits = Permits::new(config.limits.connections);
         let reload = Reload::new(asked, config.limits.connections, permits.clone());
         let shutdown = Shutdown::default();
-        let access = Access::new(&config.access);
-        let access = Arc::new(access::current::Current::new(access));
+        let access = Arc::new(access);
         let (reloads, orders) = Reloads::new();
         let context = Arc::new(Context {
             hub,
@@ -251,6 +260,7 @@ impl Server {
             upkeep: Upkeep::default(),
             lanes: Lanes::default(),
         });
+        context.upkeep.add(context.access.follower());
         let reloader = Reloader::start(reload, &context, orders)?;
         let admin = ports.admin.map(|socket| Admin::start(&context, socket));
         let admin = admin.transpose()?;

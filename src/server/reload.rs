@@ -3,7 +3,6 @@
 use super::Server;
 use super::permit::Permits;
 use super::reloader::ReloadError;
-use crate::access;
 use crate::config::{Access, Admin, Change, Config, ConfigError, Journal, Limits, Reloaded};
 use crate::delivery::Context;
 
@@ -63,7 +62,7 @@ impl Reload {
             next
         });
         if before.access != now.access {
-            context.access.replace(access::Access::new(&now.access));
+            context.access.obey(&now.access);
             context.roster.obey();
         }
         context.hub.obey(&context.told);
@@ -184,6 +183,17 @@ mod tests {
         subscribe = ["a"]
         publish = ["a"]
         delete = ["a"]
+        [access.tokens]
+        algorithms = ["HS256", "ES256"]
+        secret = "at-least-thirty-two-characters-long"
+        secret_file = "secret"
+        public_key = "key.pem"
+        jwks = "keys.json"
+        issuers = ["a"]
+        audiences = ["a"]
+        leeway = "1s"
+        require_expiry = false
+        cookie = "a"
         [admin]
         listen = "127.0.0.1:2"
         key = "kept-to-ourselves-0"

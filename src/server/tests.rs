@@ -1,5 +1,6 @@
 //! What a connection leaves behind when it ends, seen from inside.
 
+mod expiring;
 mod faults;
 mod reloading;
 

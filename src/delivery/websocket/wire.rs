@@ -1,6 +1,7 @@
 //! The bytes and words of a WebSocket: frames out, operations in. No socket, no clock.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::SystemTime;
 
 use serde::Deserialize;
@@ -221,6 +222,10 @@ impl<'a> Operation<'a> {
     /// # Errors
     /// When it is no operation; the sentence names what would be.
     pub fn parse(text: &'a str) -> Result<Self, Refusal> {
+        if !text.trim_start().starts_with('{') {
+            // What it is instead is not told: it may be a token.
+            return Err(no_operation("it is no JSON object"));
+        }
         let operation: Operation<'a> = serde_json::from_str(text).map_err(no_operation)?;
         match operation.reference() {
             Some(reference) if reference.len() > REFERENCE_BYTES => {
@@ -265,7 +270,7 @@ pub fn reference_in(text: &str) -> Option<&str> {
     (reference.len() <= REFERENCE_BYTES).then_some(reference)
 }
 
-fn no_operation(error: serde_json::Error) -> Refusal {
+fn no_operation(error: impl fmt::Display) -> Refusal {
     let detail = format!(
         "this is no operation ({error}); publish with {{\"op\":\"publish\",\"data\":…}}, or open the socket with \
          ?format=raw to publish every message as it is"
@@ -294,6 +299,14 @@ mod tests {
                 "{text}: {refusal}"
             );
             assert!(refusal.detail.contains("?format=raw"), "{text}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_sent_bare_is_not_echoed() {
+        for text in ["secret", "\"secret\"", " \"secret\"", "[\"secret\"]"] {
+            let refusal = Operation::parse(text).unwrap_err();
+            assert!(!refusal.detail.contains("secret"), "{text}: {refusal}");
         }
     }
 

@@ -58,9 +58,10 @@ impl Faulted {
         let hub = Hub::with_journal(&config, 0, |sink| {
             Ok(FaultyJournal::open(&config, sink, &faults))
         });
+        let access = access::current::Current::new(&config.access).unwrap();
         let ports = Ports::bind(&config).unwrap();
         Faulted {
-            server: Server::serve(hub.unwrap(), config.clone(), config, ports).unwrap(),
+            server: Server::serve(hub.unwrap(), config.clone(), config, ports, access).unwrap(),
             faults,
         }
     }
