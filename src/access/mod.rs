@@ -1,4 +1,4 @@
-//! Who may do what. What somebody shows becomes a [`Pass`], which has [`Rights`](rights::Rights); every request and
+//! Who may do what. What somebody shows becomes a [`Pass`], which has [`Rights`]; every request and
 //! every operation is held against it before the first byte of an answer.
 
 pub mod credential;

@@ -17,7 +17,7 @@ use super::config_file::{
 use super::logger::Logger;
 use super::{Failure, say};
 use crate::config::{Endpoint, Listen, Loaded};
-use crate::{Leaving, Server};
+use crate::{Leaving, Server, StartError};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -49,8 +49,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let logger = Logger::begin(&loaded.config.log);
     let mut signals = take_signals()?;
-    let server = Server::start(loaded.config.clone())
-        .map_err(|error| Failure::Unavailable(error.to_string()))?;
+    let server = Server::start(loaded.config.clone()).map_err(|error| match error {
+        StartError::Keys(_) => Failure::Config(error.to_string()),
+        _ => Failure::Unavailable(error.to_string()),
+    })?;
     let greeting = greeting(&loaded, server.addresses(), server.admin_address());
     server.reread_from(move || {
         let again = loaded.again()?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Secret;
 use super::reader::{Reader, Section};
-use super::units::{duration, path, token};
+use super::units::{duration, path, switch, token};
 use super::written::Written;
 use crate::access::token::algorithm::{Algorithm, Kind};
 
@@ -107,11 +107,6 @@ fn name(written: &Written) -> Result<String, String> {
     text.map(str::to_owned).ok_or_else(|| {
         written.but_expected("a name as tokens have it, such as \"https://login.example.com/\"")
     })
-}
-
-fn switch(written: &Written) -> Result<bool, String> {
-    let switch = written.switch();
-    switch.ok_or_else(|| written.but_expected("true or false"))
 }
 
 const ALGORITHMS: &str = "access.tokens.algorithms";

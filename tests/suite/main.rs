@@ -32,4 +32,5 @@ mod listen;
 mod proxies;
 mod regression;
 mod reload;
+mod tokens;
 mod web;

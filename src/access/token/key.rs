@@ -180,7 +180,7 @@ impl Key {
     }
 }
 
-fn hmac_of(algorithm: Algorithm) -> Option<hmac::Algorithm> {
+pub(super) fn hmac_of(algorithm: Algorithm) -> Option<hmac::Algorithm> {
     match algorithm {
         Algorithm::Hs256 => Some(hmac::HMAC_SHA256),
         Algorithm::Hs384 => Some(hmac::HMAC_SHA384),

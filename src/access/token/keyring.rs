@@ -56,11 +56,15 @@ pub(super) fn keys(tokens: &Tokens, contents: &[Vec<u8>]) -> Result<Vec<Key>, St
     Ok(keys)
 }
 
-/// A text file ends in a line end, which nobody means.
+/// A text file ends in a line end, which nobody means as a part of a secret.
+pub fn without_line_end(content: &[u8]) -> &[u8] {
+    let content = content.strip_suffix(b"\n").unwrap_or(content);
+    content.strip_suffix(b"\r").unwrap_or(content)
+}
+
 fn secret(content: &[u8]) -> Result<Vec<Key>, String> {
-    let secret = content.strip_suffix(b"\n").unwrap_or(content);
-    let secret = secret.strip_suffix(b"\r").unwrap_or(secret);
-    let material = Material::secret(secret).map_err(|error| format!("has {error}"))?;
+    let material =
+        Material::secret(without_line_end(content)).map_err(|error| format!("has {error}"))?;
     Ok(vec![Key::nameless(material)])
 }
 

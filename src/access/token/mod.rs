@@ -2,7 +2,8 @@
 //! signature by ring, with keys of the configuration alone; nothing that a token names is ever fetched or opened.
 //!
 //! [`verifier`] is the way through: [`compact`] takes a token apart, [`header`] says how it is signed, a [`key`] of the
-//! [`keyring`] verifies it, and [`claims`] are what it says. Keys come from [`public_key`] files and [`jwk`] sets.
+//! [`keyring`] verifies it, and [`claims`] are what it says. Keys come from [`public_key`] files and [`jwk`] sets;
+//! [`signer`] makes tokens for the command line.
 
 pub mod algorithm;
 pub mod claims;
@@ -15,6 +16,7 @@ pub mod keyring;
 mod members;
 mod pem;
 pub mod public_key;
+pub mod signer;
 #[cfg(test)]
 mod tests;
 pub mod verifier;

@@ -1,6 +1,8 @@
 //! Tokens that are known from elsewhere, and every way in which one can be wrong.
 
+mod oracle;
 mod refusals;
+mod signing;
 mod sources;
 mod standards;
 
