@@ -31,7 +31,8 @@
 //!
 //! [`admin`] is the operator's port ([`operator`] says what it tells): it looks at all this from the side, on threads of its own.
 //!
-//! [`event`], [`metrics`], [`peer`], [`refusal`], [`roster`] and [`shutdown`] are leaves that all others use; [`config`] turns a file into values
+//! [`tls`] is what both ends encrypt by. [`event`], [`metrics`], [`peer`], [`refusal`], [`roster`] and [`shutdown`] are leaves
+//! that all others use; [`config`] turns a file into values
 //! that cannot be wrong. The pure files ([`http`], `hub::channel`, `hub::selector`, `hub::draft`,
 //! `exchange::route`, `delivery::websocket::wire`, [`event`], [`config`]) touch no socket, thread or lock.
 //!
@@ -71,12 +72,14 @@ pub mod journal;
 pub mod metrics;
 #[doc = include_str!("operator.md")]
 pub mod operator {}
+pub mod network;
 pub mod peer;
 pub mod refusal;
 pub mod roster;
 mod seldom;
 pub mod server;
 pub mod shutdown;
+pub mod tls;
 pub mod web;
 #[doc = include_str!("wire.md")]
 pub mod wire {}

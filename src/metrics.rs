@@ -15,6 +15,8 @@ pub struct Metrics {
     pub accepted: Counter,
     /// Connections that were turned away at the door, since all were taken.
     pub turned_away: Counter,
+    /// Connections that ended since there was no TLS with their peer.
+    pub handshakes_failed: Counter,
     /// Requests whose head was read.
     pub requests: Counter,
     /// Events that were kept.

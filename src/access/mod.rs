@@ -5,7 +5,10 @@ pub mod credential;
 pub mod current;
 pub mod keys;
 pub mod pass;
+pub mod rates;
 pub mod rights;
+pub mod shares;
+pub mod tally;
 pub mod token;
 
 use std::sync::Arc;

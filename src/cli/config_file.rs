@@ -25,6 +25,16 @@ impl ConfigFile {
     }
 }
 
+/// Whether clients can be shown what `tls` names, which is read for that if TLS is spoken.
+pub(super) fn require_certificate(config: &Config) -> Result<(), Failure> {
+    let read = config.identity().map(|source| source.read()).transpose();
+    read.map(drop).map_err(|sentence| {
+        Failure::Config(format!(
+            "the configuration cannot be used:\n  tls: {sentence}"
+        ))
+    })
+}
+
 /// The file as an operator finds it from anywhere, or what counts without one.
 pub(super) fn describe_source(loaded: &Loaded) -> String {
     match &loaded.source {
@@ -120,6 +130,23 @@ mod tests {
             "192.168.1.20:8081, other machines may reach it, with the key"
         );
         assert_eq!(told("off", false), "off, as admin.listen says");
+    }
+
+    #[test]
+    fn a_certificate_that_cannot_be_read_is_a_wrong_configuration() {
+        let files = "[tls]\ncertificate = \"/nowhere/certificate.pem\"\nkey = \"/nowhere/key.pem\"";
+        let plain = Config::from_toml(files).unwrap();
+        assert_eq!(require_certificate(&plain), Ok(()), "it is not shown");
+        let secured = format!("listen = \"https://127.0.0.1:8443\"\n{files}");
+        let failure = require_certificate(&Config::from_toml(&secured).unwrap()).unwrap_err();
+        assert_eq!(failure.code(), 78);
+        if cfg!(feature = "tls") {
+            let sentence = failure.to_string();
+            assert!(
+                sentence.contains("/nowhere/certificate.pem cannot be read"),
+                "{sentence}"
+            );
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! The server that `publish` and `subscribe` talk to, and what its trouble means for a shell.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Failure;
 use crate::client::{Client, Error};
+use crate::config;
 use crate::hub::draft::parse_duration;
 
 /// Where the server is.
@@ -12,6 +14,9 @@ pub struct Remote {
     /// The server's URL
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     url: String,
+    /// Whose word for an https:// server counts (PEM); without it that of SSL_CERT_FILE, else of the system's authorities
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// A header field for every request; may be given more than once
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = field)]
     headers: Vec<(String, String)>,
@@ -24,7 +29,10 @@ pub struct Remote {
 impl Remote {
     /// A client of that server. Does not connect yet.
     pub fn client(&self) -> Result<Client, Failure> {
-        let builder = Client::builder(&self.url);
+        let mut builder = Client::builder(&self.url);
+        if let Some(file) = self.ca.clone().or_else(config::authorities) {
+            builder = builder.authorities(file);
+        }
         let headers = self.headers.iter().cloned();
         let builder = headers.fold(builder, |builder, (name, value)| {
             builder.header(name, value)
@@ -101,6 +109,7 @@ mod tests {
     #[test]
     fn a_server_that_is_not_there_is_named_and_has_its_own_exit_code() {
         let remote = Remote {
+            ca: None,
             url: "http://localhost:9".to_owned(),
             headers: Vec::new(),
             token: None,
@@ -118,6 +127,7 @@ mod tests {
     #[test]
     fn what_cannot_be_sent_is_wrong_on_the_command_line() {
         let remote = Remote {
+            ca: None,
             url: "localhost:8080".to_owned(),
             headers: Vec::new(),
             token: None,
@@ -130,6 +140,7 @@ mod tests {
         let token = |given: &str| {
             let remote = Remote {
                 url: String::new(),
+                ca: None,
                 headers: Vec::new(),
                 token: Some(given.to_owned()),
             };

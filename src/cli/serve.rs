@@ -12,7 +12,7 @@ use signal_hook::iterator::Signals;
 
 use super::config_file::{
     ConfigFile, describe_access, describe_addresses, describe_admin, describe_journal,
-    describe_source,
+    describe_source, require_certificate,
 };
 use super::logger::Logger;
 use super::{Failure, say};
@@ -47,6 +47,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         // Not a record: the level that counts now might hide it.
         let _ = writeln!(io::stderr(), "fourcast: {problem}; log.level counts");
     }
+    require_certificate(&loaded.config)?;
     let logger = Logger::begin(&loaded.config.log);
     let mut signals = take_signals()?;
     let server = Server::start(loaded.config.clone()).map_err(|error| match error {

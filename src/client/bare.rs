@@ -156,8 +156,13 @@ pub(crate) fn pong(payload: &[u8]) -> Result<Vec<u8>, Error> {
 }
 
 fn socket_of(connection: Connection) -> Result<TcpStream, Error> {
-    let socket = Arc::clone(connection.socket());
+    let line = Arc::clone(connection.line());
     drop(connection);
     // A stopper keeps no connection, so this was the last other owner.
-    Arc::into_inner(socket).ok_or_else(Error::hung_up)
+    let line = Arc::into_inner(line).ok_or_else(Error::hung_up)?;
+    line.into_socket().ok_or_else(|| {
+        Error::invalid(
+            "connections over TLS cannot be measured; name an http:// address of the server",
+        )
+    })
 }

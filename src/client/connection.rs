@@ -1,6 +1,6 @@
-//! A socket whose every wait has a deadline, and one exchange of request and answer over it.
+//! A connection whose every wait has a deadline, and one exchange of request and answer over it.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use super::endpoint::Endpoint;
 use super::error::{Error, Problem};
 use super::http::{Body, Head, Request};
+pub(super) use super::line::is_timeout;
+use super::line::{Line, left_until};
 use super::options::Options;
 
-/// The shortest time-out that a socket can be given; what has arrived is read within it.
-const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 /// The most bytes read at once.
 const PIECE: usize = 16 * 1024;
 /// The most bytes of a refusal's body.
@@ -30,10 +30,10 @@ pub(super) enum Received {
     End,
 }
 
-/// A TCP connection, and what was received on it but not used yet.
+/// A connection, and what was received on it but not used yet.
 #[derive(Debug)]
 pub(super) struct Connection {
-    socket: Arc<TcpStream>,
+    line: Arc<Line>,
     received: Vec<u8>,
     heard: Instant,
     usable_until: Option<Instant>,
@@ -50,7 +50,7 @@ pub(crate) struct Traffic {
 }
 
 impl Connection {
-    /// Connects within the connect timeout.
+    /// Connects within the connect timeout, the handshake of TLS included.
     pub(super) fn open(endpoint: &Endpoint, options: &Options) -> Result<Self, Error> {
         let deadline = Instant::now() + options.connect_timeout;
         let addresses = (&*endpoint.host, endpoint.port)
@@ -59,18 +59,27 @@ impl Connection {
         let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for address in addresses {
             match TcpStream::connect_timeout(&address, left_until(deadline)) {
-                Ok(socket) => return Connection::over(socket),
+                Ok(socket) => return Connection::over(socket, endpoint, options, deadline),
                 Err(error) => failure = error,
             }
         }
         Err(Error::Connect(failure))
     }
 
-    fn over(socket: TcpStream) -> Result<Self, Error> {
+    fn over(
+        socket: TcpStream,
+        endpoint: &Endpoint,
+        options: &Options,
+        deadline: Instant,
+    ) -> Result<Self, Error> {
         // Small messages must not wait for the acknowledgement of the one before.
         socket.set_nodelay(true).map_err(Error::Connect)?;
+        let line = match &options.connector {
+            None => Line::plain(socket),
+            Some(connector) => Line::secure(socket, connector, &endpoint.host, deadline)?,
+        };
         Ok(Connection {
-            socket: Arc::new(socket),
+            line: Arc::new(line),
             received: Vec::new(),
             heard: Instant::now(),
             usable_until: None,
@@ -78,9 +87,9 @@ impl Connection {
         })
     }
 
-    /// The socket, to be shut down or written to by another owner.
-    pub(super) fn socket(&self) -> &Arc<TcpStream> {
-        &self.socket
+    /// What it goes over, to be ended or written to by another owner.
+    pub(super) fn line(&self) -> &Arc<Line> {
+        &self.line
     }
 
     /// What was sent by exchanges and received so far.
@@ -115,8 +124,7 @@ impl Connection {
     /// Reads into `piece`, waiting at most until `deadline`; see [`is_timeout`] for its passing.
     pub(super) fn read(&mut self, piece: &mut [u8], deadline: Instant) -> io::Result<usize> {
         loop {
-            self.socket.set_read_timeout(Some(left_until(deadline)))?;
-            match (&*self.socket).read(piece) {
+            match self.line.read(piece, deadline) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
                 Ok(length) => {
@@ -134,57 +142,13 @@ impl Connection {
         if self.usable_until.is_some_and(|end| Instant::now() >= end) {
             return false;
         }
-        let quiet = |socket: &TcpStream| -> io::Result<bool> {
-            socket.set_nonblocking(true)?;
-            let peeked = socket.peek(&mut [0]);
-            socket.set_nonblocking(false)?;
-            Ok(matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock))
-        };
-        quiet(&self.socket).unwrap_or(false)
+        self.line.is_quiet()
     }
 
     /// The connection, if it can carry another request.
     pub(super) fn if_usable(self) -> Option<Self> {
         self.is_usable().then_some(self)
     }
-}
-
-/// Writes all of `bytes`, at most until `deadline`.
-pub(super) fn write_all(
-    socket: &TcpStream,
-    mut bytes: &[u8],
-    deadline: Instant,
-) -> Result<(), Error> {
-    while !bytes.is_empty() {
-        if Instant::now() >= deadline {
-            return Err(Error::timed_out());
-        }
-        let timeout = Some(left_until(deadline));
-        socket
-            .set_write_timeout(timeout)
-            .map_err(Error::Connection)?;
-        match { socket }.write(bytes) {
-            Ok(length) => bytes = bytes.get(length..).unwrap_or_default(),
-            Err(error) if is_timeout(&error) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Error::Connection(error)),
-        }
-    }
-    Ok(())
-}
-
-/// Whether a socket's error says that its time-out has passed.
-pub(super) fn is_timeout(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-    )
-}
-
-fn left_until(deadline: Instant) -> Duration {
-    deadline
-        .saturating_duration_since(Instant::now())
-        .max(SHORTEST_WAIT)
 }
 
 /// A request that was sent, and as much of its answer as has arrived.
@@ -218,7 +182,7 @@ impl Exchange {
         let bytes = request.render(&endpoint.authority);
         // A server may refuse before it has read all (RFC 9112, section 9.5): its answer is worth
         // more than the failure to write, so that is kept and told only when no answer comes.
-        let unsent = write_all(&connection.socket, &bytes, deadline).err();
+        let unsent = connection.line.write_all(&bytes, deadline).err();
         connection.traffic.sent += bytes.len() as u64;
         Exchange {
             connection,

@@ -13,21 +13,28 @@ pub(super) struct Endpoint {
     pub(super) port: u16,
     /// What the `Host` field says.
     pub(super) authority: String,
+    /// Whether TLS is spoken with it.
+    pub(super) is_secure: bool,
     prefix: String,
 }
 
 impl Endpoint {
-    /// Reads `http://host[:port][/prefix]`; `ws://` means the same.
+    /// Reads `http://host[:port][/prefix]` or `https://…`; `ws://` and `wss://` mean the same.
     pub(super) fn parse(url: &str) -> Result<Self, Error> {
         let wrong = || Error::invalid(format!("{url:?} is not a URL like http://127.0.0.1:8080"));
         let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
-        if !["http", "ws"].contains(&&*scheme.to_ascii_lowercase()) {
-            return Err(Error::invalid(format!(
-                "{scheme}:// is not supported; this client speaks http://"
-            )));
-        }
+        let is_secure = match &*scheme.to_ascii_lowercase() {
+            "http" | "ws" => false,
+            "https" | "wss" => true,
+            _ => {
+                return Err(Error::invalid(format!(
+                    "{scheme}:// is not supported; this client speaks http:// and https://"
+                )));
+            }
+        };
         let (authority, prefix) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let (host, port) = split_port(authority).ok_or_else(wrong)?;
+        let usual_port = if is_secure { 443 } else { 80 };
+        let (host, port) = split_port(authority, usual_port).ok_or_else(wrong)?;
         if host.is_empty() || !host.bytes().all(is_host_byte) || !prefix.bytes().all(is_path_byte) {
             return Err(wrong());
         }
@@ -35,6 +42,7 @@ impl Endpoint {
             host: host.to_owned(),
             port,
             authority: authority.to_owned(),
+            is_secure,
             prefix: prefix.trim_end_matches('/').to_owned(),
         })
     }
@@ -55,12 +63,13 @@ impl Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority, self.prefix)
+        let scheme = if self.is_secure { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority, self.prefix)
     }
 }
 
-/// The host and the port of an authority; the port is 80 when none is named.
-fn split_port(authority: &str) -> Option<(&str, u16)> {
+/// The host and the port of an authority; the usual one when none is named.
+fn split_port(authority: &str, usual_port: u16) -> Option<(&str, u16)> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']')?;
@@ -72,7 +81,7 @@ fn split_port(authority: &str) -> Option<(&str, u16)> {
         },
     };
     match port {
-        None => Some((host, 80)),
+        None => Some((host, usual_port)),
         Some(port) => Some((host, port.strip_prefix(':')?.parse().ok()?)),
     }
 }
@@ -103,6 +112,8 @@ mod tests {
             ),
             ("ws://[::1]:9", "::1", 9, "[::1]:9"),
             ("http://[::1]", "::1", 80, "[::1]"),
+            ("https://a.test/x", "a.test", 443, "a.test"),
+            ("WSS://a.test:8443", "a.test", 8443, "a.test:8443"),
         ] {
             let endpoint = Endpoint::parse(url).unwrap();
             assert_eq!(endpoint.host, host, "{url}");
@@ -116,7 +127,7 @@ mod tests {
         for url in [
             "",
             "localhost:8080",
-            "https://localhost",
+            "ftp://localhost",
             "http://",
             "http://:80",
             "http://a:b",

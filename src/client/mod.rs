@@ -33,6 +33,7 @@ mod error;
 mod event;
 mod http;
 mod http_stream;
+mod line;
 mod options;
 mod place;
 mod poll;
@@ -82,7 +83,8 @@ impl Client {
     /// not connect yet.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when `url` is not `http://host[:port][/path]`.
+    /// [`Error::Invalid`] when `url` is not `http://host[:port][/path]` or `https://…`, or nobody is known who could
+    /// vouch for a server.
     pub fn new(url: &str) -> Result<Self, Error> {
         Self::builder(url).build()
     }
@@ -144,7 +146,7 @@ impl Client {
     fn connect(&self, stopper: Option<&Stopper>) -> Result<Connection, Error> {
         let connection = Connection::open(self.endpoint(), self.options())?;
         if let Some(stopper) = stopper {
-            stopper.watch(connection.socket())?;
+            stopper.watch(connection.line())?;
         }
         Ok(connection)
     }

@@ -1,16 +1,19 @@
 //! What a client may be told: every option with its unit and its default.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Client;
 use super::endpoint::Endpoint;
 use super::error::Error;
 use super::http;
+use crate::tls::Connector;
 
 /// The options of a [`Client`], each with a default.
 #[derive(Clone)]
 pub struct Builder {
     url: String,
+    authorities: Option<PathBuf>,
     pub(super) options: Options,
 }
 
@@ -28,6 +31,8 @@ pub(super) struct Options {
     pub(super) long_poll_wait: Duration,
     pub(super) max_message: usize,
     pub(super) fields: Vec<(String, String)>,
+    /// There if the URL asks for TLS.
+    pub(super) connector: Option<Connector>,
 }
 
 impl Default for Options {
@@ -45,6 +50,7 @@ impl Default for Options {
             long_poll_wait: Duration::from_secs(30),
             max_message: 16 * 1024 * 1024,
             fields: Vec::new(),
+            connector: None,
         }
     }
 }
@@ -69,11 +75,12 @@ impl Builder {
     pub(super) fn new(url: &str) -> Self {
         Builder {
             url: url.to_owned(),
+            authorities: None,
             options: Options::default(),
         }
     }
 
-    /// The longest time in which a TCP connection must come about, over all addresses of the host
+    /// The longest time in which a connection, TLS included, must come about, over all addresses of the host
     /// together. Default: 10 s. Looking the name up is the system's and has its own bound.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.options.connect_timeout = timeout;
@@ -148,10 +155,18 @@ impl Builder {
         self
     }
 
-    /// The client. Does not connect yet.
+    /// A file (PEM) of the authorities whose word for an `https://` server counts; the server's own certificate if it
+    /// vouches for itself. Default: those of the system.
+    pub fn authorities(mut self, file: impl Into<PathBuf>) -> Self {
+        self.authorities = Some(file.into());
+        self
+    }
+
+    /// The client. Does not connect yet; for an `https://` URL it blocks while it reads the authorities.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the URL is not `http://host[:port][/path]`, or a header cannot be one.
+    /// [`Error::Invalid`] when the URL is not `http://host[:port][/path]` or `https://…`, the authorities cannot be read,
+    /// or a header cannot be one.
     pub fn build(self) -> Result<Client, Error> {
         for (name, value) in &self.options.fields {
             if !http::is_token(name) || !http::is_field_value(value) {
@@ -160,7 +175,13 @@ impl Builder {
                 )));
             }
         }
-        Ok(Client::with(Endpoint::parse(&self.url)?, self.options))
+        let endpoint = Endpoint::parse(&self.url)?;
+        let mut options = self.options;
+        if endpoint.is_secure {
+            let connector = Connector::load(self.authorities.as_deref());
+            options.connector = Some(connector.map_err(|e| Error::invalid(e.to_string()))?);
+        }
+        Ok(Client::with(endpoint, options))
     }
 }
 

@@ -1,10 +1,10 @@
 //! The handle that ends a subscription from another thread.
 
-use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use super::error::Error;
+use super::line::Line;
 
 /// Ends a subscription from any thread, whatever it waits for; clones end the same one.
 #[derive(Debug, Clone, Default)]
@@ -20,7 +20,7 @@ struct Shared {
 struct State {
     stopped: bool,
     /// Weak, so that a handle that somebody keeps does not keep the connection.
-    socket: Weak<TcpStream>,
+    line: Weak<Line>,
 }
 
 impl Stopper {
@@ -29,9 +29,8 @@ impl Stopper {
     pub fn stop(&self) {
         let mut state = self.lock();
         state.stopped = true;
-        if let Some(socket) = state.socket.upgrade() {
-            // A socket that the server has closed already cannot be shut down, and need not be.
-            let _ = socket.shutdown(Shutdown::Both);
+        if let Some(line) = state.line.upgrade() {
+            line.end();
         }
         self.0.changed.notify_all();
     }
@@ -41,13 +40,13 @@ impl Stopper {
         self.lock().stopped
     }
 
-    /// From now on `socket` is the one to shut down.
-    pub(super) fn watch(&self, socket: &Arc<TcpStream>) -> Result<(), Error> {
+    /// From now on `line` is the one to end.
+    pub(super) fn watch(&self, line: &Arc<Line>) -> Result<(), Error> {
         let mut state = self.lock();
         if state.stopped {
             return Err(Error::Stopped);
         }
-        state.socket = Arc::downgrade(socket);
+        state.line = Arc::downgrade(line);
         Ok(())
     }
 

@@ -1,7 +1,6 @@
 //! WebSocket (RFC 6455) from the client's side: the opening handshake, operations, and what comes.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,6 +17,7 @@ use super::connection::{self, Connection, Exchange};
 use super::error::{Close, Error};
 use super::event::Incoming;
 use super::http::{Head, Request};
+use super::line::Line;
 use super::options::Options;
 use super::place::Start;
 use super::publish::Message;
@@ -76,7 +76,7 @@ impl WebSocket {
             .max_frame_size(Some(options.max_message))
             .max_message_size(Some(options.max_message));
         let link = Arc::new(Link {
-            socket: Arc::clone(connection.socket()),
+            line: Arc::clone(connection.line()),
             closing: Mutex::new(false),
             references: AtomicU64::new(0),
             write_timeout: options.answer_timeout,
@@ -195,8 +195,7 @@ impl WebSocket {
 
 impl Drop for WebSocket {
     fn drop(&mut self) {
-        // A socket that the server has closed already cannot be shut down, and need not be.
-        let _ = self.wire.link.socket.shutdown(Shutdown::Both);
+        self.wire.link.line.end();
     }
 }
 
@@ -338,7 +337,7 @@ pub(super) enum Opcode {
 /// What both halves write to, one frame at a time.
 #[derive(Debug)]
 struct Link {
-    socket: Arc<TcpStream>,
+    line: Arc<Line>,
     /// Whether a close frame was sent; held while a frame is written, so that none is cut by another.
     closing: Mutex<bool>,
     references: AtomicU64,
@@ -363,10 +362,10 @@ impl Link {
         }
         let deadline = Instant::now() + self.write_timeout;
         *closing = frames.first().is_some_and(|first| first & 0x0f == 0x08);
-        connection::write_all(&self.socket, frames, deadline).inspect_err(|_| {
+        self.line.write_all(frames, deadline).inspect_err(|_| {
             // A part of a frame may have gone out: whatever followed would be read as the rest of it.
             *closing = true;
-            let _ = self.socket.shutdown(Shutdown::Both);
+            self.line.end();
         })?;
         Ok(true)
     }

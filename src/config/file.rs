@@ -8,16 +8,17 @@ use super::error::{ConfigError, Place, Problem};
 use super::listen;
 use super::names;
 use super::proxies;
+use super::rates;
 use super::reader::{Reader, Section};
 use super::tokens;
 use super::units::{
-    self, GIB, KIB, MIB, auto_or_count, auto_or_switch, count, duration, path, selector, size,
-    token,
+    self, GIB, KIB, MIB, auto_or_count, auto_or_size, auto_or_switch, count, duration, path,
+    selector, size, token,
 };
 use super::written::{self, Written};
 use super::{
     Admin, ClientFrom, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Listen, Proxies,
-    Retention, Sync, Timeouts, WebSocket,
+    Retention, Sync, Timeouts, Tls, WebSocket,
 };
 use crate::hub::selector::Selector;
 
@@ -28,6 +29,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const CENTURY: Duration = Duration::from_secs(36_525 * 24 * 3600);
+
+/// The least that a budget of memory must leave for clients.
+const ROOM: usize = 16 << 20;
 
 /// Prints a key that nobody has seen; one printed by us would be in somebody's log.
 const NEW_KEY: &str = r#"echo "key = \"$(head -c 24 /dev/urandom | base64)\"""#;
@@ -44,10 +48,12 @@ pub(super) fn read(
     let mut config = Config::default();
     reader.read(table, |top| everything(top, &mut config));
     require_places_to_listen(&mut reader, &config.listen);
+    require_a_certificate_with_its_key(&mut reader, &config);
     require_a_word_on_who_may(&mut reader, &config);
     require_a_guarded_port_of_its_own(&mut reader, &config);
     require_somebody_to_believe(&mut reader, &config.proxies);
     require_room_for_the_largest(&mut reader, &config);
+    require_memory_for_what_stands(&mut reader, &config);
     require_entries_to_count(&mut reader, &config.channels);
     require_keys_of_their_own(&mut reader, &config.access.keys);
     tokens::require_keys_that_fit(&mut reader, &config.access.tokens);
@@ -76,10 +82,12 @@ fn everything(top: &mut Section<'_>, config: &mut Config) {
     top.section("access", |section| {
         access::read(section, &mut config.access)
     });
+    top.section("tls", |section| tls(section, &mut config.tls));
     top.section("admin", |section| admin(section, &mut config.admin));
     top.section("proxies", |section| proxies(section, &mut config.proxies));
     top.section("journal", |section| journal(section, &mut config.journal));
     top.section("limits", |section| limits(section, &mut config.limits));
+    top.section("rates", |section| rates::read(section, &mut config.rates));
     top.section("timeouts", |section| {
         timeouts(section, &mut config.timeouts);
     });
@@ -97,6 +105,12 @@ fn everything(top: &mut Section<'_>, config: &mut Config) {
     top.section("log", |section| {
         section.set("level", &mut config.log.level, units::log_filter);
     });
+}
+
+fn tls(section: &mut Section<'_>, tls: &mut Tls) {
+    let file = |written: &Written| path(written).map(Some);
+    section.set("certificate", &mut tls.certificate, file);
+    section.set("key", &mut tls.key, file);
 }
 
 fn admin(section: &mut Section<'_>, admin: &mut Admin) {
@@ -154,6 +168,10 @@ fn journal_sync(written: &Written) -> Result<Sync, String> {
 #[rustfmt::skip] // A table: one key a line.
 fn limits(section: &mut Section<'_>, limits: &mut Limits) {
     section.set("connections", &mut limits.connections, count(1..=1_000_000));
+    section.set("connections_per_address", &mut limits.connections_per_address, auto_or_count(1..=1_000_000));
+    section.set("connections_per_subject", &mut limits.connections_per_subject, auto_or_count(1..=1_000_000));
+    section.set_list("exempt", &mut limits.exempt, units::network);
+    section.set("memory", &mut limits.memory, auto_or_size(MIB..=1024 * GIB));
     section.set("head_bytes", &mut limits.head_bytes, size(KIB..=MIB));
     section.set("target_bytes", &mut limits.target_bytes, size(256..=MIB));
     section.set("fields", &mut limits.fields, count(16..=1_000));
@@ -169,6 +187,7 @@ fn limits(section: &mut Section<'_>, limits: &mut Limits) {
 
 #[rustfmt::skip] // A table: one key a line.
 fn timeouts(section: &mut Section<'_>, timeouts: &mut Timeouts) {
+    section.set("handshake", &mut timeouts.handshake, duration(BLINK..=HOUR));
     section.set("head", &mut timeouts.head, duration(BLINK..=HOUR));
     section.set("body", &mut timeouts.body, duration(BLINK..=HOUR));
     section.set("idle", &mut timeouts.idle, duration(BLINK..=DAY));
@@ -224,6 +243,23 @@ fn retention(entry: &mut Section<'_>, place: &Place) -> Option<Retention> {
         pattern: pattern?,
         ..retention
     })
+}
+
+/// One without the other shows nothing, and where TLS is spoken something must be shown.
+fn require_a_certificate_with_its_key(reader: &mut Reader, config: &Config) {
+    let tls = &config.tls;
+    if tls.certificate.is_some() != tls.key.is_some() {
+        let message =
+            "a certificate and its key go together: name both files under [tls], or neither";
+        reader.refuse(&["tls.certificate", "tls.key"], message.to_owned());
+    }
+    let spoken = config.listen.iter().find(|listen| listen.tls);
+    if let Some(listen) = spoken.filter(|_| tls.source().is_none()) {
+        let message = format!(
+            "{listen} speaks TLS, so there must be a certificate to show: name its file and that of its key under [tls]"
+        );
+        reader.refuse(&["listen", "tls.certificate", "tls.key"], message);
+    }
 }
 
 /// The operator's port is not for everyone, and not where clients come in.
@@ -300,6 +336,34 @@ fn require_room_for_the_largest(reader: &mut Reader, config: &Config) {
             reader.refuse(&[inner, outer], message);
         }
     }
+}
+
+/// Else the first client would be one too many.
+fn require_memory_for_what_stands(reader: &mut Reader, config: &Config) {
+    let least = config.standing_bytes().saturating_add(ROOM);
+    let Some(memory) = config.limits.memory.filter(|memory| *memory < least) else {
+        return;
+    };
+    let mebibytes = |bytes: usize| bytes.div_ceil(1 << 20);
+    let in_memory = match config.journal.kind {
+        JournalKind::Memory => ", journal.max_bytes of a journal in memory",
+        JournalKind::Disk => "",
+    };
+    let message = format!(
+        "{} MiB are too few: {} MiB go to the program, twice fanout.tail_bytes, fanout.replay_bytes{in_memory}, and \
+         clients need {} MiB at least; write \"{} MiB\" or more, or lower those",
+        memory >> 20,
+        mebibytes(config.standing_bytes()),
+        mebibytes(ROOM),
+        mebibytes(least)
+    );
+    let keys = [
+        "limits.memory",
+        "fanout.tail_bytes",
+        "fanout.replay_bytes",
+        "journal.max_bytes",
+    ];
+    reader.refuse(&keys, message);
 }
 
 /// The first entry that matches a channel counts, so what comes after its like does nothing.

@@ -18,6 +18,9 @@ const LOG_FILTER: &str = "RUST_LOG";
 /// Where systemd wants a service to keep its things (`StateDirectory=`): one directory, or several with colons.
 const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
 
+/// Where OpenSSL and whoever follows it look for the certificates of authorities.
+const AUTHORITIES: &str = "SSL_CERT_FILE";
+
 /// A configuration and the file that it was read from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
@@ -40,7 +43,8 @@ impl Config {
     /// the file: `FOURCAST_LIMITS__CONNECTIONS` is `limits.connections`. So does `RUST_LOG`, which is `log.level`.
     /// Blocks while it reads.
     ///
-    /// `journal.path`, the paths of `listen` and the files of keys come back absolute. A relative one begins at the directory of the file; without a file
+    /// `journal.path`, the paths of `listen` and the files of keys and certificates come back absolute. A relative one begins at
+    /// the directory of the file; without a file
     /// at the first of `STATE_DIRECTORY`, else at the working directory; and at the latter if a variable has it.
     pub fn load(
         path: Option<&Path>,
@@ -61,6 +65,12 @@ impl Config {
             environment,
         )?;
         config.journal.path = absolute(&base.join(config.journal.path), "journal.path")?;
+        let [certificate, key] = [&mut config.tls.certificate, &mut config.tls.key];
+        for (name, path) in [("tls.certificate", certificate), ("tls.key", key)] {
+            if let Some(path) = path {
+                *path = absolute(&base.join(&*path), name)?;
+            }
+        }
         for listen in &mut config.listen {
             if let Endpoint::Unix(path) = &mut listen.endpoint {
                 *path = absolute(&base.join(&*path), "listen")?;
@@ -87,6 +97,13 @@ impl Config {
     pub fn load_with_environment(path: Option<&Path>) -> Result<Loaded, ConfigError> {
         Config::load(path, std::env::vars_os())
     }
+}
+
+/// The file of the authorities that clients believe, if the environment of this process names one.
+pub fn authorities() -> Option<PathBuf> {
+    std::env::var_os(AUTHORITIES)
+        .filter(|file| !file.is_empty())
+        .map(PathBuf::from)
 }
 
 impl Loaded {

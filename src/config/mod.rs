@@ -10,6 +10,7 @@ mod listen;
 mod load;
 mod names;
 mod proxies;
+mod rates;
 mod reader;
 mod secret;
 mod shown;
@@ -19,7 +20,7 @@ pub mod tokens;
 mod units;
 mod written;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,12 +32,16 @@ pub use error::{ConfigError, Place, Problem};
 #[cfg(test)]
 pub(crate) use file::keys;
 pub use listen::{Endpoint, Listen};
-pub use load::Loaded;
-pub use proxies::{ClientFrom, Network, Proxies, Trusted};
+pub use load::{Loaded, authorities};
+pub use proxies::{ClientFrom, Proxies, Trusted};
+pub use rates::{Per, Rate, Rates};
 pub use secret::Secret;
 pub use tokens::Tokens;
 
 use crate::hub::selector::Selector;
+use crate::network::Network;
+use crate::server::upkeep::Source;
+use crate::tls::Identity;
 
 /// Everything that a server is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +60,8 @@ pub struct Config {
     pub server_header: bool,
     /// Who may do what.
     pub access: Access,
+    /// What clients are shown where TLS is spoken.
+    pub tls: Tls,
     /// The operator's port.
     pub admin: Admin,
     /// Which proxies are believed when they say whom they bring.
@@ -63,6 +70,8 @@ pub struct Config {
     pub journal: Journal,
     /// How much of anything there may be.
     pub limits: Limits,
+    /// How often one client may ask and publish.
+    pub rates: Rates,
     /// How long anything may take.
     pub timeouts: Timeouts,
     /// How a quiet connection is kept alive and a dead one found.
@@ -77,6 +86,15 @@ pub struct Config {
     pub channels: Vec<Retention>,
     /// What is logged.
     pub log: Log,
+}
+
+/// What clients are shown where TLS is spoken: both files, or neither. [`Config::load`] makes their paths absolute.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Tls {
+    /// The file (PEM) of the certificate, with its chain behind it.
+    pub certificate: Option<PathBuf>,
+    /// The file (PEM) of its key: PKCS#8, PKCS#1 or SEC1.
+    pub key: Option<PathBuf>,
 }
 
 /// The operator's port.
@@ -131,6 +149,16 @@ pub enum Sync {
 pub struct Limits {
     /// Connections open at once, each with a thread and a file.
     pub connections: usize,
+    /// The most of them from one address, that is one IPv4 address or the /64 of an IPv6 one; `None`: a tenth of
+    /// `connections`, 16 at least.
+    pub connections_per_address: Option<NonZeroUsize>,
+    /// The most requests, streams and WebSockets at once of one subject of tokens, or with one API key; `None`: the same
+    /// as that.
+    pub connections_per_subject: Option<NonZeroUsize>,
+    /// From here addresses are not counted, neither connections nor rates.
+    pub exempt: Vec<Network>,
+    /// Bytes of memory; `None`: three quarters of what the host or the control group has.
+    pub memory: Option<usize>,
     /// Bytes of a request head, request line and fields together.
     pub head_bytes: usize,
     /// Bytes of a request target.
@@ -158,9 +186,11 @@ pub struct Limits {
 /// Deadlines.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timeouts {
+    /// From the beginning of a connection to the end of its TLS handshake.
+    pub handshake: Duration,
     /// From a request's first byte to the end of its head.
     pub head: Duration,
-    /// From the end of a request's head to the end of its body.
+    /// From the end of a request's head to the end of its body; as long may a WebSocket's message take.
     pub body: Duration,
     /// A kept connection without a request.
     pub idle: Duration,
@@ -251,10 +281,12 @@ impl Default for Config {
             origins: Vec::new(),
             server_header: false,
             access: Access::default(),
+            tls: Tls::default(),
             admin: Admin::default(),
             proxies: Proxies::default(),
             journal: Journal::default(),
             limits: Limits::default(),
+            rates: Rates::default(),
             timeouts: Timeouts::default(),
             heartbeat: Heartbeat::default(),
             websocket: WebSocket::default(),
@@ -267,12 +299,66 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Where what clients are shown is read from; `None`: TLS is spoken nowhere.
+    pub fn identity(&self) -> Option<Source<Identity>> {
+        let is_spoken = self.listen.iter().any(|listen| listen.tls);
+        self.tls.source().filter(|_| is_spoken)
+    }
+
+    /// What the program itself takes, with its libraries, its threads and the caches of SQLite, in bytes.
+    const PROGRAM: usize = 32 * MIB;
+
+    /// The memory that everything takes which does not depend on clients: the program, what is kept ready to be sent,
+    /// and a journal in memory. What is kept ready is there twice, as it came and as it is sent.
+    pub fn standing_bytes(&self) -> usize {
+        let ready = self.fanout.tail_bytes.saturating_mul(2);
+        let ready = ready.saturating_add(self.fanout.replay_bytes);
+        let journal = match self.journal.kind {
+            JournalKind::Memory => self.journal.max_bytes,
+            JournalKind::Disk => 0,
+        };
+        Self::PROGRAM.saturating_add(ready).saturating_add(journal)
+    }
+
     /// Whether the live page is there.
     pub fn has_page(&self) -> bool {
         let is_loopback = |listen: &Listen| listen.tcp().is_some() && listen.is_of_this_machine();
         let has_proxy = !self.hosts.is_empty() || !self.proxies.trusted.is_empty();
         let is_ours_alone = self.listen.iter().all(is_loopback) && !has_proxy;
         self.page.enabled.unwrap_or(is_ours_alone)
+    }
+}
+
+impl Tls {
+    /// Where what clients are shown is read from, if it is anywhere.
+    pub fn source(&self) -> Option<Source<Identity>> {
+        let files = self.certificate.clone().zip(self.key.clone());
+        files.map(|(certificate, key)| Identity::source(certificate, key))
+    }
+}
+
+impl Limits {
+    /// The least that a share of the connections is where nothing is said.
+    const LEAST_SHARE: usize = 16;
+
+    /// How many connections one address may have.
+    pub fn share_of_address(&self) -> usize {
+        self.share(self.connections_per_address)
+    }
+
+    /// How many requests, streams and WebSockets one subject or API key may have at once.
+    pub fn share_of_subject(&self) -> usize {
+        self.share(self.connections_per_subject)
+    }
+
+    /// Whether connections and requests from `address` are not counted.
+    pub fn exempts(&self, address: IpAddr) -> bool {
+        self.exempt.iter().any(|network| network.contains(address))
+    }
+
+    fn share(&self, chosen: Option<NonZeroUsize>) -> usize {
+        let usual = (self.connections / 10).max(Self::LEAST_SHARE);
+        chosen.map_or(usual, NonZeroUsize::get)
     }
 }
 
@@ -310,6 +396,10 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             connections: 10_000,
+            connections_per_address: None,
+            connections_per_subject: None,
+            exempt: Network::loopback().to_vec(),
+            memory: None,
             head_bytes: 16 * KIB,
             target_bytes: 8 * KIB,
             fields: 100,
@@ -328,6 +418,7 @@ impl Default for Limits {
 impl Default for Timeouts {
     fn default() -> Self {
         Timeouts {
+            handshake: Duration::from_secs(10),
             head: Duration::from_secs(10),
             body: Duration::from_secs(30),
             idle: Duration::from_secs(75),

@@ -1,5 +1,7 @@
 //! What a configuration may say, and what is said about one that is wrong.
 
+mod limits;
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
@@ -43,8 +45,12 @@ fn the_file_that_teaches_says_what_the_code_does() {
 
 #[test]
 fn a_server_listens_in_one_place_or_in_several() {
+    let config = |text: &str| {
+        let more = "[tls]\ncertificate = \"c\"\nkey = \"k\"\n[access]\nmode = \"open\"";
+        accepted(&format!("listen = {text}\n{more}"))
+    };
     let listen = |text: &str| {
-        let listen = accepted(&format!("listen = {text}\n{MEANT}")).listen;
+        let listen = config(text).listen;
         listen.iter().map(Listen::to_string).collect::<Vec<_>>()
     };
     for (written, meant) in [
@@ -58,7 +64,7 @@ fn a_server_listens_in_one_place_or_in_several() {
         ),
     ] {
         assert_eq!(listen(written), meant, "{written}");
-        let config = accepted(&format!("listen = {written}\n{MEANT}"));
+        let config = config(written);
         assert_eq!(accepted(&config.to_toml()), config, "{written}");
     }
 }
@@ -228,7 +234,7 @@ fn the_examples_in_the_file_that_teaches_are_right() {
         let text = line.trim_start_matches(['#', ' ']);
         let is_setting = text
             .split_once(" = ")
-            .is_some_and(|(key, _)| is_key(key) && key != "key");
+            .is_some_and(|(key, _)| is_key(key) && !["key", "certificate"].contains(&key));
         if line.starts_with('[') {
             section = format!("{line}\n");
         } else if section == "[access.tokens]\n" && is_setting {
@@ -250,10 +256,33 @@ fn the_examples_in_the_file_that_teaches_are_right() {
 /// Else it would be the key of everyone who does not choose one.
 #[test]
 fn the_key_in_the_file_that_teaches_cannot_be_used() {
-    let line = TEMPLATE.lines().find(|line| line.starts_with("# key = "));
+    let line = TEMPLATE
+        .lines()
+        .find(|line| line.starts_with("# key = \"16"));
     let line = line.unwrap().trim_start_matches("# ");
     let message = refused(&format!("[admin]\n{line}"));
     assert_tells(&message, &["config.toml:2:7: admin.key: expected a secret"]);
+}
+
+#[test]
+fn a_certificate_and_its_key_go_together() {
+    let is_example = |line: &&str| line.ends_with(".pem\"");
+    let lines = section_of_template("tls").filter(is_example);
+    let lines: Vec<&str> = lines.map(|line| line.trim_start_matches("# ")).collect();
+    let tls = accepted(&format!("[tls]\n{}", lines.join("\n"))).tls;
+    assert!(tls.source().is_some());
+    for line in lines {
+        let message = refused(&format!("[tls]\n{line}"));
+        assert_tells(
+            &message,
+            &["config.toml:2:", "a certificate and its key go together"],
+        );
+    }
+    assert!(accepted("").tls.source().is_none());
+    let message = refused("listen = [\"127.0.0.1:1\", \"https://127.0.0.1:2\"]");
+    let told =
+        "config.toml:1:10: listen: https://127.0.0.1:2 speaks TLS, so there must be a certificate";
+    assert_tells(&message, &[told]);
 }
 
 const KEY: &str = "kept-to-ourselves-0";
@@ -660,7 +689,7 @@ fn a_key_that_resembles_none_is_told_which_there_are() {
         &[
             "config.toml:1:2: qqq: unknown key",
             "[section]: listen, socket_mode, hosts, origins, ",
-            "journal, limits, timeouts",
+            "journal, limits, rates, timeouts",
         ],
     );
     assert_tells(

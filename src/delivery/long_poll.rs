@@ -202,13 +202,13 @@ impl Waiting {
         let mut slot = self.slot();
         loop {
             let before = match &*slot {
-                Slot::Look => 0,
-                Slot::Owed(owed) => owed.sent,
+                Slot::Look => None,
+                Slot::Owed(owed) => Some(owed.stalled),
                 _ => return,
             };
             let same = |slot: &mut Slot| match slot {
                 Slot::Look => true,
-                Slot::Owed(owed) => owed.sent == before,
+                Slot::Owed(owed) => before == Some(owed.stalled),
                 _ => false,
             };
             let waited = self.answered.wait_timeout_while(slot, patience, same);
@@ -256,7 +256,7 @@ impl Waiting {
     fn send(&self, mut owed: Owed) -> Slot {
         let unsent = owed.bytes.get(owed.sent..).unwrap_or_default();
         match self.stream.try_send(unsent) {
-            Sent::Some(sent) if sent < unsent.len() => {
+            Sent::Some(sent) if sent < unsent.len() || self.stream.owes() => {
                 owed.sent += sent;
                 owed.stalled = Instant::now();
                 Slot::Owed(owed)

@@ -10,6 +10,7 @@ use crate::http::body::Decoder;
 use crate::http::head::{Ceilings, Head, HeadParser};
 use crate::http::response::CONTINUE;
 use crate::refusal::{Kind, Refusal};
+use crate::tls::HANDSHAKE;
 
 /// Bytes of heads that are read at once.
 pub const READ_BYTES: usize = 4 * 1024;
@@ -46,7 +47,8 @@ impl Inbound {
     ) -> Result<Option<Head>, Refusal> {
         let mut deadline = None;
         loop {
-            if let Some((head, length)) = self.parser.parse(&self.buffer, ceilings)? {
+            let parsed = self.parser.parse(&self.buffer, ceilings);
+            if let Some((head, length)) = parsed.map_err(|refusal| self.explain(refusal))? {
                 self.buffer.drain(..length);
                 return Ok(Some(head));
             }
@@ -62,15 +64,17 @@ impl Inbound {
         }
     }
 
-    /// The body behind `head`, `most` bytes at most, within `timeouts.body`.
+    /// The body behind `head`, `most` bytes at most, within `timeouts.body`. `hold` is called with the bytes that it is
+    /// going to take, whenever they become more.
     ///
     /// # Errors
-    /// The refusal of a body that is malformed, too large or does not arrive in time.
+    /// The refusal of a body that is malformed, too large or does not arrive in time, and that of `hold`.
     pub fn read_body(
         &mut self,
         head: &Head,
         most: u64,
         timeouts: &Timeouts,
+        mut hold: impl FnMut(usize) -> Result<(), Refusal>,
     ) -> Result<Vec<u8>, Refusal> {
         let mut decoder = Decoder::new(head.body, most)?;
         if head.expects_continue() && self.buffer.is_empty() {
@@ -80,6 +84,11 @@ impl Inbound {
         let mut deadline = None;
         let mut body = Vec::new();
         loop {
+            let room = room_for(&body, self.buffer.len());
+            if room > body.capacity() {
+                hold(room)?;
+                body.reserve_exact(room.saturating_sub(body.len()));
+            }
             let progress = decoder.decode(&self.buffer, &mut body)?;
             self.buffer.drain(..progress.consumed);
             if progress.done {
@@ -92,6 +101,18 @@ impl Inbound {
         }
     }
 
+    /// What is no head may be the beginning of TLS, by a client that was given the wrong scheme.
+    fn explain(&self, refusal: Refusal) -> Refusal {
+        match self.buffer.as_slice() {
+            [HANDSHAKE, 3, ..] => {
+                log::debug!("{}: TLS where plain HTTP is spoken", self.stream.peer());
+                let detail = "this port speaks plain HTTP: use http:// (or ws://) instead of https:// (or wss://)";
+                Refusal::new(Kind::BadRequest, detail)
+            }
+            _ => refusal,
+        }
+    }
+
     /// Takes a head back that is done with, which makes its like cheaper.
     pub fn keep(&mut self, head: Head) {
         self.parser.keep(head);
@@ -100,6 +121,15 @@ impl Inbound {
     fn read_more(&mut self, most: usize, deadline: Instant) -> Result<(), ReadError> {
         let read = self.stream.append_to(&mut self.buffer, most, deadline);
         read.map(drop)
+    }
+}
+
+/// What a body takes when so many bytes come to it: twice as much as before when it has to grow, so that few are copied.
+fn room_for(body: &Vec<u8>, more: usize) -> usize {
+    let needed = body.len().saturating_add(more);
+    match needed > body.capacity() {
+        true => needed.max(body.capacity().saturating_mul(2)),
+        false => body.capacity(),
     }
 }
 

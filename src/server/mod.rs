@@ -8,12 +8,14 @@
 mod acceptor;
 pub mod budget;
 mod connection;
+mod control_group;
 mod crew;
 mod door;
 mod doorman;
 mod ending;
 pub mod inbound;
 pub mod listener;
+pub mod memory;
 pub mod permit;
 mod proxies;
 mod proxy_protocol;
@@ -26,6 +28,7 @@ pub mod stream;
 mod tests;
 pub mod threads;
 pub mod upkeep;
+mod waiting;
 
 use std::fmt;
 use std::io;
@@ -41,12 +44,14 @@ use self::door::Door;
 use self::doorman::Doormen;
 use self::ending::Ending;
 use self::listener::Listener;
+use self::memory::Memory;
 use self::permit::Permits;
 use self::reload::Reload;
 use self::reloader::{Reloader, Reloads};
 use self::stream::Stream;
-use self::upkeep::Upkeep;
+use self::upkeep::{Kept, Upkeep};
 use crate::access;
+use crate::access::shares::Shares;
 use crate::admin::Admin;
 use crate::config::access::advice;
 use crate::config::{Config, Current, Endpoint, Limits, Listen, Mode};
@@ -59,6 +64,7 @@ use crate::journal::{Draft, Opening, Receipt};
 use crate::refusal::{Kind, Refusal};
 use crate::roster::Roster;
 use crate::shutdown::{Leaving, Shutdown};
+use crate::tls::Identity;
 use crate::web::lanes::Lanes;
 
 /// How long threads may take to end after their connections were cut.
@@ -78,6 +84,8 @@ pub struct Server {
 /// The ports of a server, bound, with nobody behind them yet.
 struct Ports {
     data: Vec<(Listen, Acceptor)>,
+    /// What clients are shown where TLS is spoken.
+    identity: Option<Arc<Kept<Identity>>>,
     admin: Option<TcpListener>,
 }
 
@@ -88,8 +96,8 @@ pub enum StartError {
     Listen(Listen, io::Error),
     /// There is no address to listen on: the operator's matter.
     Nowhere,
-    /// Clients are to speak TLS at this address, which this build does not: the operator's matter.
-    NoTls(Listen),
+    /// Clients are to speak TLS at this address, and there is no certificate to show them: the operator's matter.
+    NoCertificate(Listen),
     /// The address of the operator's port cannot be bound: the operator's matter.
     Admin(SocketAddr, io::Error),
     /// Others than this machine's users reach the data port, and nothing says who may do what: the operator's matter.
@@ -98,6 +106,8 @@ pub enum StartError {
     Unguarded(SocketAddr),
     /// A file of keys cannot be used: the operator's matter.
     Keys(String),
+    /// The certificate or its key cannot be used: the operator's matter.
+    Tls(String),
     /// The journal cannot be opened: the operator's or the environment's matter.
     Journal(OpenError),
     /// The environment has not enough threads or files, or no place for the operator's port.
@@ -120,10 +130,10 @@ impl fmt::Display for StartError {
             StartError::Nowhere => {
                 f.write_str("'listen' names no address; a server must listen somewhere")
             }
-            StartError::NoTls(address) => write!(
+            StartError::NoCertificate(address) => write!(
                 f,
-                "cannot listen on {address}: this build has no TLS; let a proxy in front speak it, and 'listen' name an \
-                 address without https://"
+                "cannot listen on {address} without a certificate; 'tls.certificate' and 'tls.key' name the files of one \
+                 and of its key"
             ),
             StartError::Admin(address, error) => {
                 let hint = hint(error);
@@ -139,6 +149,7 @@ impl fmt::Display for StartError {
                 "other machines reach {address}, the operator's port, so it needs a key; 'admin.key' sets one"
             ),
             StartError::Keys(trouble) => write!(f, "cannot verify tokens: {trouble}"),
+            StartError::Tls(sentence) => write!(f, "[tls]: {sentence}"),
             StartError::Journal(error) => error.fmt(f),
             StartError::Resources(error) => {
                 write!(f, "cannot start: {error}")
@@ -191,15 +202,18 @@ impl Ports {
             acceptor::bind_tcp(address, true, config.limits.send_buffer)
                 .map_err(|error| StartError::Admin(address, error))
         };
+        let identity = config.identity().map(|source| Kept::read("tls", source));
+        let identity = identity.transpose().map_err(StartError::Tls)?;
         Ok(Ports {
             data,
+            identity: identity.map(Arc::new),
             admin: config.admin.listen.map(admin).transpose()?,
         })
     }
 
     fn bind_one(listen: &Listen, config: &Config) -> Result<(Listen, Acceptor), StartError> {
-        if listen.tls {
-            return Err(StartError::NoTls(listen.clone()));
+        if listen.tls && config.tls.source().is_none() {
+            return Err(StartError::NoCertificate(listen.clone()));
         }
         let bind = || {
             let acceptor = Acceptor::bind(listen, config)?;
@@ -245,7 +259,12 @@ impl Server {
             .or(config.fanout.shards)
             .unwrap_or_else(cores);
         let permits = Permits::new(config.limits.connections);
-        let reload = Reload::new(asked, config.limits.connections, permits.clone());
+        let reload = Reload::new(
+            asked,
+            config.limits.connections,
+            permits.clone(),
+            ports.identity.clone(),
+        );
         let shutdown = Shutdown::default();
         let access = Arc::new(access);
         let (reloads, orders) = Reloads::new();
@@ -255,12 +274,17 @@ impl Server {
             roster: Roster::new(shutdown.clone(), access.clone()),
             shutdown,
             access,
+            shares: Shares::new(),
+            memory: Memory::new(&config),
             told: Arc::new(Current::new(config)),
             reloads,
             upkeep: Upkeep::default(),
             lanes: Lanes::default(),
         });
         context.upkeep.add(context.access.follower());
+        if let Some(identity) = &ports.identity {
+            context.upkeep.add(identity.clone());
+        }
         let reloader = Reloader::start(reload, &context, orders)?;
         let admin = ports.admin.map(|socket| Admin::start(&context, socket));
         let admin = admin.transpose()?;
@@ -273,6 +297,7 @@ impl Server {
                 permits: permits.clone(),
                 doormen: doormen.clone(),
                 crew: crew.clone(),
+                identity: ports.identity.clone().filter(|_| listen.tls),
             };
             listeners.push(Listener::start(
                 &format!("listener-{number}"),

@@ -1,10 +1,14 @@
 //! What changes while a server runs, and what stays as it is until a restart.
 
+use std::sync::Arc;
+
 use super::Server;
 use super::permit::Permits;
 use super::reloader::ReloadError;
-use crate::config::{Access, Admin, Change, Config, ConfigError, Journal, Limits, Reloaded};
+use super::upkeep::Kept;
+use crate::config::{Access, Admin, Change, Config, ConfigError, Journal, Limits, Reloaded, Tls};
 use crate::delivery::Context;
+use crate::tls::Identity;
 
 /// What a running server was sized by.
 pub(super) struct Reload {
@@ -13,6 +17,8 @@ pub(super) struct Reload {
     /// How many connections there may be at most: threads, files and queues are for so many.
     connections: usize,
     permits: Permits,
+    /// What clients are shown, if TLS is spoken.
+    identity: Option<Arc<Kept<Identity>>>,
 }
 
 impl Server {
@@ -45,12 +51,19 @@ impl Server {
 }
 
 impl Reload {
-    /// Of a server that was asked for `asked`, has room for so many `connections`, and gives them `permits`.
-    pub(super) fn new(asked: Config, connections: usize, permits: Permits) -> Self {
+    /// Of a server that was asked for `asked`, has room for so many `connections`, gives them `permits` and shows them
+    /// what `identity` has.
+    pub(super) fn new(
+        asked: Config,
+        connections: usize,
+        permits: Permits,
+        identity: Option<Arc<Kept<Identity>>>,
+    ) -> Self {
         Reload {
             asked,
             connections,
             permits,
+            identity,
         }
     }
 
@@ -61,17 +74,28 @@ impl Reload {
             self.permits.bound(next.limits.connections);
             next
         });
+        context.memory.obey(&now);
         if before.access != now.access {
             context.access.obey(&now.access);
             context.roster.obey();
         }
         context.hub.obey(&context.told);
+        if before.tls != now.tls {
+            self.follow(&now.tls);
+        }
         let reloaded = Reloaded {
             changed: before.changes(&now),
             kept: self.kept(&now, &asked),
         };
         tell(&reloaded);
         reloaded
+    }
+
+    /// Has what is in other files shown.
+    fn follow(&self, tls: &Tls) {
+        if let (Some(identity), Some(source)) = (&self.identity, tls.source()) {
+            identity.turn_to(source);
+        }
     }
 
     /// What counts from now on: of `asked` what can, of `running` the rest. What is sized or opened at the start stands
@@ -81,6 +105,7 @@ impl Reload {
             listen: running.listen.clone(),
             socket_mode: running.socket_mode,
             access: next_access(&asked, running),
+            tls: asked.tls,
             admin: next_admin(asked.admin, &running.admin),
             journal: Journal {
                 kind: running.journal.kind,
@@ -101,6 +126,7 @@ impl Reload {
             proxies: asked.proxies,
             hosts: asked.hosts,
             origins: asked.origins,
+            rates: asked.rates,
             server_header: asked.server_header,
             timeouts: asked.timeouts,
             heartbeat: asked.heartbeat,
@@ -194,6 +220,9 @@ mod tests {
         leeway = "1s"
         require_expiry = false
         cookie = "a"
+        [tls]
+        certificate = "certificate.pem"
+        key = "key.pem"
         [admin]
         listen = "127.0.0.1:2"
         key = "kept-to-ourselves-0"
@@ -208,6 +237,10 @@ mod tests {
         idempotency = "1m"
         [limits]
         connections = 100
+        connections_per_address = 10
+        connections_per_subject = 10
+        exempt = ["10.0.0.0/8"]
+        memory = "4 GiB"
         head_bytes = "32 KiB"
         target_bytes = "4 KiB"
         fields = 50
@@ -219,7 +252,16 @@ mod tests {
         send_buffer = "32 KiB"
         control_messages = 10
         idempotency_keys = 10
+        [rates]
+        requests_per_address = "1/s"
+        requests_per_key = "1/m"
+        requests_per_subject = "1/h"
+        publishes_per_address = "off"
+        publishes_per_key = "off"
+        publishes_per_subject = "off"
+        burst = "1m"
         [timeouts]
+        handshake = "1s"
         head = "1s"
         body = "1s"
         idle = "1s"
@@ -255,7 +297,12 @@ mod tests {
     fn reloaded(started: &Config, connections: usize, asked: &Config) -> (Config, Reloaded) {
         let mut running = started.clone();
         running.limits.connections = connections;
-        let reload = Reload::new(started.clone(), connections, Permits::new(connections));
+        let reload = Reload::new(
+            started.clone(),
+            connections,
+            Permits::new(connections),
+            None,
+        );
         let now = reload.next(asked.clone(), &running);
         let reloaded = Reloaded {
             changed: running.changes(&now),

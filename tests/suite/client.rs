@@ -1,24 +1,39 @@
 //! The client library against servers that go away and networks that break: nothing lost, nothing
 //! twice, or told.
 
+use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use fourcast::Leaving;
-use fourcast::client::{Client, Item, Message, Start, Subscription, Transport};
+use fourcast::client::{Builder, Client, Item, Message, Start, Subscription, Transport};
 
 use crate::support::proxy::DroppingProxy;
-use crate::support::{Fixture, Listener, PATIENCE, Way, deadline};
+use crate::support::{Fixture, Listener, PATIENCE, Way, deadline, tls};
 
 /// One of them lets the largest answer of these tests pass; none lets all of it pass twice.
 const BUDGETS: &[usize] = &[700, 1500, 40_000, 900, 4000, 600];
+/// The same with what a handshake takes.
+const SECURED_BUDGETS: &[usize] = &[2700, 3500, 50_000, 2900, 6000, 2600];
+
+fn budgets() -> &'static [usize] {
+    match tls::is_usual() {
+        true => SECURED_BUDGETS,
+        false => BUDGETS,
+    }
+}
 
 fn server() -> Fixture {
     Fixture::start(|config| config.timeouts.retry = Duration::from_millis(20))
 }
 
+/// A client of the server at `address`, or behind it.
+fn builder(address: SocketAddr) -> Builder {
+    Client::builder(&format!("{}://{address}", tls::scheme())).authorities(tls::authorities())
+}
+
 fn client(proxy: &DroppingProxy) -> Client {
-    Client::builder(&format!("http://{}", proxy.address))
+    builder(proxy.address)
         .backoff(Duration::from_millis(1), Duration::from_millis(20))
         .poll_interval(Duration::from_millis(10))
         .long_poll_wait(Duration::from_secs(1))
@@ -45,7 +60,7 @@ fn next_text(subscription: &mut Subscription) -> String {
 fn loses_nothing_and_repeats_nothing(transport: Transport) {
     const COUNT: usize = 150;
     let server = server();
-    let proxy = DroppingProxy::start(server.address, BUDGETS);
+    let proxy = DroppingProxy::start(server.address, budgets());
     let texts: Vec<String> = (0..COUNT).map(|n| format!("event {n}")).collect();
     let (kept, live) = texts.split_at(COUNT / 2);
     for text in kept {
@@ -103,7 +118,7 @@ fn a_poll_that_is_dropped_again_and_again_loses_nothing() {
 #[test]
 fn a_subscription_changes_its_way_where_it_stands() {
     let server = server();
-    let proxy = DroppingProxy::start(server.address, BUDGETS);
+    let proxy = DroppingProxy::start(server.address, budgets());
     let mut subscription = client(&proxy)
         .subscribe("chat")
         .transport(Transport::Poll)
@@ -168,8 +183,8 @@ fn a_message_whose_answer_was_lost_is_published_once() {
 fn a_subscription_is_stopped_from_another_thread() {
     let server = server();
     for transport in Transport::ALL {
-        let url = format!("http://{}", server.address);
-        let mut subscription = Client::new(&url)
+        let client = builder(server.address).build();
+        let mut subscription = client
             .expect("a client")
             .subscribe("quiet")
             .transport(transport)
@@ -192,9 +207,8 @@ fn a_subscription_is_stopped_from_another_thread() {
 #[test]
 fn a_final_refusal_ends_a_subscription_and_says_why() {
     let server = server();
-    let url = format!("http://{}", server.address);
     for transport in Transport::ALL {
-        let client = Client::builder(&url)
+        let client = builder(server.address)
             .header("Origin", "https://evil.example")
             .build()
             .expect("a client");

@@ -17,6 +17,7 @@ mod websocket;
 mod behind;
 mod schedules;
 mod slow;
+mod tls;
 
 mod durable;
 
@@ -28,6 +29,7 @@ mod compare;
 mod hardening;
 mod journal_commands;
 mod lanes;
+mod limits;
 mod listen;
 mod proxies;
 mod regression;

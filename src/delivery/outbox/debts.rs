@@ -11,6 +11,8 @@ use crate::delivery::control::Gap;
 /// All that leaves before the next event, or changes what the next event is.
 #[derive(Default)]
 pub(super) struct Debts {
+    /// Whether the stream has not sent all that it took, which leaves before anything else.
+    pub(super) within: bool,
     /// The unsent part of a frame begun.
     pub(super) rest: Option<Rest>,
     /// A gap that is known already, to be told before anything else.
@@ -42,7 +44,8 @@ impl Debts {
 
     /// Whether something is to leave before the next event.
     pub(super) fn hold_events_back(&self) -> bool {
-        self.rest.is_some()
+        self.within
+            || self.rest.is_some()
             || !self.control.is_empty()
             || self.pong.is_some()
             || self.ending.is_some()

@@ -139,11 +139,17 @@ impl State {
         });
     }
 
-    /// Sends, in this order and at frame boundaries only: the rest of the frame begun, control frames,
-    /// the last words.
+    /// Sends, in this order and at frame boundaries only: what the stream took already, the rest of the frame begun,
+    /// control frames, the last words.
     pub(super) fn flush(&mut self, stream: &Stream) -> Flushed {
         if self.closed {
             return Flushed::Over;
+        }
+        if self.owed().is_some_and(|debts| debts.within) {
+            match self.flush_within(stream) {
+                Flushed::Clear => {}
+                hindered => return hindered,
+            }
         }
         let Some(debts) = &mut self.debts else {
             return Flushed::Clear;
@@ -157,12 +163,36 @@ impl State {
             if rest.bytes().is_empty() {
                 debts.rest = None;
             }
+            if stream.owes() {
+                return self.owe_within();
+            }
         }
         if debts.are_paid() {
             self.debts = None;
             return Flushed::Clear;
         }
         self.flush_ending(stream)
+    }
+
+    /// Has the stream send what it took.
+    fn flush_within(&mut self, stream: &Stream) -> Flushed {
+        loop {
+            match stream.try_send(&[]) {
+                Sent::Some(_) if stream.owes() => self.stalled = None,
+                Sent::Some(_) => break,
+                failed => return self.failed(failed, stream),
+            }
+        }
+        self.stalled = None;
+        self.debts().within = false;
+        Flushed::Clear
+    }
+
+    /// Notes that the stream took more than it could send.
+    fn owe_within(&mut self) -> Flushed {
+        self.debts().within = true;
+        self.stalled = Some(Instant::now());
+        Flushed::Blocked
     }
 
     fn flush_ending(&mut self, stream: &Stream) -> Flushed {
@@ -174,6 +204,9 @@ impl State {
             match stream.try_send(ending.bytes()) {
                 Sent::Some(count) => ending.sent += count,
                 failed => return self.failed(failed, stream),
+            }
+            if stream.owes() {
+                return self.owe_within();
             }
         }
         self.stalled = None;
@@ -206,7 +239,14 @@ impl State {
             }
         };
         match sent {
-            Sent::Some(sent) => self.account(run, form, sent),
+            Sent::Some(sent) => {
+                let offer = self.account(run, form, sent);
+                if !stream.owes() {
+                    return offer;
+                }
+                self.owe_within();
+                Offer::Behind(self.place)
+            }
             failed => match self.failed(failed, stream) {
                 Flushed::Over => Offer::Done,
                 _ => Offer::Behind(run.before()),

@@ -10,6 +10,7 @@ use fourcast::{Draft, Leaving, Refusal, Server};
 
 use super::http::{Response, exchange, request};
 use super::listener::{Listener, Way};
+use super::tls::{self, Speaking};
 use super::websocket::WebSocket;
 use super::wire::{Wire, deadline};
 
@@ -18,12 +19,35 @@ pub struct Fixture {
     server: Server,
     /// Where it listens.
     pub address: SocketAddr,
+    _speaking: Option<Speaking>,
 }
 
 impl Fixture {
     /// Starts a server with the defaults, a journal in memory, a port that the system chooses, none for an
-    /// operator, and what `change` changes.
+    /// operator, TLS where that is [usual](tls::is_usual), and what `change` changes.
     pub fn start(change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_with(|config| {
+            if tls::is_usual() {
+                tls::secure(config);
+            }
+            change(config);
+        })
+    }
+
+    /// The same over TLS in any case.
+    pub fn secured(change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_with(|config| {
+            tls::secure(config);
+            change(config);
+        })
+    }
+
+    /// The same without TLS in any case.
+    pub fn bare() -> Self {
+        Self::start_with(|_| {})
+    }
+
+    fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()],
             ..Config::default()
@@ -33,9 +57,14 @@ impl Fixture {
         config.timeouts.drain = Duration::from_secs(5);
         config.timeouts.close = Duration::from_secs(1);
         change(&mut config);
+        let is_secured = config.listen.iter().any(|listen| listen.tls);
         let server = Server::start(config).expect("a server");
         let address = server.address().expect("an address with a port");
-        Fixture { server, address }
+        Fixture {
+            server,
+            address,
+            _speaking: is_secured.then(|| Speaking::at(address)),
+        }
     }
 
     /// Starts a server without any changes.
@@ -174,9 +203,9 @@ impl Fixture {
     /// Stops the server on a thread of its own; joining tells that it has stopped.
     pub fn stop(self, leaving: Leaving) -> JoinHandle<()> {
         thread::spawn(move || {
-            #[allow(unused_mut, reason = "whichever receiver stop has")]
-            let mut server = self.server;
-            server.stop(leaving);
+            // Whoever still comes finds it as it was.
+            let fixture = self;
+            fixture.server.stop(leaving);
         })
     }
 

@@ -8,6 +8,7 @@ pub mod listener;
 pub mod ndjson;
 pub mod proxy;
 pub mod sse;
+pub mod tls;
 pub mod websocket;
 pub mod wire;
 

@@ -1,4 +1,4 @@
-//! A connection whose every read has a deadline, with the bytes that nobody took yet.
+//! A connection, plain or over TLS as its server is, whose every read has a deadline, with the bytes that nobody took yet.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
@@ -6,6 +6,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+use super::tls::{self, Secured};
 
 /// How long a test waits for what must come; far more than it ever takes.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,9 +30,23 @@ pub enum Arrival {
 
 /// A connection and the bytes that arrived on it and were not taken.
 pub struct Wire {
-    stream: TcpStream,
+    line: Line,
     /// What arrived and nobody took.
     pub unread: Vec<u8>,
+}
+
+enum Line {
+    Plain(TcpStream),
+    Secured(Secured),
+}
+
+impl Line {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Line::Plain(stream) => stream,
+            Line::Secured(stream) => &stream.sock,
+        }
+    }
 }
 
 impl Wire {
@@ -69,8 +85,22 @@ impl Wire {
 
     fn over(stream: TcpStream) -> Self {
         stream.set_write_timeout(Some(PATIENCE)).expect("a limit");
+        Self::on(tls::over(stream).map_or_else(Line::Plain, Line::Secured))
+    }
+
+    /// Over a socket of the test's own, without TLS whoever is at its other end.
+    pub fn bare(stream: TcpStream) -> Self {
+        Self::on(Line::Plain(stream))
+    }
+
+    /// Over TLS of the test's own.
+    pub fn secured(stream: Secured) -> Self {
+        Self::on(Line::Secured(stream))
+    }
+
+    fn on(line: Line) -> Self {
         Wire {
-            stream,
+            line,
             unread: Vec::new(),
         }
     }
@@ -79,7 +109,8 @@ impl Wire {
     /// reading late would take minutes by way of zero-window probes.
     pub fn with_small_receive_buffer(self) -> Self {
         const BYTES: usize = 32 * 1024;
-        rustix::net::sockopt::set_socket_recv_buffer_size(&self.stream, BYTES).expect("a buffer");
+        rustix::net::sockopt::set_socket_recv_buffer_size(self.line.socket(), BYTES)
+            .expect("a buffer");
         self
     }
 
@@ -90,12 +121,25 @@ impl Wire {
 
     /// Sends all bytes, to a peer that may have gone.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
-        self.stream.write_all(bytes.as_ref())
+        match &mut self.line {
+            Line::Plain(stream) => stream.write_all(bytes.as_ref()),
+            Line::Secured(stream) => {
+                // A handshake reads too.
+                stream.sock.set_read_timeout(Some(PATIENCE))?;
+                stream.write_all(bytes.as_ref())?;
+                stream.flush()
+            }
+        }
     }
 
     /// Says that nothing more will be sent.
     pub fn finish(&mut self) {
-        self.stream.shutdown(Shutdown::Write).expect("a half-close");
+        if let Line::Secured(stream) = &mut self.line {
+            stream.conn.send_close_notify();
+            stream.flush().expect("an end");
+        }
+        let socket = self.line.socket();
+        socket.shutdown(Shutdown::Write).expect("a half-close");
     }
 
     /// Reads once.
@@ -104,9 +148,14 @@ impl Wire {
         if left.is_zero() {
             return Arrival::Nothing;
         }
-        self.stream.set_read_timeout(Some(left)).expect("a limit");
+        let socket = self.line.socket();
+        socket.set_read_timeout(Some(left)).expect("a limit");
         let mut page = [0; 16 * 1024];
-        match self.stream.read(&mut page) {
+        let read = match &mut self.line {
+            Line::Plain(stream) => stream.read(&mut page),
+            Line::Secured(stream) => stream.read(&mut page),
+        };
+        match read {
             Ok(0) => Arrival::End,
             Ok(count) => {
                 self.unread.extend_from_slice(&page[..count]);
