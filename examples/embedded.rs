@@ -4,6 +4,7 @@
 //! on disk, which is the default: in `fourcast-data` of the working directory.
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use fourcast::config::Config;
@@ -15,16 +16,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let seconds: usize = std::env::args().nth(1).as_deref().unwrap_or("60").parse()?;
     let mut config = Config {
         // The system chooses a port that is free.
-        listen: "127.0.0.1:0".parse()?,
+        listen: vec![SocketAddr::from(([127, 0, 0, 1], 0)).into()],
         ..Config::default()
     };
     // The operator's port of another server may be on this machine.
     config.admin.listen = None;
     let server = Server::start(config)?;
-    println!(
-        "curl -N -H 'Accept: text/event-stream' http://{}/uptime",
-        server.address()
-    );
+    for address in server.addresses() {
+        println!("curl -N -H 'Accept: text/event-stream' http://{address}/uptime");
+    }
 
     let begun = Instant::now();
     let channel: ChannelName = "uptime".parse()?;

@@ -31,7 +31,7 @@
 //!
 //! [`admin`] is the operator's port ([`operator`] says what it tells): it looks at all this from the side, on threads of its own.
 //!
-//! [`event`], [`metrics`], [`refusal`], [`roster`] and [`shutdown`] are leaves that all others use; [`config`] turns a file into values
+//! [`event`], [`metrics`], [`peer`], [`refusal`], [`roster`] and [`shutdown`] are leaves that all others use; [`config`] turns a file into values
 //! that cannot be wrong. The pure files ([`http`], `hub::channel`, `hub::selector`, `hub::draft`,
 //! `exchange::route`, `delivery::websocket::wire`, [`event`], [`config`]) touch no socket, thread or lock.
 //!
@@ -46,7 +46,9 @@
 //!     // Events are kept on disk, in ./fourcast-data, unless journal.kind says otherwise; the operator's port
 //!     // is 127.0.0.1:8081, unless admin.listen does.
 //!     let server = Server::start(Config::default())?;
-//!     println!("listening on {}", server.address());
+//!     for address in server.addresses() {
+//!         println!("listening on {address}");
+//!     }
 //!     server.publish(Draft::new("chat".parse()?, Data::json(r#"{"text":"hello"}"#)?))?;
 //!     server.stop(Leaving::Away);
 //!     Ok(())
@@ -69,6 +71,7 @@ pub mod journal;
 pub mod metrics;
 #[doc = include_str!("operator.md")]
 pub mod operator {}
+pub mod peer;
 pub mod refusal;
 pub mod roster;
 mod seldom;

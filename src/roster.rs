@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use crate::access::current::Current;
+use crate::access::pass::Holder;
 use crate::event::Cursor;
 use crate::hub::selector::{Selection, Selector};
+use crate::peer::Peer;
 use crate::refusal::Refusal;
 use crate::shutdown::{Leaving, Shutdown};
 
@@ -37,6 +39,8 @@ pub struct Presence {
     pub cursor: Option<Cursor>,
     /// Whether it is behind, and has to be caught up.
     pub is_behind: bool,
+    /// Who it is; nobody between requests.
+    pub holder: Option<Holder>,
 }
 
 /// Whoever speaks for a connection at the moment. No call may block.
@@ -49,12 +53,15 @@ pub trait Guest: Send + Sync {
 
     /// Ends the connection for this reason, which is said in its way.
     fn dismiss(&self, refusal: &Refusal);
+
+    /// Goes by what counts now: whoever may not do any more what it does is told so, and let go.
+    fn obey(&self, access: &Current);
 }
 
 /// The connection itself, whoever speaks for it.
 pub trait Link: Send + Sync {
-    /// The address of the other end.
-    fn peer(&self) -> SocketAddr;
+    /// Whoever is at the other end.
+    fn peer(&self) -> Peer;
 
     /// What went over it so far.
     fn traffic(&self) -> Traffic;
@@ -77,8 +84,8 @@ pub struct Traffic {
 pub struct Sighting {
     /// Its number, which no other connection of this server has.
     pub number: u64,
-    /// The address of the other end.
-    pub peer: SocketAddr,
+    /// Whoever is at the other end.
+    pub peer: Peer,
     /// Since when it is connected.
     pub since: SystemTime,
     /// What went over it so far.
@@ -91,6 +98,7 @@ pub struct Sighting {
 #[derive(Clone)]
 pub struct Roster {
     shutdown: Shutdown,
+    access: Arc<Current>,
     list: Arc<Mutex<List>>,
 }
 
@@ -113,9 +121,10 @@ struct Slot {
 
 impl Roster {
     /// Nobody yet. Whoever comes after the beginning of the end is told goodbye at once.
-    pub fn new(shutdown: Shutdown) -> Self {
+    pub fn new(shutdown: Shutdown, access: Arc<Current>) -> Self {
         Roster {
             shutdown,
+            access,
             list: Arc::default(),
         }
     }
@@ -139,13 +148,15 @@ impl Roster {
 
     /// Has everyone say goodbye; whoever answers a request at the moment finishes it.
     pub fn say_goodbye(&self, leaving: Leaving) {
-        let guests: Vec<_> = self
-            .everyone()
-            .iter()
-            .filter_map(|slot| slot.guest().clone())
-            .collect();
-        for guest in guests {
+        for guest in self.guests() {
             guest.leave(leaving);
+        }
+    }
+
+    /// Has everyone go by the access that counts now.
+    pub fn obey(&self) {
+        for guest in self.guests() {
+            guest.obey(&self.access);
         }
     }
 
@@ -183,8 +194,8 @@ impl Roster {
         pages.flatten()
     }
 
-    /// Ends the connection with this number; the address of its other end, if there is such a connection.
-    pub fn dismiss(&self, number: u64, refusal: &Refusal) -> Option<SocketAddr> {
+    /// Ends the connection with this number; whoever is at its other end, if there is such a connection.
+    pub fn dismiss(&self, number: u64, refusal: &Refusal) -> Option<Peer> {
         let slot = self.list().slots.get(&number).cloned()?;
         let guest = slot.guest().clone();
         match guest {
@@ -199,6 +210,11 @@ impl Roster {
         let list = self.list();
         let links = list.slots.values().map(|slot| slot.link.traffic());
         links.fold(list.gone, Traffic::plus)
+    }
+
+    fn guests(&self) -> Vec<Arc<dyn Guest>> {
+        let guest = |slot: &Arc<Slot>| slot.guest().clone();
+        self.everyone().iter().filter_map(guest).collect()
     }
 
     fn everyone(&self) -> Vec<Arc<Slot>> {
@@ -236,9 +252,11 @@ pub struct Berth {
 }
 
 impl Berth {
-    /// Says who speaks for this connection now; goodbye is said at once, when the end has begun.
+    /// Says who speaks for this connection now; goodbye is said at once, when the end has begun. What counts may be
+    /// another access than when it was let in.
     pub fn hold(&self, guest: Arc<dyn Guest>) {
         self.put(Some(guest.clone()));
+        guest.obey(&self.roster.access);
         if let Some(leaving) = self.roster.shutdown.begun() {
             guest.leave(leaving);
         }
@@ -275,6 +293,7 @@ impl Presence {
             asked: None,
             cursor: None,
             is_behind: false,
+            holder: None,
         }
     }
 
@@ -332,10 +351,10 @@ impl fmt::Display for Way {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
+    use crate::config::Config;
     use crate::refusal::Kind;
 
     /// Notes every goodbye.
@@ -363,6 +382,8 @@ mod tests {
         fn dismiss(&self, refusal: &Refusal) {
             self.0.lock().unwrap().push(Err(refusal.kind));
         }
+
+        fn obey(&self, _: &Current) {}
     }
 
     /// Counts how often it was cut, and says that as many bytes were received.
@@ -376,8 +397,8 @@ mod tests {
     }
 
     impl Link for Wire {
-        fn peer(&self) -> SocketAddr {
-            SocketAddr::from((Ipv4Addr::LOCALHOST, 9))
+        fn peer(&self) -> Peer {
+            Peer::Unix
         }
 
         fn traffic(&self) -> Traffic {
@@ -394,7 +415,9 @@ mod tests {
 
     fn roster() -> (Roster, Shutdown) {
         let shutdown = Shutdown::default();
-        (Roster::new(shutdown.clone()), shutdown)
+        let access = Current::new(&Config::default().access).unwrap();
+        let roster = Roster::new(shutdown.clone(), Arc::new(access));
+        (roster, shutdown)
     }
 
     fn begin(roster: &Roster, shutdown: &Shutdown, leaving: Leaving) {
@@ -547,6 +570,8 @@ mod tests {
         }
 
         fn dismiss(&self, _: &Refusal) {}
+
+        fn obey(&self, _: &Current) {}
     }
 
     #[test]

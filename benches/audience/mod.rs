@@ -65,7 +65,7 @@ pub fn affordable(sizes: &[usize]) -> Vec<usize> {
 /// journal that no disk slows down.
 pub fn server() -> Server {
     let mut config = Config {
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()],
         ..Config::default()
     };
     config.admin.listen = None;
@@ -86,7 +86,11 @@ impl Audience {
         let server = server();
         let mut far_ends = Command::new(std::env::current_exe().expect("the path of this program"))
             .arg(FAR_ENDS)
-            .args([&server.address().to_string(), way.name(), &size.to_string()])
+            .args([
+                &server.address().expect("an address").to_string(),
+                way.name(),
+                &size.to_string(),
+            ])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

@@ -42,7 +42,7 @@ fn server(directory: &Scratch, kind: JournalKind, sync: Sync, is_full: bool) -> 
         false => config_that_keeps_all(directory, sync),
     };
     config.journal.kind = kind;
-    config.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    config.listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()];
     config.admin.listen = None;
     Server::start(config).expect("a server")
 }
@@ -50,7 +50,10 @@ fn server(directory: &Scratch, kind: JournalKind, sync: Sync, is_full: bool) -> 
 fn publish(server: &Server, channels: u64, is_full: bool, span: Duration) -> f64 {
     let before = if is_full { FULL } else { FULL / 10 };
     load::together(PUBLISHERS, span, |number| {
-        let mut publisher = Publisher::connect(server.address(), number as u64 % channels);
+        let mut publisher = Publisher::connect(
+            server.address().expect("an address"),
+            number as u64 % channels,
+        );
         (0..before).for_each(|_| publisher.publish());
         move || publisher.publish()
     })

@@ -1,5 +1,127 @@
-//! Who may do what. What somebody shows becomes a [`Pass`](pass::Pass), which has [`Rights`](rights::Rights); every
-//! request and every operation is held against it before the first byte of an answer.
+//! Who may do what. What somebody shows becomes a [`Pass`], which has [`Rights`](rights::Rights); every request and
+//! every operation is held against it before the first byte of an answer.
 
+pub mod credential;
+pub mod current;
+pub mod keys;
 pub mod pass;
 pub mod rights;
+pub mod token;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use self::credential::{Credential, Form};
+use self::keys::KeyHash;
+use self::pass::{Holder, Pass};
+use self::rights::Rights;
+use self::token::verifier::Verifier;
+use crate::config::{self, ApiKey};
+use crate::exchange::negotiate::Parameters;
+use crate::http::head::Head;
+use crate::refusal::{Kind, Refusal};
+use crate::server::upkeep::Kept;
+
+/// What the configuration says of who may do what; it does not change.
+pub struct Access {
+    /// Of whoever shows nothing.
+    anonymous: Pass,
+    /// What everyone may, whatever he shows.
+    common: Arc<Rights>,
+    keys: Vec<ApiKey>,
+    tokens: Arc<Kept<Verifier>>,
+    /// The cookie in which a browser may bring a token.
+    cookie: Option<String>,
+}
+
+impl Access {
+    /// What this configuration says, with what verifies `tokens`.
+    pub fn new(config: &config::Access, tokens: Arc<Kept<Verifier>>) -> Self {
+        let common = Arc::new(match config.is_open() {
+            true => Rights::all(),
+            false => config.anonymous.clone(),
+        });
+        let anonymous = Pass::new(Holder::Anonymous, Rights::default(), None);
+        Access {
+            anonymous: anonymous.among(&common),
+            common,
+            keys: config.keys.clone(),
+            tokens,
+            cookie: config.tokens.cookie.clone(),
+        }
+    }
+
+    /// Finds who asks; `parameters` are those of the head's query. Whoever shows something that is not valid is refused even where it takes nothing: it
+    /// would wonder why it may less than it thinks.
+    ///
+    /// # Errors
+    /// 401 for what is not valid, 400 for several credentials.
+    pub fn admit(&self, head: &Head, parameters: &Parameters<'_>) -> Result<Pass, Refusal> {
+        match Credential::shown_by(head, parameters, self.cookie.as_deref())? {
+            None => Ok(self.anonymous.clone()),
+            Some(credential) => self.admit_with(&credential),
+        }
+    }
+
+    /// Finds who shows this.
+    ///
+    /// # Errors
+    /// 401 for what is not valid.
+    pub fn admit_with(&self, credential: &Credential<'_>) -> Result<Pass, Refusal> {
+        let pass = match credential.form() {
+            Form::Key => self.key(credential.text()),
+            Form::Token => self.token(credential.text()),
+            Form::Unknown => Err(bad("what was shown is neither a token nor a key")),
+        };
+        // As RFC 6750, section 3.1, has it.
+        let invalid = "Bearer error=\"invalid_token\"";
+        match pass {
+            Ok(pass) => Ok(pass.among(&self.common)),
+            Err(refusal) => Err(refusal.with_field("WWW-Authenticate", invalid)),
+        }
+    }
+
+    /// The pass that this access gives to whoever was given `pass` before: with the rights that count now.
+    /// A token counts as it was given until its time is over.
+    ///
+    /// # Errors
+    /// When its API key is gone.
+    pub fn renew(&self, pass: &Pass) -> Result<Pass, Refusal> {
+        match pass.key() {
+            None => Ok(pass.among(&self.common)),
+            Some(hash) => Ok(self.key_with(hash)?.among(&self.common)),
+        }
+    }
+
+    /// Whether it is this access that gave the pass its rights.
+    pub fn gave(&self, pass: &Pass) -> bool {
+        pass.is_among(&self.common)
+    }
+
+    fn key(&self, text: &str) -> Result<Pass, Refusal> {
+        self.key_with(KeyHash::of(text))
+    }
+
+    /// Compared with every key, without an end at the one that it is: how long that takes tells nothing.
+    fn key_with(&self, hash: KeyHash) -> Result<Pass, Refusal> {
+        let is_it = |key: &&ApiKey| key.hash == hash;
+        let found = self
+            .keys
+            .iter()
+            .fold(None, |found, key| Some(key).filter(is_it).or(found));
+        found
+            .map(Pass::of_key)
+            .ok_or_else(|| bad("this key is not known here; it may have been taken back"))
+    }
+
+    fn token(&self, text: &str) -> Result<Pass, Refusal> {
+        self.tokens.get().verify(text, SystemTime::now())
+    }
+}
+
+fn bad(detail: &'static str) -> Refusal {
+    Refusal::new(Kind::BadToken, detail)
+}
+
+#[cfg(test)]
+mod tests;

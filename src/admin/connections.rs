@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::listing;
 use super::route::Asked;
+use crate::access::pass::Holder;
 use crate::delivery::Context;
 use crate::exchange::negotiate::{Parameters, bad};
 use crate::http::response::Response;
@@ -34,7 +35,7 @@ struct Connection {
     id: u64,
     way: &'static str,
     address: String,
-    /// Who it is, where somebody vouches for that; nobody does yet.
+    /// Who it is: the subject of its token, or `key:` and the name of its key.
     subject: Option<String>,
     channels: Vec<String>,
     cursor: Option<String>,
@@ -145,6 +146,13 @@ fn weight(seen: &Sighting) -> usize {
     REST + channels
 }
 
+fn subject(holder: &Holder) -> Option<String> {
+    match holder {
+        Holder::Anonymous | Holder::Subject(None) => None,
+        known => Some(known.to_string()),
+    }
+}
+
 impl Connection {
     fn new(seen: Sighting, head: u64) -> Self {
         let presence = seen.presence;
@@ -155,7 +163,7 @@ impl Connection {
             id: seen.number,
             way: presence.way.as_str(),
             address: seen.peer.to_string(),
-            subject: None,
+            subject: presence.holder.as_ref().and_then(subject),
             channels: channels.map(|asked| asked.as_str().to_owned()).collect(),
             cursor: presence.cursor.map(|cursor| cursor.to_string()),
             behind: presence.is_behind,
@@ -187,7 +195,7 @@ mod tests {
         let selectors = selectors.split(',').filter(|text| !text.is_empty());
         Sighting {
             number,
-            peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)),
+            peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)).into(),
             since: UNIX_EPOCH + Duration::from_millis(5),
             traffic: Traffic {
                 received: 1,

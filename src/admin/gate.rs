@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -18,12 +18,14 @@ use crate::http::head::Head;
 use crate::http::response::{Answering, Response};
 use crate::http::{Method, Version};
 use crate::hub::fanout::or_abort;
+use crate::peer::Peer;
 use crate::refusal::{Kind, Refusal};
 use crate::roster::Roster;
 use crate::seldom::Seldom;
 use crate::server::inbound::Inbound;
 use crate::server::listener::{Entrance, Listener};
 use crate::server::permit::{Permit, Permits};
+use crate::server::socket::Socket;
 use crate::server::stream::Stream;
 use crate::server::threads::Threads;
 use crate::server::{ceilings, contain};
@@ -58,6 +60,7 @@ static TOO_MANY: Seldom = Seldom::new();
 /// The accepting thread and those that serve.
 pub(super) struct Gate {
     listener: Listener,
+    address: SocketAddr,
     permits: Permits,
     shutdown: Shutdown,
     roster: Roster,
@@ -74,12 +77,13 @@ impl Gate {
         engine: &Arc<Engine>,
         socket: TcpListener,
     ) -> io::Result<Self> {
+        let address = socket.local_addr()?;
         let permits = Permits::new(SERVED + WAITING);
         let (queue, waiting) = bounded(SERVED + WAITING);
         let (refused, refused_ones) = bounded(REFUSED);
         // Not that of the data port, which counts its own clients, and says goodbye to them.
         let shutdown = Shutdown::default();
-        let roster = Roster::new(shutdown.clone());
+        let roster = Roster::new(shutdown.clone(), context.access.clone());
         let threads = Threads::new();
         for number in 1..=SERVED {
             let worker = Worker {
@@ -106,7 +110,8 @@ impl Gate {
             refused,
         };
         Ok(Gate {
-            listener: Listener::start("admin-listener", socket, waiting_room)?,
+            listener: Listener::start("admin-listener", socket.into(), waiting_room)?,
+            address,
             permits,
             shutdown,
             roster,
@@ -115,7 +120,7 @@ impl Gate {
     }
 
     pub(super) fn address(&self) -> SocketAddr {
-        self.listener.address()
+        self.address
     }
 
     /// Lets nobody in any more, and cuts who is there at `cut`.
@@ -136,18 +141,18 @@ impl Gate {
 struct WaitingRoom {
     permits: Permits,
     /// Who was let in, and from where; some have gone since.
-    present: Mutex<Vec<(IpAddr, Weak<Stream>)>>,
+    present: Mutex<Vec<(Network, Weak<Stream>)>>,
     queue: Sender<Arc<Stream>>,
     refused: Sender<Arc<Stream>>,
 }
 
 impl Entrance for WaitingRoom {
-    fn admit(&self, socket: TcpStream) -> io::Result<()> {
+    fn admit(&self, socket: Socket) -> io::Result<()> {
         // This fails when the peer has gone already, and so does what comes next.
-        let Ok(peer) = socket.peer_addr() else {
+        let Ok(peer) = socket.peer() else {
             return Ok(());
         };
-        let (permit, refusal) = match self.place_for(peer.ip()) {
+        let (permit, refusal) = match self.place_for(peer) {
             Ok(permit) => (Some(permit), None),
             Err(refusal) => (None, Some(refusal)),
         };
@@ -163,7 +168,7 @@ impl Entrance for WaitingRoom {
 }
 
 impl WaitingRoom {
-    fn place_for(&self, peer: IpAddr) -> Result<Permit, &'static str> {
+    fn place_for(&self, peer: Peer) -> Result<Permit, &'static str> {
         let network = network(peer);
         let of_one = self
             .present()
@@ -189,7 +194,7 @@ impl WaitingRoom {
     }
 
     fn let_in(&self, stream: Arc<Stream>) {
-        let network = network(stream.peer().ip());
+        let network = network(stream.peer());
         self.present().push((network, Arc::downgrade(&stream)));
         // There are as many places in the queue as permits.
         let _ = self.queue.try_send(stream);
@@ -205,7 +210,7 @@ impl WaitingRoom {
         let _ = self.refused.try_send(stream);
     }
 
-    fn present(&self) -> MutexGuard<'_, Vec<(IpAddr, Weak<Stream>)>> {
+    fn present(&self) -> MutexGuard<'_, Vec<(Network, Weak<Stream>)>> {
         // Every change leaves it whole.
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         present.retain(|(_, stream)| stream.strong_count() > 0);
@@ -214,12 +219,15 @@ impl WaitingRoom {
 }
 
 /// All that one person can have of addresses: with IPv6 that is whatever begins with the same 64 bits.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
+fn network(peer: Peer) -> Network {
+    match peer.ip() {
+        Some(IpAddr::V6(address)) => Some(IpAddr::V6((u128::from(address) >> 64 << 64).into())),
         address => address,
     }
 }
+
+/// Its first address; none for all who come by a Unix socket.
+type Network = Option<IpAddr>;
 
 /// Reads what those who were refused still send, until nobody comes any more: a close with unread bytes would take the
 /// refusal with it.
@@ -356,7 +364,7 @@ mod tests {
             ("2001:db8:1:2::3", "2001:db8:1:2:ffff::4", true),
             ("2001:db8:1:2::3", "2001:db8:1:3::3", false),
         ] {
-            let [a, b] = [one, other].map(|text| network(text.parse().unwrap()));
+            let [a, b] = [one, other].map(|text| network(text.parse::<IpAddr>().unwrap().into()));
             assert_eq!(a == b, is_same, "{one} {other}");
         }
     }

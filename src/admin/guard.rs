@@ -19,7 +19,7 @@ static KEYS: Seldom = Seldom::new();
 /// # Errors
 /// 421 for another name, 403 for a page of another origin, 401 without the key.
 pub(super) fn check(head: &Head, config: &Config, stream: &Stream) -> Result<(), Refusal> {
-    origin::check_host(head, config, stream.local().ip())?;
+    origin::check_host(head, config, stream.local())?;
     if is_of_another_page(head) {
         PAGES.say(|more| {
             log::warn!("refused: a page of another origin asked the operator's port{more}");

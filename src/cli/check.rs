@@ -2,8 +2,13 @@
 
 use std::fmt::Write as _;
 
-use super::config_file::{ConfigFile, describe_admin, describe_journal, describe_source};
+use super::config_file::{
+    ConfigFile, describe_access, describe_addresses, describe_admin, describe_journal,
+    describe_source,
+};
 use super::{Failure, say};
+use crate::access::token::verifier::Verifier;
+use crate::config::Tokens;
 use crate::server::budget::Budget;
 
 const EXAMPLES: &str = "\
@@ -26,6 +31,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let loaded = args.file.load()?;
     let source = describe_source(&loaded);
     let journal = describe_journal(&loaded.config.journal);
+    let tokens = describe_tokens(&loaded.config.access.tokens)?;
+    let addresses = describe_addresses(&loaded.config.listen, loaded.config.socket_mode);
+    let access = describe_access(&loaded.config.access);
     let admin = &loaded.config.admin;
     let admin = describe_admin(admin.listen, admin.key.is_some());
     let wanted = loaded.config.limits.connections;
@@ -33,9 +41,29 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     say(&format!(
         "configuration  good: {source}\n\
          journal        {journal}\n\
+         {addresses}\
+         access         {access}\n\
          operator       {admin}\n\
+         tokens         {tokens}\n\
          {report}"
     ))
+}
+
+/// How tokens have to be signed. Reads the files of keys, which a server does not start without.
+fn describe_tokens(tokens: &Tokens) -> Result<String, Failure> {
+    let read = Verifier::source(tokens).read();
+    read.map_err(|trouble| {
+        Failure::Config(format!("the configuration cannot be used: {trouble}"))
+    })?;
+    let names: Vec<&str> = tokens
+        .algorithms
+        .iter()
+        .map(|algorithm| algorithm.name())
+        .collect();
+    Ok(match names.is_empty() {
+        true => "not accepted, there is no key".to_owned(),
+        false => format!("signed by {}", names.join(", ")),
+    })
 }
 
 fn report(wanted: usize, budget: &Budget) -> String {

@@ -1,10 +1,11 @@
 //! The option that names the configuration, for every command that reads one, and what is said of what it had.
 
+use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use super::Failure;
-use crate::config::{Config, Journal, JournalKind, Loaded, Sync};
+use crate::config::{Access, Config, Endpoint, Journal, JournalKind, Listen, Loaded, Sync};
 
 /// Which configuration counts.
 #[derive(Debug, clap::Args)]
@@ -53,6 +54,35 @@ pub(super) fn describe_journal(journal: &Journal) -> String {
     }
 }
 
+/// A line for each place where clients come in, and who reaches it. `mode` is that of the Unix sockets.
+pub(super) fn describe_addresses(addresses: &[Listen], mode: u32) -> String {
+    let mut lines = String::new();
+    for address in addresses {
+        // Writing into a String cannot fail.
+        let _ = match &address.endpoint {
+            Endpoint::Tcp(at) => writeln!(lines, "address        {address}, {}", reach(at.ip())),
+            Endpoint::Unix(_) => writeln!(
+                lines,
+                "address        {address}, only this machine reaches it, by the rights {mode:04o}"
+            ),
+        };
+    }
+    lines
+}
+
+/// Who may do what on the data port.
+pub(super) fn describe_access(access: &Access) -> String {
+    let keys = match access.keys.len() {
+        1 => "1 key".to_owned(),
+        keys => format!("{keys} keys"),
+    };
+    match (access.is_open(), access.anonymous.are_none()) {
+        (true, _) => "everyone may read, publish and delete".to_owned(),
+        (false, true) => format!("whoever shows nothing may do nothing; {keys}"),
+        (false, false) => format!("whoever shows nothing may do something; {keys}"),
+    }
+}
+
 /// Where the operator's port is, and who may use it.
 pub(super) fn describe_admin(address: Option<SocketAddr>, has_key: bool) -> String {
     let Some(address) = address else {
@@ -90,6 +120,36 @@ mod tests {
             "192.168.1.20:8081, other machines may reach it, with the key"
         );
         assert_eq!(told("off", false), "off, as admin.listen says");
+    }
+
+    #[test]
+    fn every_address_is_told_with_who_reaches_it() {
+        let tcp = |text: &str| Listen::from(text.parse::<SocketAddr>().unwrap());
+        let addresses = [
+            tcp("127.0.0.1:8080"),
+            tcp("0.0.0.0:80"),
+            Listen::unix("/run/f.sock"),
+        ];
+        assert_eq!(
+            describe_addresses(&addresses, 0o660),
+            "address        127.0.0.1:8080, only this machine reaches it\n\
+             address        0.0.0.0:80, whoever reaches any address of this machine reaches it\n\
+             address        unix:/run/f.sock, only this machine reaches it, by the rights 0660\n"
+        );
+    }
+
+    #[test]
+    fn who_may_do_what_is_told_in_a_line() {
+        let told = |text: &str| describe_access(&Config::from_toml(text).unwrap().access);
+        assert_eq!(told(""), "everyone may read, publish and delete");
+        assert_eq!(
+            told("[access]\nmode = \"closed\""),
+            "whoever shows nothing may do nothing; 0 keys"
+        );
+        assert_eq!(
+            told("[access.anonymous]\nsubscribe = [\"public/*\"]"),
+            "whoever shows nothing may do something; 0 keys"
+        );
     }
 
     #[test]

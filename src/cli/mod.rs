@@ -6,14 +6,17 @@ mod compare;
 mod config_file;
 mod failure;
 mod journal;
+mod key;
 mod load;
 mod logger;
 mod print;
 mod progress;
 mod publish;
 mod remote;
+mod rights;
 mod serve;
 mod subscribe;
+mod token;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -33,6 +36,8 @@ Examples:
   fourcast bench                          how much does it carry here, how fast, at what cost?
   fourcast compare                        how much does each way take for the same events?
   fourcast journal backup FILE            all events in one file, while the server runs
+  fourcast key new backend --publish '**' an API key, and the lines that let it in
+  fourcast token inspect < token.txt      what is in a token, and does it count here?
 
 Exit codes:
   0   it worked; for 'serve': it was asked to stop, and did
@@ -68,6 +73,10 @@ enum Command {
     Compare(compare::Args),
     /// Back up, inspect, verify, export or restore the journal on disk
     Journal(journal::Args),
+    /// Make an API key for a backend or a device
+    Key(key::Args),
+    /// Make a token, or say what is in one
+    Token(token::Args),
     /// Print what is built in, such as a configuration to begin with
     Print(print::Args),
 }
@@ -97,6 +106,8 @@ fn obey(command: Command) -> Result<(), Failure> {
         Command::Bench(args) => bench::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Journal(args) => journal::run(&args),
+        Command::Key(args) => key::run(&args),
+        Command::Token(args) => token::run(&args),
         Command::Print(args) => print::run(&args),
     }
 }

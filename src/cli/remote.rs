@@ -15,6 +15,10 @@ pub struct Remote {
     /// A header field for every request; may be given more than once
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = field)]
     headers: Vec<(String, String)>,
+    /// A token or an API key to show; @FILE reads it from a file, which other users of this machine do not see in the
+    /// list of processes
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
 }
 
 impl Remote {
@@ -25,7 +29,24 @@ impl Remote {
         let builder = headers.fold(builder, |builder, (name, value)| {
             builder.header(name, value)
         });
+        let builder = match self.token()? {
+            Some(token) => builder.header("Authorization", format!("Bearer {token}")),
+            None => builder,
+        };
         Ok(builder.build()?)
+    }
+
+    /// What is shown, without the line end of its file.
+    fn token(&self) -> Result<Option<String>, Failure> {
+        let Some(given) = &self.token else {
+            return Ok(None);
+        };
+        let Some(file) = given.strip_prefix('@') else {
+            return Ok(Some(given.clone()));
+        };
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| Failure::Usage(format!("cannot read the token in {file}: {error}")))?;
+        Ok(Some(text.trim().to_owned()))
     }
 
     /// What a client's trouble means for a shell; a server that is not there is named.
@@ -82,6 +103,7 @@ mod tests {
         let remote = Remote {
             url: "http://localhost:9".to_owned(),
             headers: Vec::new(),
+            token: None,
         };
         let refused = std::io::ErrorKind::ConnectionRefused;
         let failure = remote.failure(Error::Connect(refused.into()));
@@ -98,7 +120,25 @@ mod tests {
         let remote = Remote {
             url: "localhost:8080".to_owned(),
             headers: Vec::new(),
+            token: None,
         };
         assert_eq!(remote.client().unwrap_err().code(), 2);
+    }
+
+    #[test]
+    fn a_token_is_given_or_read_from_a_file() {
+        let token = |given: &str| {
+            let remote = Remote {
+                url: String::new(),
+                headers: Vec::new(),
+                token: Some(given.to_owned()),
+            };
+            remote.token()
+        };
+        assert_eq!(token("a.b.c").unwrap().as_deref(), Some("a.b.c"));
+        let file = "@tests/interop/config.toml";
+        let text = token(file).unwrap().unwrap();
+        assert!(text.contains("listen") && !text.ends_with('\n'));
+        assert_eq!(token("@there-is-no-such-file").unwrap_err().code(), 2);
     }
 }

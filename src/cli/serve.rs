@@ -10,17 +10,20 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
-use super::config_file::{ConfigFile, describe_admin, describe_journal, describe_source, reach};
+use super::config_file::{
+    ConfigFile, describe_access, describe_addresses, describe_admin, describe_journal,
+    describe_source,
+};
 use super::logger::Logger;
 use super::{Failure, say};
-use crate::config::Loaded;
-use crate::{Leaving, Server};
+use crate::config::{Endpoint, Listen, Loaded};
+use crate::{Leaving, Server, StartError};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   fourcast                                       on 127.0.0.1:8080, or as ./config.toml says
   fourcast serve --config /srv/fourcast.toml
-  FOURCAST_LISTEN=0.0.0.0:9000 fourcast          a variable counts more than the file
+  FOURCAST_LISTEN=127.0.0.1:9000 fourcast        a variable counts more than the file
   FOURCAST_ADMIN__LISTEN=off fourcast            without the operator's port, as a second server on a machine
   RUST_LOG=debug fourcast                        logs every connection
 
@@ -46,9 +49,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let logger = Logger::begin(&loaded.config.log);
     let mut signals = take_signals()?;
-    let server = Server::start(loaded.config.clone())
-        .map_err(|error| Failure::Unavailable(error.to_string()))?;
-    let greeting = greeting(&loaded, server.address(), server.admin_address());
+    let server = Server::start(loaded.config.clone()).map_err(|error| match error {
+        StartError::Keys(_) => Failure::Config(error.to_string()),
+        _ => Failure::Unavailable(error.to_string()),
+    })?;
+    let greeting = greeting(&loaded, server.addresses(), server.admin_address());
     server.reread_from(move || {
         let again = loaded.again()?;
         logger.obey(&again.config.log);
@@ -94,19 +99,35 @@ fn take_signals() -> Result<Signals, Failure> {
 }
 
 /// The first lines: what counts, where events are kept, who reaches the server, and something to try.
-fn greeting(loaded: &Loaded, address: SocketAddr, admin: Option<SocketAddr>) -> String {
+fn greeting(loaded: &Loaded, addresses: &[Listen], admin: Option<SocketAddr>) -> String {
     let source = describe_source(loaded);
     let journal = describe_journal(&loaded.config.journal);
+    let access = describe_access(&loaded.config.access);
     let admin = describe_admin(admin, loaded.config.admin.key.is_some());
-    let reach = reach(address.ip());
-    let url = format!("http://{}/chat", from_here(address));
+    let attempt = addresses.first().map(attempt).unwrap_or_default();
+    let addresses = describe_addresses(addresses, loaded.config.socket_mode);
     format!(
         "configuration  {source}\n\
          journal        {journal}\n\
-         address        {address}, {reach}\n\
+         {addresses}\
+         access         {access}\n\
          operator       {admin}\n\
-         try            curl -d hello {url} && curl {url}\n"
+         try            {attempt}\n"
     )
+}
+
+/// Publishes and reads.
+fn attempt(listen: &Listen) -> String {
+    let place = match &listen.endpoint {
+        Endpoint::Tcp(address) => {
+            let scheme = if listen.tls { "https" } else { "http" };
+            format!("{scheme}://{}/chat", from_here(*address))
+        }
+        Endpoint::Unix(path) => {
+            format!("--unix-socket {} http://localhost/chat", path.display())
+        }
+    };
+    format!("curl -d hello {place} && curl {place}")
 }
 
 /// The address by which this machine reaches itself.
@@ -125,16 +146,16 @@ mod tests {
     use crate::config::Config;
 
     fn greeting_at(address: &str) -> String {
+        greeting_of(address.parse::<SocketAddr>().unwrap().into())
+    }
+
+    fn greeting_of(address: Listen) -> String {
         let loaded = Loaded {
             config: Config::default(),
             source: None,
             unheeded: None,
         };
-        greeting(
-            &loaded,
-            address.parse().unwrap(),
-            loaded.config.admin.listen,
-        )
+        greeting(&loaded, &[address], loaded.config.admin.listen)
     }
 
     #[test]
@@ -146,6 +167,17 @@ mod tests {
             "address        127.0.0.1:8080, only this machine reaches it",
             "operator       127.0.0.1:8081, only this machine reaches it",
             "curl -d hello http://127.0.0.1:8080/chat",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_unix_socket_is_tried_by_its_path() {
+        let text = greeting_of(Listen::unix("/run/f.sock"));
+        for part in [
+            "address        unix:/run/f.sock, only this machine reaches it",
+            "curl -d hello --unix-socket /run/f.sock http://localhost/chat && curl --unix-socket",
         ] {
             assert!(text.contains(part), "{text}");
         }

@@ -17,6 +17,7 @@ Examples:
   fourcast subscribe config --last 1 --count 1         the last value, and no more
   fourcast subscribe '**' --since 10m                  all of the last ten minutes, and what follows
   fourcast subscribe chat | jq -r .data                the payloads alone
+  fourcast subscribe chat --token @key --url http://events.example.com   where a token or a key is needed
 
 Prints one JSON object a line: events as the server sends them, and {\"op\":\"gap\",...} where events were
 lost. When the connection is lost it comes back by itself, where it was, and says so on standard error.";

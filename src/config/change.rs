@@ -87,7 +87,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            told("listen = \"0.0.0.0:1\"", "listen = \"0.0.0.0:1\""),
+            told("listen = \"127.0.0.1:1\"", "listen = \"127.0.0.1:1\""),
             [""; 0]
         );
     }

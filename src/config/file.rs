@@ -3,17 +3,21 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
+use super::access::{self, require_a_word_on_who_may, require_keys_of_their_own};
 use super::error::{ConfigError, Place, Problem};
+use super::listen;
 use super::names;
+use super::proxies;
 use super::reader::{Reader, Section};
+use super::tokens;
 use super::units::{
-    self, GIB, KIB, MIB, address, auto_or_count, auto_or_switch, count, duration, path, selector,
-    size, token,
+    self, GIB, KIB, MIB, auto_or_count, auto_or_switch, count, duration, path, selector, size,
+    token,
 };
 use super::written::{self, Written};
 use super::{
-    Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Retention, Sync, Timeouts,
-    WebSocket,
+    Admin, ClientFrom, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Listen, Proxies,
+    Retention, Sync, Timeouts, WebSocket,
 };
 use crate::hub::selector::Selector;
 
@@ -39,9 +43,14 @@ pub(super) fn read(
     let mut reader = Reader::default();
     let mut config = Config::default();
     reader.read(table, |top| everything(top, &mut config));
+    require_places_to_listen(&mut reader, &config.listen);
+    require_a_word_on_who_may(&mut reader, &config);
     require_a_guarded_port_of_its_own(&mut reader, &config);
+    require_somebody_to_believe(&mut reader, &config.proxies);
     require_room_for_the_largest(&mut reader, &config);
     require_entries_to_count(&mut reader, &config.channels);
+    require_keys_of_their_own(&mut reader, &config.access.keys);
+    tokens::require_keys_that_fit(&mut reader, &config.access.tokens);
     problems.extend(reader.finish());
     if problems.is_empty() {
         return Ok(config);
@@ -59,11 +68,16 @@ pub(crate) fn keys() -> Vec<String> {
 }
 
 fn everything(top: &mut Section<'_>, config: &mut Config) {
-    top.set("listen", &mut config.listen, address);
+    top.set_one_or_list("listen", &mut config.listen, listen::listen);
+    top.set("socket_mode", &mut config.socket_mode, listen::socket_mode);
     top.set_list("hosts", &mut config.hosts, names::host);
     top.set_list("origins", &mut config.origins, names::origin);
     top.set("server_header", &mut config.server_header, units::switch);
+    top.section("access", |section| {
+        access::read(section, &mut config.access)
+    });
     top.section("admin", |section| admin(section, &mut config.admin));
+    top.section("proxies", |section| proxies(section, &mut config.proxies));
     top.section("journal", |section| journal(section, &mut config.journal));
     top.section("limits", |section| limits(section, &mut config.limits));
     top.section("timeouts", |section| {
@@ -90,6 +104,11 @@ fn admin(section: &mut Section<'_>, admin: &mut Admin) {
     section.set("key", &mut admin.key, |written| {
         units::secret(written).map(Some)
     });
+}
+
+fn proxies(section: &mut Section<'_>, proxies: &mut Proxies) {
+    section.set_list("trusted", &mut proxies.trusted, proxies::trusted);
+    section.set("client", &mut proxies.client, proxies::client);
 }
 
 fn journal(section: &mut Section<'_>, journal: &mut Journal) {
@@ -216,13 +235,46 @@ fn require_a_guarded_port_of_its_own(reader: &mut Reader, config: &Config) {
         );
         reader.refuse(&["admin.listen", "admin.key"], message);
     }
-    if config.admin.listen == Some(config.listen) && config.listen.port() != 0 {
+    let Some(admin) = config.admin.listen.map(Listen::from) else {
+        return;
+    };
+    if config
+        .listen
+        .iter()
+        .any(|listen| admin.clashes_with(listen))
+    {
         let message = format!(
-            "listen and admin.listen are both {}; give each a port of its own, or write listen = \"off\" \
-             under [admin]",
-            config.listen
+            "listen and admin.listen are both {admin}; give each a port of its own, or write listen = \"off\" under \
+             [admin]"
         );
         reader.refuse(&["admin.listen", "listen"], message);
+    }
+}
+
+/// At one place only one can listen, and somewhere it must be.
+fn require_places_to_listen(reader: &mut Reader, listen: &[Listen]) {
+    if listen.is_empty() {
+        let message = "names no address; a server must listen somewhere";
+        reader.refuse(&["listen"], message.to_owned());
+    }
+    for (index, place) in listen.iter().enumerate() {
+        if listen
+            .iter()
+            .take(index)
+            .any(|before| before.clashes_with(place))
+        {
+            let message = format!("names {place} twice, or once with TLS and once without");
+            reader.refuse(&["listen"], message);
+        }
+    }
+}
+
+/// Whoever is nobody's proxy is believed nothing.
+fn require_somebody_to_believe(reader: &mut Reader, proxies: &Proxies) {
+    if proxies.client != ClientFrom::Nowhere && proxies.trusted.is_empty() {
+        let message =
+            "counts for nobody; name the proxies under [proxies]: trusted = [\"127.0.0.1\"]";
+        reader.refuse(&["proxies.client", "proxies.trusted"], message.to_owned());
     }
 }
 

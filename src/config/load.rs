@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{ConfigError, Place, Problem};
 use super::written::{Value, Written};
-use super::{Config, Log, file, units};
+use super::{Config, Endpoint, Log, file, units};
 
 /// Where a file is looked for when none is named, in this order.
 const CANDIDATES: [&str; 2] = ["config.toml", "/etc/fourcast/config.toml"];
@@ -40,7 +40,7 @@ impl Config {
     /// the file: `FOURCAST_LIMITS__CONNECTIONS` is `limits.connections`. So does `RUST_LOG`, which is `log.level`.
     /// Blocks while it reads.
     ///
-    /// `journal.path` comes back absolute. A relative one begins at the directory of the file; without a file
+    /// `journal.path`, the paths of `listen` and the files of keys come back absolute. A relative one begins at the directory of the file; without a file
     /// at the first of `STATE_DIRECTORY`, else at the working directory; and at the latter if a variable has it.
     pub fn load(
         path: Option<&Path>,
@@ -60,7 +60,15 @@ impl Config {
             &text.unwrap_or_default(),
             environment,
         )?;
-        config.journal.path = absolute(&base.join(config.journal.path))?;
+        config.journal.path = absolute(&base.join(config.journal.path), "journal.path")?;
+        for listen in &mut config.listen {
+            if let Endpoint::Unix(path) = &mut listen.endpoint {
+                *path = absolute(&base.join(&*path), "listen")?;
+            }
+        }
+        for path in config.access.tokens.paths_mut() {
+            *path = absolute(&base.join(&*path), "access.tokens")?;
+        }
         let unheeded = match filter {
             Ok(filter) => {
                 config.log = filter.unwrap_or(config.log);
@@ -191,11 +199,11 @@ fn state_directory(environment: &[(OsString, OsString)]) -> Option<PathBuf> {
 }
 
 /// A relative path has none when the working directory was deleted.
-fn absolute(path: &Path) -> Result<PathBuf, ConfigError> {
+fn absolute(path: &Path, key: &str) -> Result<PathBuf, ConfigError> {
     std::path::absolute(path).map_err(|error| {
         ConfigError::from(Problem {
             place: Place::File(path.display().to_string()),
-            key: "journal.path".to_owned(),
+            key: key.to_owned(),
             message: format!("it has no absolute path: {error}"),
         })
     })

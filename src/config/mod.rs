@@ -1,17 +1,21 @@
 //! The configuration as values that cannot be wrong. Every default stands here once; `config.toml` at
 //! the top level shows them all and a test holds it against these.
 
+pub mod access;
 mod change;
 mod current;
 mod error;
 mod file;
+mod listen;
 mod load;
 mod names;
+mod proxies;
 mod reader;
 mod secret;
 mod shown;
 #[cfg(test)]
 mod tests;
+pub mod tokens;
 mod units;
 mod written;
 
@@ -20,21 +24,27 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use access::{Access, ApiKey, Mode};
 pub use change::{Change, Reloaded};
 pub use current::Current;
 pub use error::{ConfigError, Place, Problem};
 #[cfg(test)]
 pub(crate) use file::keys;
+pub use listen::{Endpoint, Listen};
 pub use load::Loaded;
+pub use proxies::{ClientFrom, Network, Proxies, Trusted};
 pub use secret::Secret;
+pub use tokens::Tokens;
 
 use crate::hub::selector::Selector;
 
 /// Everything that a server is told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The address of the data port; port 0 lets the system choose.
-    pub listen: SocketAddr,
+    /// Where clients come in, in at least one place.
+    pub listen: Vec<Listen>,
+    /// The rights of Unix sockets among them, as `chmod` has them. To connect is to write.
+    pub socket_mode: u32,
     /// Names beside loopback ones and the bound address that a `Host` may have, lower case, without port.
     pub hosts: Vec<String>,
     /// Origins allowed beside the same origin and loopback ones, as a browser writes them:
@@ -43,8 +53,12 @@ pub struct Config {
     pub origins: Vec<String>,
     /// Whether answers name this program and its version, in a `Server` field.
     pub server_header: bool,
+    /// Who may do what.
+    pub access: Access,
     /// The operator's port.
     pub admin: Admin,
+    /// Which proxies are believed when they say whom they bring.
+    pub proxies: Proxies,
     /// Where events are kept.
     pub journal: Journal,
     /// How much of anything there may be.
@@ -197,8 +211,9 @@ pub struct Fanout {
 /// What a browser finds at `/`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Page {
-    /// Whether the live page is there; `None`: if the data port is on loopback and has no [`hosts`](Config::hosts),
-    /// which are the sign of a proxy that lets others in. A proxy that calls the port by a loopback name cannot be
+    /// Whether the live page is there; `None`: if every address is a loopback one, and there are no Unix sockets, no
+    /// [`hosts`](Config::hosts) and no trusted [proxies](Config::proxies), which are the sign of a proxy that lets others
+    /// in. A proxy that calls the port by a loopback name cannot be
     /// noticed: behind it this is `Some(false)`, unless all who come that way may have the page.
     pub enabled: Option<bool>,
 }
@@ -230,11 +245,14 @@ const GIB: usize = 1024 * MIB;
 impl Default for Config {
     fn default() -> Self {
         Config {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)).into()],
+            socket_mode: 0o660,
             hosts: Vec::new(),
             origins: Vec::new(),
             server_header: false,
+            access: Access::default(),
             admin: Admin::default(),
+            proxies: Proxies::default(),
             journal: Journal::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
@@ -251,7 +269,9 @@ impl Default for Config {
 impl Config {
     /// Whether the live page is there.
     pub fn has_page(&self) -> bool {
-        let is_ours_alone = self.listen.ip().to_canonical().is_loopback() && self.hosts.is_empty();
+        let is_loopback = |listen: &Listen| listen.tcp().is_some() && listen.is_of_this_machine();
+        let has_proxy = !self.hosts.is_empty() || !self.proxies.trusted.is_empty();
+        let is_ours_alone = self.listen.iter().all(is_loopback) && !has_proxy;
         self.page.enabled.unwrap_or(is_ours_alone)
     }
 }

@@ -162,9 +162,12 @@ impl Section<'_> {
         slot: &mut Vec<T>,
         rule: impl Fn(&Written) -> Result<T, String>,
     ) {
+        let place = self.place(key);
         let Some(items) = self.take_items(key, "a list, such as [\"…\", \"…\"]") else {
             return;
         };
+        let path = joined(&self.path, key);
+        self.reader.places.extend(place.map(|place| (path, place)));
         slot.clear();
         for (index, item) in items.into_iter().enumerate() {
             let path = format!("{}[{index}]", joined(&self.path, key));
@@ -172,6 +175,41 @@ impl Section<'_> {
                 Ok(value) => slot.push(value),
                 Err(message) => self.reader.problem(item.place, &path, message),
             }
+        }
+    }
+
+    /// Reads a list, or one item without brackets, each item by `rule`. Of a list with anything wrong nothing counts.
+    pub(super) fn set_one_or_list<T>(
+        &mut self,
+        key: &str,
+        slot: &mut Vec<T>,
+        rule: impl Fn(&Written) -> Result<T, String>,
+    ) {
+        let Some(written) = self.take(key) else {
+            return;
+        };
+        let (path, place) = (joined(&self.path, key), written.place.clone());
+        let (items, is_list) = match written.into_items() {
+            Ok(items) => (items, true),
+            Err(one) => (vec![one], false),
+        };
+        let mut values = Vec::new();
+        let wrong_before = self.reader.problems.len();
+        for (index, item) in items.into_iter().enumerate() {
+            match rule(&item) {
+                Ok(value) => values.push(value),
+                Err(message) => {
+                    let path = match is_list {
+                        true => format!("{path}[{index}]"),
+                        false => path.clone(),
+                    };
+                    self.reader.problem(item.place, &path, message);
+                }
+            }
+        }
+        if self.reader.problems.len() == wrong_before {
+            *slot = values;
+            self.reader.places.insert(path, place);
         }
     }
 
@@ -236,6 +274,11 @@ impl Section<'_> {
     /// Whether the key was written, well or not.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.iter().any(|entry| entry.key == key)
+    }
+
+    fn place(&self, key: &str) -> Option<Place> {
+        let entry = self.table.iter().find(|entry| entry.key == key)?;
+        Some(entry.value.place.clone())
     }
 
     /// Says that something is wrong with this table, at `place`.

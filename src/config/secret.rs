@@ -18,6 +18,11 @@ impl Secret {
         is_sound.then(|| Secret(text.into()))
     }
 
+    /// The secret itself, to compute with.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
     /// Whether `given` is this secret. Takes the same time wherever they differ, so that nobody finds it out
     /// byte by byte.
     pub fn is(&self, given: &str) -> bool {

@@ -2,13 +2,16 @@
 //! of that file, which read again gives the same configuration, but for the secrets; and as a list to compare.
 
 use std::fmt::{self, Display, Write as _};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::units::shown_size;
 use super::{
-    Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Retention, Secret, Sync,
-    Timeouts,
+    Access, Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Listen, Mode, Proxies,
+    Retention, Secret, Sync, Timeouts, Tokens,
 };
+use crate::access::rights::Rights;
+use crate::hub::selector::Selector;
 
 /// Too short to be read as a secret again.
 const MASK: &str = "********";
@@ -42,23 +45,31 @@ impl Config {
                 Section::Top => key.to_owned(),
                 Section::Named(section) => format!("{section}.{key}"),
                 // It is a part of the other names.
-                Section::Entry(..) if key == "pattern" => continue,
-                Section::Entry(_, pattern) => format!("channels[{pattern}].{key}"),
+                Section::Entry { list, .. } if key == list.label => continue,
+                Section::Entry { list, label, .. } => format!("{}[{label}].{key}", list.name),
             };
             values.push((name, setting.value));
         }
+        let names = self.access.keys.iter().map(|key| key.name.to_string());
+        values.push((KEYS.name.to_owned(), Value::List(names.collect())));
         let patterns = self.channels.iter().map(|entry| entry.pattern.to_string());
-        values.push(("channels".to_owned(), Value::List(patterns.collect())));
+        values.push((CHANNELS.name.to_owned(), Value::List(patterns.collect())));
         values
     }
 
     fn settings(&self) -> Vec<Setting> {
         let mut list = Settings::default();
-        list.add("listen", text(self.listen));
+        list.add("listen", listen(&self.listen));
+        list.add(
+            "socket_mode",
+            text(format_args!("{:04o}", self.socket_mode)),
+        );
         list.add("hosts", Value::List(self.hosts.clone()));
         list.add("origins", Value::List(self.origins.clone()));
         list.add("server_header", bare(self.server_header));
+        access(&mut list, &self.access);
         admin(&mut list, &self.admin);
+        proxies(&mut list, &self.proxies);
         journal(&mut list, &self.journal);
         limits(&mut list, &self.limits);
         timeouts(&mut list, &self.timeouts);
@@ -72,7 +83,7 @@ impl Config {
         list.begin("page");
         list.add("enabled", auto(self.page.enabled));
         for (index, entry) in self.channels.iter().enumerate() {
-            list.section = Section::Entry(index, entry.pattern.to_string());
+            list.begin_entry(&CHANNELS, index, &entry.pattern);
             retention(&mut list, entry);
         }
         list.begin("log");
@@ -93,9 +104,30 @@ enum Section {
     #[default]
     Top,
     Named(&'static str),
-    /// An entry of `channels`: which one, and its pattern.
-    Entry(usize, String),
+    /// An entry of a list: which one, and what it is told by.
+    Entry {
+        list: &'static List,
+        index: usize,
+        label: String,
+    },
 }
+
+/// A list of entries.
+#[derive(PartialEq)]
+struct List {
+    name: &'static str,
+    /// The key of an entry by which it is told.
+    label: &'static str,
+}
+
+static KEYS: List = List {
+    name: "access.keys",
+    label: "name",
+};
+static CHANNELS: List = List {
+    name: "channels",
+    label: "pattern",
+};
 
 /// What a key has. As it is displayed, it is for people.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,6 +154,14 @@ impl Settings {
         self.section = Section::Named(section);
     }
 
+    fn begin_entry(&mut self, list: &'static List, index: usize, label: impl Display) {
+        self.section = Section::Entry {
+            list,
+            index,
+            label: label.to_string(),
+        };
+    }
+
     fn add(&mut self, key: &'static str, value: Value) {
         let section = self.section.clone();
         self.settings.push(Setting {
@@ -137,7 +177,7 @@ impl Section {
         match self {
             Section::Top => String::new(),
             Section::Named(name) => format!("[{name}]"),
-            Section::Entry(..) => "[[channels]]".to_owned(),
+            Section::Entry { list, .. } => format!("[[{}]]", list.name),
         }
     }
 }
@@ -167,6 +207,63 @@ impl Display for Value {
     }
 }
 
+/// One is shown as one.
+fn listen(all: &[Listen]) -> Value {
+    match all {
+        [only] => text(only),
+        _ => Value::List(all.iter().map(Listen::to_string).collect()),
+    }
+}
+
+fn access(list: &mut Settings, access: &Access) {
+    list.begin("access");
+    list.add(
+        "mode",
+        text(match access.mode {
+            Mode::Auto => "auto",
+            Mode::Open => "open",
+            Mode::Closed => "closed",
+        }),
+    );
+    list.begin("access.anonymous");
+    rights(list, &access.anonymous);
+    tokens(list, &access.tokens);
+    for (index, key) in access.keys.iter().enumerate() {
+        list.begin_entry(&KEYS, index, &key.name);
+        list.add("name", text(&key.name));
+        list.add("hash", text(key.hash));
+        rights(list, &key.rights);
+    }
+}
+
+fn rights(list: &mut Settings, rights: &Rights) {
+    let selectors = |list: &[Selector]| Value::List(list.iter().map(Selector::to_string).collect());
+    list.add("subscribe", selectors(&rights.subscribe));
+    list.add("publish", selectors(&rights.publish));
+    list.add("delete", selectors(&rights.delete));
+}
+
+fn tokens(list: &mut Settings, tokens: &Tokens) {
+    let file = |path: &Option<PathBuf>| match path {
+        None => Value::Unset,
+        Some(path) => text(path.display()),
+    };
+    let names = tokens.algorithms.iter().map(ToString::to_string);
+    let secret = tokens.secret.clone().map(Value::Secret);
+    let cookie = tokens.cookie.as_ref().map(text);
+    list.begin("access.tokens");
+    list.add("algorithms", Value::List(names.collect()));
+    list.add("secret", secret.unwrap_or(Value::Unset));
+    list.add("secret_file", file(&tokens.secret_file));
+    list.add("public_key", file(&tokens.public_key));
+    list.add("jwks", file(&tokens.jwks));
+    list.add("issuers", Value::List(tokens.issuers.clone()));
+    list.add("audiences", Value::List(tokens.audiences.clone()));
+    list.add("leeway", duration(tokens.leeway));
+    list.add("require_expiry", bare(tokens.require_expiry));
+    list.add("cookie", cookie.unwrap_or(Value::Unset));
+}
+
 fn admin(list: &mut Settings, admin: &Admin) {
     list.begin("admin");
     match admin.listen {
@@ -177,6 +274,13 @@ fn admin(list: &mut Settings, admin: &Admin) {
         None => list.add("key", Value::Unset),
         Some(key) => list.add("key", Value::Secret(key.clone())),
     }
+}
+
+fn proxies(list: &mut Settings, proxies: &Proxies) {
+    list.begin("proxies");
+    let trusted = proxies.trusted.iter().map(ToString::to_string);
+    list.add("trusted", Value::List(trusted.collect()));
+    list.add("client", text(proxies.client.as_str()));
 }
 
 fn journal(list: &mut Settings, journal: &Journal) {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use crate::peer::Peer;
 
 const TEMPLATE: &str = include_str!("../../config.toml");
 
@@ -41,6 +42,149 @@ fn the_file_that_teaches_says_what_the_code_does() {
 }
 
 #[test]
+fn a_server_listens_in_one_place_or_in_several() {
+    let listen = |text: &str| {
+        let listen = accepted(&format!("listen = {text}\n{MEANT}")).listen;
+        listen.iter().map(Listen::to_string).collect::<Vec<_>>()
+    };
+    for (written, meant) in [
+        ("\"127.0.0.1:1\"", vec!["127.0.0.1:1"]),
+        ("[\"http://[::1]:1\"]", vec!["[::1]:1"]),
+        ("\"https://127.0.0.1:8443\"", vec!["https://127.0.0.1:8443"]),
+        ("\"unix:a/b.sock\"", vec!["unix:a/b.sock"]),
+        (
+            "[\"127.0.0.1:0\", \"127.0.0.1:0\", \"unix:/x\"]",
+            vec!["127.0.0.1:0", "127.0.0.1:0", "unix:/x"],
+        ),
+    ] {
+        assert_eq!(listen(written), meant, "{written}");
+        let config = accepted(&format!("listen = {written}\n{MEANT}"));
+        assert_eq!(accepted(&config.to_toml()), config, "{written}");
+    }
+}
+
+#[test]
+fn a_place_that_cannot_be_listened_at_is_told() {
+    for (written, told) in [
+        ("[]", "config.toml:1:10: listen: names no address"),
+        (
+            "8080",
+            "listen: found 8080; expected an IP address and a port",
+        ),
+        ("\"\"", "listen: found \"\"; expected"),
+        (
+            "\"https://localhost:8443\"",
+            "listen: found \"https://localhost:8443\"; expected",
+        ),
+        ("\"ftp://127.0.0.1:1\"", "listen: found"),
+        ("\"unix:\"", "listen: found \"\"; expected a path"),
+        (
+            "[\"127.0.0.1:1\", \"x\"]",
+            "config.toml:1:26: listen[1]: found \"x\"; expected",
+        ),
+        (
+            "[\"127.0.0.1:1\", \"127.0.0.1:1\"]",
+            "listen: names 127.0.0.1:1 twice",
+        ),
+        (
+            "[\"127.0.0.1:1\", \"https://127.0.0.1:1\"]",
+            "listen: names https://127.0.0.1:1 twice, or once with TLS and once without",
+        ),
+        ("[\"unix:/x\", \"unix:/x\"]", "listen: names unix:/x twice"),
+        (
+            "[\"127.0.0.1:1\", \"127.0.0.1:8081\"]",
+            "listen: listen and admin.listen are both 127.0.0.1:8081",
+        ),
+    ] {
+        assert_tells(&refused(&format!("listen = {written}")), &[told]);
+    }
+}
+
+#[test]
+fn the_mode_of_a_socket_is_written_in_octal_digits() {
+    let mode = |text: &str| accepted(&format!("socket_mode = {text}")).socket_mode;
+    assert_eq!((mode("\"0660\""), mode("\"600\"")), (0o660, 0o600));
+    for wrong in [
+        "660",
+        "\"66\"",
+        "\"0680\"",
+        "\"1660\"",
+        "\"00660\"",
+        "\"+660\"",
+        "true",
+    ] {
+        let told = refused(&format!("socket_mode = {wrong}"));
+        assert_tells(&told, &["socket_mode: found", "octal digits"]);
+    }
+}
+
+#[test]
+fn commas_stand_between_addresses_in_the_environment() {
+    let listen = |text| from_environment(&[("FOURCAST_LISTEN", text)]).map(|config| config.listen);
+    let here = std::env::current_dir().unwrap();
+    assert_eq!(
+        listen("127.0.0.1:1, unix:x.sock").unwrap(),
+        [
+            SocketAddr::from((Ipv4Addr::LOCALHOST, 1)).into(),
+            Listen::unix(here.join("x.sock")),
+        ]
+    );
+    for (text, told) in [
+        ("", "names no address"),
+        ("127.0.0.1:1,x", "found \"x\"; expected"),
+    ] {
+        let message = listen(text).unwrap_err().to_string();
+        assert_tells(&message, &["FOURCAST_LISTEN", told]);
+    }
+}
+
+#[test]
+fn the_page_is_for_those_who_reach_nothing_but_loopback() {
+    let page = |listen: &str| {
+        let config = accepted(&format!("listen = {listen}\n{MEANT}"));
+        config.has_page()
+    };
+    assert!(page("[\"127.0.0.1:1\", \"[::1]:1\"]"));
+    for open in [
+        "[\"127.0.0.1:1\", \"0.0.0.0:2\"]",
+        "\"unix:/x\"",
+        "[\"127.0.0.1:1\", \"unix:/x\"]",
+    ] {
+        assert!(!page(open), "{open}");
+    }
+}
+
+#[test]
+fn proxies_are_believed_by_name_and_in_one_way() {
+    let text =
+        "[proxies]\ntrusted = [\"127.0.0.1\", \"10.0.0.0/8\", \"unix\"]\nclient = \"forwarded\"";
+    let config = accepted(text);
+    assert_eq!(config.proxies.client, ClientFrom::Forwarded);
+    assert!(config.proxies.trusts(Peer::Unix) && !config.has_page());
+    assert_eq!(accepted(&config.to_toml()), config);
+    for (wrong, told) in [
+        (
+            "trusted = [\"10.0.0.1/8\"]",
+            "proxies.trusted[0]: found \"10.0.0.1/8\"; expected the address of a proxy",
+        ),
+        (
+            "trusted = \"unix\"",
+            "proxies.trusted: found \"unix\"; expected a list",
+        ),
+        (
+            "client = \"real-ip\"",
+            "proxies.client: found \"real-ip\"; expected \"none\", ",
+        ),
+        (
+            "client = \"forwarded\"",
+            "proxies.client: counts for nobody; name the proxies",
+        ),
+    ] {
+        assert_tells(&refused(&format!("[proxies]\n{wrong}")), &[told]);
+    }
+}
+
+#[test]
 fn nothing_at_all_is_the_defaults() {
     assert_eq!(accepted(""), Config::default());
 }
@@ -53,7 +197,7 @@ fn the_file_that_teaches_shows_every_key_in_its_section() {
             let line = line.trim_start_matches(['#', ' ']);
             line.strip_prefix(key)
                 .is_some_and(|rest| rest.trim_start().starts_with('='))
-                || line == format!("[[{key}]]")
+                || line == format!("[[{path}]]")
         });
         assert!(shown, "{path} is missing in config.toml");
     }
@@ -72,32 +216,34 @@ fn section_of_template(section: &str) -> impl Iterator<Item = &'static str> {
         if bare.starts_with('[') && bare.ends_with(']') {
             bare.clone_into(&mut current);
         }
-        current == wanted || bare == "[[channels]]"
+        current == wanted || bare.starts_with("[[")
     })
 }
 
 #[test]
 fn the_examples_in_the_file_that_teaches_are_right() {
     let is_key = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    let is_example = |line: &&str| {
+    let (mut section, mut entry) = (String::new(), String::new());
+    for line in TEMPLATE.lines() {
         let text = line.trim_start_matches(['#', ' ']);
-        let key = text.split_once(" = ").map(|(key, _)| key);
-        let is_setting = key.is_some_and(|key| is_key(key) && key != "key");
-        line.starts_with('#') && (text.starts_with("[[") || is_setting)
-    };
-    let examples = TEMPLATE.lines().filter(is_example);
-    let examples: Vec<&str> = examples
-        .map(|line| line.trim_start_matches(['#', ' ']))
-        .collect();
-    let examples = examples.join("\n");
-    let mut parts = examples.split("[[channels]]\n");
-    for line in parts.next().unwrap().lines() {
-        let of_websocket = line.starts_with("subprotocols");
-        let section = if of_websocket { "[websocket]\n" } else { "" };
-        accepted(&format!("{section}{line}"));
-    }
-    for entry in parts {
-        accepted(&format!("[[channels]]\n{entry}"));
+        let is_setting = text
+            .split_once(" = ")
+            .is_some_and(|(key, _)| is_key(key) && key != "key");
+        if line.starts_with('[') {
+            section = format!("{line}\n");
+        } else if section == "[access.tokens]\n" && is_setting {
+            // They need each other, and have a test of their own.
+        } else if line.starts_with('#') && text.starts_with("[[") {
+            entry = format!("{text}\n");
+        } else if line.starts_with('#') && is_setting && !entry.is_empty() {
+            entry.push_str(text);
+            entry.push('\n');
+            continue;
+        } else if line.starts_with('#') && is_setting {
+            accepted(&format!("{section}{text}"));
+        } else if !entry.is_empty() {
+            accepted(&std::mem::take(&mut entry));
+        }
     }
 }
 
@@ -111,6 +257,112 @@ fn the_key_in_the_file_that_teaches_cannot_be_used() {
 }
 
 const KEY: &str = "kept-to-ourselves-0";
+
+/// What has to be said where others reach an address.
+const MEANT: &str = "[access]\nmode = \"open\"\n";
+
+const API_KEY: &str = "[access]\nmode = \"closed\"\n[access.anonymous]\nsubscribe = [\"public/**\"]\n\
+    [[access.keys]]\nname = \"backend\"\n\
+    hash = \"sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"\n\
+    subscribe = [\"**\"]\npublish = [\"rooms/*\", \"alerts\"]\n";
+
+#[test]
+fn a_port_that_others_reach_needs_a_word_on_who_may_do_what() {
+    for address in ["0.0.0.0:8080", "[::]:0", "192.168.1.20:80"] {
+        let text = format!("listen = \"{address}\"\n");
+        let place = "config.toml:1:10: listen: other machines reach ";
+        let paste = ["mode = \"open\"", "[[access.keys]]", "hash = \"sha256:"];
+        for unsaid in ["", "[access]", "[access.anonymous]\npublish = []"] {
+            let message = refused(&format!("{text}{unsaid}"));
+            assert_tells(&message, &[&[place, address], &paste[..]].concat());
+        }
+        for said in [
+            "[access]\nmode = \"open\"",
+            "[access]\nmode = \"closed\"",
+            "[access.anonymous]\nsubscribe = [\"a\"]",
+            API_KEY,
+        ] {
+            accepted(&format!("{text}{said}"));
+        }
+    }
+    let error = from_environment(&[("FOURCAST_LISTEN", "0.0.0.0:80")]).unwrap_err();
+    assert_tells(&error.to_string(), &["FOURCAST_LISTEN: listen: other"]);
+}
+
+#[test]
+fn everyone_may_do_everything_until_something_else_is_said() {
+    for (text, is_open) in [
+        ("", true),
+        ("[access]\nmode = \"auto\"", true),
+        ("[access]\nmode = \"closed\"", false),
+        ("[access.anonymous]\ndelete = [\"a\"]", false),
+        (&API_KEY.replace("closed", "auto"), false),
+        (&API_KEY.replace("closed", "open"), true),
+    ] {
+        assert_eq!(accepted(text).access.is_open(), is_open, "{text}");
+    }
+}
+
+#[test]
+fn an_api_key_has_a_name_and_a_hash_of_its_own() {
+    let config = accepted(API_KEY);
+    let [key] = &config.access.keys[..] else {
+        panic!("{:?}", config.access);
+    };
+    assert_eq!(&*key.name, "backend");
+    assert_eq!(key.hash, crate::access::keys::KeyHash::of("abc"));
+    assert_eq!((key.rights.publish.len(), key.rights.delete.len()), (2, 0));
+    let entry = &API_KEY[API_KEY.find("[[").unwrap()..];
+    let other_hash = entry.replace("ba78", "0000");
+    for (second, told) in [
+        (
+            other_hash.as_str(),
+            "[1].name: another key before it is called \"backend\" too",
+        ),
+        (
+            &entry.replace("backend", "device"),
+            "[1].hash: \"backend\" before it is this very key",
+        ),
+    ] {
+        let message = refused(&format!("{entry}{second}"));
+        assert_tells(&message, &["access.keys", told]);
+    }
+    accepted(&format!(
+        "{entry}{}",
+        other_hash.replace("backend", "device")
+    ));
+}
+
+#[test]
+fn an_api_key_that_is_written_wrong_is_refused_and_not_told() {
+    let key = "fck_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    for (entry, told) in [
+        ("", "access.keys[0]: has no name; 'fourcast key new' prints"),
+        ("name = \"a\"", "has no hash; 'fourcast key new' prints"),
+        (
+            "name = \"a b\"",
+            "access.keys[0].name: found \"a b\"; expected a name of 1 to 64",
+        ),
+        (
+            "hash = \"sha256:00\"",
+            "access.keys[0].hash: expected the hash of a key, not the key",
+        ),
+        (
+            &format!("hash = \"{key}\""),
+            "access.keys[0].hash: expected the hash of a key, not",
+        ),
+        ("publish = [\"a/**/b\"]", "access.keys[0].publish[0]: found"),
+        ("publsh = [\"a\"]", "unknown key; did you mean \"publish\"?"),
+    ] {
+        let message = refused(&format!("[[access.keys]]\n{entry}"));
+        assert_tells(&message, &[told]);
+        assert!(!message.contains(key), "{message}");
+    }
+    assert_tells(
+        &refused("[access]\nmode = \"shut\""),
+        &["access.mode: found \"shut\"; expected \"auto\", \"open\" or \"closed\""],
+    );
+}
 
 #[test]
 fn the_port_of_the_operator_has_an_address_of_its_own_or_is_off() {
@@ -187,7 +439,7 @@ fn what_counts_can_be_shown_and_read_again() {
                [fanout]\nshards = 3\n\
                [[channels]]\npattern = \"a/*\"\nmax_age = \"100y\"\n[[channels]]\npattern = \"**\"\nmax_bytes = \"0 B\"\n\
                [log]\nlevel = \"warn,fourcast::hub=debug\"";
-    for text in ["", odd] {
+    for text in ["", odd, API_KEY] {
         let config = accepted(text);
         assert_eq!(accepted(&config.to_toml()), config, "{}", config.to_toml());
     }
@@ -195,9 +447,11 @@ fn what_counts_can_be_shown_and_read_again() {
 
 #[test]
 fn every_key_is_shown() {
-    let text =
-        "[admin]\nkey = \"kept-to-ourselves-0\"\n[[channels]]\npattern = \"a\"\nmax_age = \"1d\"";
-    let shown = accepted(text).to_toml();
+    let text = "[access.tokens]\nalgorithms = [\"HS256\", \"ES256\"]\n\
+                secret = \"kept-to-ourselves-for-these-tests\"\nsecret_file = \"a\"\npublic_key = \"a\"\n\
+                jwks = \"a\"\ncookie = \"a\"\n\
+                [admin]\nkey = \"kept-to-ourselves-0\"\n[[channels]]\npattern = \"a\"\nmax_age = \"1d\"\n";
+    let shown = accepted(&format!("{text}{API_KEY}")).to_toml();
     for path in file::keys() {
         let (section, key) = path.rsplit_once('.').unwrap_or(("", &path));
         let header = match section.strip_suffix("[]") {
@@ -211,7 +465,7 @@ fn every_key_is_shown() {
                 .lines()
                 .any(|line| line.starts_with(&format!("{key} = ")))
         };
-        let is_list = shown.contains(&format!("[[{key}]]"));
+        let is_list = shown.contains(&format!("[[{path}]]"));
         assert!(is_list || block.is_some_and(is_there), "{path} in\n{shown}");
     }
 }
@@ -226,10 +480,11 @@ fn the_retention_without_entries_is_the_one_that_is_shown() {
 #[test]
 fn values_are_read_with_their_units() {
     let config = accepted(
-        "listen = \"[::]:0\"\n[limits]\nevent_bytes = \"1.5 MiB\"\nconnections = 1_000\n\
+        "listen = \"[::]:0\"\n[access]\nmode = \"open\"\n[limits]\nevent_bytes = \"1.5 MiB\"\nconnections = 1_000\n\
          [timeouts]\nhead = \"1m 30s\"\nclose = \"500ms\"\n[fanout]\nshards = 3\ncatch_up = \"auto\"",
     );
-    assert_eq!(config.listen, "[::]:0".parse().unwrap());
+    let address: SocketAddr = "[::]:0".parse().unwrap();
+    assert_eq!(config.listen, [address.into()]);
     assert_eq!(config.limits.event_bytes, 1_572_864);
     assert_eq!(config.limits.connections, 1_000);
     assert_eq!(config.timeouts.head, Duration::from_secs(90));
@@ -404,7 +659,7 @@ fn a_key_that_resembles_none_is_told_which_there_are() {
         &refused("[qqq]\nzzz = 1"),
         &[
             "config.toml:1:2: qqq: unknown key",
-            "[section]: listen, hosts, origins, ",
+            "[section]: listen, socket_mode, hosts, origins, ",
             "journal, limits, timeouts",
         ],
     );
@@ -596,6 +851,8 @@ fn an_entry_that_can_never_count_is_refused() {
 fn variables_override_keys() {
     let variables = [
         ("FOURCAST_LISTEN", "0.0.0.0:9000"),
+        ("FOURCAST_ACCESS__MODE", "closed"),
+        ("FOURCAST_ACCESS__ANONYMOUS__SUBSCRIBE", "a/*, b"),
         ("FOURCAST_LIMITS__CONNECTIONS", "5_000"),
         ("FOURCAST_LIMITS__SEND_BUFFER", "128 KiB"),
         ("FOURCAST_JOURNAL__KIND", "memory"),
@@ -612,7 +869,10 @@ fn variables_override_keys() {
     .map(|(name, text)| (OsString::from(name), OsString::from(text)));
     let written = "listen = \"127.0.0.1:1\"\n[limits]\nconnections = 7\nfields = 50";
     let config = file::read("config.toml", written, variables).unwrap();
-    assert_eq!(config.listen, "0.0.0.0:9000".parse().unwrap());
+    let address: SocketAddr = "0.0.0.0:9000".parse().unwrap();
+    assert_eq!(config.listen, [address.into()]);
+    assert_eq!(config.access.mode, Mode::Closed);
+    assert_eq!(config.access.anonymous.subscribe.len(), 2);
     assert_eq!(config.limits.connections, 5_000);
     assert_eq!(config.limits.send_buffer, 128 * 1024);
     assert_eq!(config.limits.fields, 50);
@@ -842,3 +1102,5 @@ fn what_was_read_is_read_again_unless_it_is_gone_or_gave_its_text_once() {
     let first = Config::load_with_environment(Some(Path::new(ELSEWHERE))).unwrap();
     assert_eq!(again, first);
 }
+
+mod tokens;

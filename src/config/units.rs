@@ -118,19 +118,6 @@ pub(super) fn duration(
     }
 }
 
-/// An IP address with a port.
-pub(super) fn address(written: &Written) -> Result<SocketAddr, String> {
-    written
-        .text()
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(|| {
-            written.but_expected(
-                "an IP address and a port: \"127.0.0.1:8080\" (this machine only), \
-                 \"0.0.0.0:8080\" (every IPv4 address) or \"[::]:8080\" (IPv6 too)",
-            )
-        })
-}
-
 /// An IP address with a port, or `"off"`, which is `None`.
 pub(super) fn address_or_off(written: &Written) -> Result<Option<SocketAddr>, String> {
     match written.text() {

@@ -100,6 +100,7 @@ pub fn step(outbox: &Arc<Outbox>) -> Step {
     if let Some((mut errand, selection, seq)) = outbox.take_errand() {
         let place = Place {
             context: outbox.context(),
+            pass: outbox.pass(),
             selection: &selection,
             seq,
         };

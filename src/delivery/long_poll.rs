@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use super::catch_up::{Step, Ward};
 use super::poll::{Look, answer_events};
 use super::{Context, Query};
+use crate::access::current::Current;
+use crate::access::pass::Pass;
+use crate::access::rights::Action;
 use crate::http::response::Response;
 use crate::hub::fanout::{Run, SubscriberId, Waiter};
 use crate::hub::selector::Selection;
@@ -396,6 +399,7 @@ impl Guest for Waiting {
             asked: Some(self.selection.clone()),
             cursor: Some(self.context.hub.cursor(self.place)),
             is_behind: false,
+            holder: Some(self.request.query.pass.holder().clone()),
         }
     }
 
@@ -407,5 +411,19 @@ impl Guest for Waiting {
         self.end_with(|| self.refuse(refusal));
         // Whoever is being answered has no other end: it might not read its answer, or ask again.
         self.stream.shutdown();
+    }
+
+    fn obey(&self, current: &Current) {
+        let (access, pass) = (current.get(), &self.request.query.pass);
+        if access.gave(pass) {
+            return;
+        }
+        let may_read = |pass: Pass| {
+            let mut asked = self.selection.selectors();
+            asked.try_for_each(|selector| pass.check(Action::Subscribe, selector))
+        };
+        if let Err(refusal) = access.renew(pass).and_then(may_read) {
+            self.dismiss(&refusal);
+        }
     }
 }

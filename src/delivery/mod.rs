@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use self::catch_up::CatchUp;
 use self::control::Gap;
+use crate::access;
+use crate::access::pass::Pass;
 use crate::config::{Config, Current};
 use crate::event::Cursor;
 use crate::hub::selector::{Selection, Selector};
@@ -24,6 +26,7 @@ use crate::hub::{Hub, random};
 use crate::journal::{Start, StoreError};
 use crate::roster::Roster;
 use crate::server::reloader::Reloads;
+use crate::server::upkeep::Upkeep;
 use crate::shutdown::Shutdown;
 use crate::web::lanes::Lanes;
 
@@ -33,6 +36,10 @@ pub struct Context {
     pub told: Arc<Current>,
     /// How it is told something else.
     pub reloads: Reloads,
+    /// What follows files, such as keys and certificates.
+    pub upkeep: Upkeep,
+    /// Who may do what now.
+    pub access: Arc<access::current::Current>,
     /// Where events come from.
     pub hub: Hub,
     /// Who serves subscribers that are behind.
@@ -69,8 +76,10 @@ pub trait Listening: Send {
 }
 
 /// What a subscriber asks for, whatever its way.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Query {
+    /// Who asks.
+    pub pass: Pass,
     /// The channels and patterns.
     pub selectors: Vec<Selector>,
     /// Where it wants to begin; `None`: where its way begins.

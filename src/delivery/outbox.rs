@@ -1,6 +1,7 @@
 //! What one streaming subscriber is owed: the rest of the frame begun, control frames, and its place in
 //! the sequence. The history is the queue: no event waits here.
 
+mod admission;
 mod debts;
 pub mod errand;
 mod state;
@@ -15,6 +16,8 @@ use self::state::{Feeder, State};
 use super::control::{Control, Gap};
 use super::framing::Framing;
 use super::{Context, Opening};
+use crate::access::current::Current;
+use crate::access::pass::Pass;
 use crate::hub::fanout::{Offer, Run, Subscriber, SubscriberId};
 use crate::hub::selector::Selection;
 use crate::hub::tail::Form;
@@ -33,6 +36,8 @@ pub struct Outbox {
     /// How often it says that it is there; a client is told at the beginning.
     heartbeat: Duration,
     state: Mutex<State>,
+    /// Apart, since deliveries do not ask for it: who may no longer be given events is told goodbye.
+    pass: Mutex<Pass>,
     /// Notified when there is room for more work.
     room: Condvar,
 }
@@ -45,6 +50,7 @@ impl Outbox {
         stream: Arc<Stream>,
         framing: &'static dyn Framing,
         opening: Opening,
+        pass: Pass,
     ) -> Self {
         let (id, state) = (context.hub.new_id(), Mutex::new(State::new(opening)));
         Outbox {
@@ -54,6 +60,7 @@ impl Outbox {
             stream,
             framing,
             state,
+            pass: Mutex::new(pass),
             room: Condvar::new(),
         }
     }
@@ -174,9 +181,27 @@ impl Outbox {
 /// How things are queued.
 impl Outbox {
     fn queue(&self, work: Work) {
-        let Some(mut state) = self.wait_for_room() else {
+        if let Some(state) = self.wait_for_room() {
+            self.queue_in(state, work);
+        }
+    }
+
+    /// The same without a wait: whoever has no room for more is too slow.
+    fn queue_at_once(&self, work: Work) {
+        let Some(state) = self.lock().filter(|state| !state.is_ending()) else {
             return;
         };
+        match state.work_waiting() < self.context.config().limits.control_messages {
+            true => self.queue_in(state, work),
+            false => self.dismiss_with(
+                state,
+                Kind::TooSlow,
+                "answers wait faster than they are read",
+            ),
+        }
+    }
+
+    fn queue_in(&self, mut state: MutexGuard<'_, State>, work: Work) {
         state.debts().work.push_back(work);
         if state.feeder == Feeder::Shard {
             state.say_what_is_due();
@@ -503,6 +528,7 @@ impl Guest for Outbox {
             asked,
             cursor,
             is_behind,
+            holder: Some(self.pass().holder().clone()),
         }
     }
 
@@ -516,5 +542,9 @@ impl Guest for Outbox {
 
     fn dismiss(&self, refusal: &Refusal) {
         self.refuse(refusal);
+    }
+
+    fn obey(&self, access: &Current) {
+        self.obey_access(access);
     }
 }

@@ -35,10 +35,11 @@ pub fn begin(
     context: Arc<Context>,
     stream: Arc<Stream>,
     berth: Arc<Berth>,
+    query: &Query,
     opening: Result<Opening, StoreError>,
     framing: &'static dyn Framing,
 ) -> Box<dyn Listening> {
-    let outbox = open(&context, &stream, framing, opening);
+    let outbox = open(&context, &stream, framing, query, opening);
     let listener = Listener {
         outbox: outbox.clone(),
         _berth: berth.clone(),
@@ -72,6 +73,7 @@ pub fn open(
     context: &Arc<Context>,
     stream: &Arc<Stream>,
     framing: &'static dyn Framing,
+    query: &Query,
     opening: Result<Opening, StoreError>,
 ) -> Arc<Outbox> {
     let outbox = |opening| {
@@ -80,6 +82,7 @@ pub fn open(
             stream.clone(),
             framing,
             opening,
+            query.pass.clone(),
         ))
     };
     match opening {
@@ -113,6 +116,7 @@ fn welcome(outbox: &Outbox, framing: &'static dyn Framing, cursor: Cursor) {
 /// the journal cannot be read, catch-up goes on with it later, and this thread listens.
 fn replay(outbox: &Arc<Outbox>) {
     loop {
+        outbox.end_if_over();
         match step(outbox) {
             Step::Live | Step::Over | Step::Ending => return,
             Step::More => {}
@@ -131,17 +135,19 @@ fn listen(outbox: &Outbox) {
     let mut beat = Instant::now() + outbox.heartbeat();
     let mut end = None;
     loop {
+        outbox.end_if_over();
         let ending = outbox.is_ending();
         let deadline = match ending {
             true => *end
                 .get_or_insert_with(|| Instant::now() + outbox.context().config().timeouts.close),
-            false => beat,
+            false => outbox.until(beat),
         };
         match outbox.stream().read(&mut scratch, deadline) {
             // An HTTP client has nothing to say here; what it says is dropped.
             Ok(_) => {}
             Err(ReadError::HungUp) => return,
             Err(ReadError::TimedOut) if ending => return,
+            Err(ReadError::TimedOut) if Instant::now() < beat => {}
             Err(ReadError::TimedOut) => {
                 outbox.keep_alive();
                 beat = next_beat(beat, outbox.heartbeat());

@@ -13,6 +13,9 @@ use self::negotiate::{Parameters, Way, negotiate};
 use self::origin::Visitor;
 use self::publish::Publication;
 use self::route::Route;
+use crate::access::Access;
+use crate::access::pass::Pass;
+use crate::access::rights::Action;
 use crate::config::Config;
 use crate::delivery::framing::Framing;
 use crate::delivery::websocket::handshake;
@@ -54,6 +57,7 @@ pub enum Plan {
 pub fn plan(
     context: &Context,
     config: &Config,
+    access: &Access,
     head: &Head,
     visitor: &Visitor,
 ) -> Result<Plan, Refusal> {
@@ -70,17 +74,30 @@ pub fn plan(
     match (route, head.method) {
         (route, Method::Options) => Ok(Plan::Answer(visitor.preflight(route.methods()))),
         (Route::Channels(selectors), Method::Get | Method::Head) => {
-            subscribe(config, head, &parameters, selectors)
+            let pass = access.admit(head, &parameters)?;
+            subscribe(config, head, &parameters, pass, selectors)
         }
         (route @ Route::Channels(_), Method::Post | Method::Put) => {
-            Publication::plan(head, &parameters, Some(route.one_channel()?)).map(Plan::Publish)
+            let pass = access.admit(head, &parameters)?;
+            let channel = route.one_channel()?;
+            pass.check_channel(Action::Publish, &channel)?;
+            Publication::plan(head, &parameters, pass, Some(channel)).map(Plan::Publish)
         }
-        (route @ Route::Channels(_), Method::Delete) => route.one_channel().map(Plan::Forget),
+        (route @ Route::Channels(_), Method::Delete) => {
+            let pass = access.admit(head, &parameters)?;
+            let channel = route.one_channel()?;
+            pass.check_channel(Action::Delete, &channel)?;
+            Ok(Plan::Forget(channel))
+        }
         (Route::Publish, Method::Post | Method::Put) => {
-            Publication::plan(head, &parameters, None).map(Plan::Publish)
+            let pass = access.admit(head, &parameters)?;
+            pass.check_any(Action::Publish)?;
+            Publication::plan(head, &parameters, pass, None).map(Plan::Publish)
         }
         (Route::Socket, Method::Get | Method::Head) => {
-            let (_, query) = negotiate(head, &parameters, Vec::new(), &config.timeouts)?;
+            let pass = access.admit(head, &parameters)?;
+            pass.check_entry()?;
+            let (_, query) = negotiate(head, &parameters, pass, Vec::new(), &config.timeouts)?;
             upgrade(config, head, query)
         }
         (Route::Asset(asset), Method::Get | Method::Head) => {
@@ -110,13 +127,20 @@ fn subscribe(
     config: &Config,
     head: &Head,
     parameters: &Parameters<'_>,
+    pass: Pass,
     selectors: Vec<Selector>,
 ) -> Result<Plan, Refusal> {
-    let (way, query) = negotiate(head, parameters, selectors, &config.timeouts)?;
+    // Before anything else: whoever may not read a channel learns nothing of it, not even whether it is there.
+    for selector in &selectors {
+        pass.check(Action::Subscribe, selector)?;
+    }
+    let left = pass.left();
+    let (way, query) = negotiate(head, parameters, pass, selectors, &config.timeouts)?;
     let chunked = head.version == Version::Http11;
     Ok(match way {
         Way::Poll => Plan::Poll(query),
-        Way::LongPoll(wait) => Plan::LongPoll(query, wait),
+        // Nobody waits longer than what it showed counts.
+        Way::LongPoll(wait) => Plan::LongPoll(query, left.map_or(wait, |left| wait.min(left))),
         Way::WebSocket => return upgrade(config, head, query),
         Way::Sse => {
             let framing: &'static dyn Framing = match (query.raw, chunked) {

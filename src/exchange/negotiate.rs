@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::access::pass::Pass;
 use crate::config::Timeouts;
 use crate::delivery::Query;
 use crate::delivery::websocket::handshake;
@@ -88,6 +89,7 @@ impl<'a> Parameters<'a> {
 pub fn negotiate(
     head: &Head,
     parameters: &Parameters<'_>,
+    pass: Pass,
     selectors: Vec<Selector>,
     timeouts: &Timeouts,
 ) -> Result<(Way, Query), Refusal> {
@@ -100,6 +102,7 @@ pub fn negotiate(
     };
     let in_url = start_in_url(parameters)?;
     let query = Query {
+        pass,
         selectors,
         start: start(&head.fields, in_url, none_match),
         raw: is_raw(parameters)?,

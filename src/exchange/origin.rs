@@ -1,7 +1,7 @@
 //! Who may ask: the `Host` that a request is for, the `Origin` that sent a browser here, and the fields
 //! that let a page of another origin read the answer (CORS, WHATWG Fetch, section 3.2).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use crate::config::Config;
 use crate::http::fields::{Authority, is_token};
@@ -22,7 +22,7 @@ pub struct Visitor {
     is_listed: bool,
 }
 
-/// Checks whom the request is for and who sent it. `local` is the address that it came in at.
+/// Checks whom the request is for and who sent it. `local` is the address that it came in at; a Unix socket has none.
 ///
 /// # Errors
 /// 421 against DNS rebinding, 403 for a page of an origin that is not allowed.
@@ -30,9 +30,9 @@ pub fn check(
     head: &Head,
     visitor: &Visitor,
     config: &Config,
-    local: SocketAddr,
+    local: Option<IpAddr>,
 ) -> Result<(), Refusal> {
-    check_host(head, config, local.ip())?;
+    check_host(head, config, local)?;
     let is_open =
         Asset::find(head.path()).is_some_and(|asset| asset.audience == Audience::Everyone);
     match visitor.origin.is_none() && head.fields.get("Origin").is_some() && !is_open {
@@ -41,11 +41,12 @@ pub fn check(
     }
 }
 
-/// Checks whom the request is for. `local` is the address that it came in at.
+/// Checks whom the request is for. `local` is the address that it came in at; without one, at a Unix socket, only
+/// loopback names and `hosts` are served: no browser comes there but through a proxy, which carries its `Host` on.
 ///
 /// # Errors
 /// 421 against DNS rebinding.
-pub fn check_host(head: &Head, config: &Config, local: IpAddr) -> Result<(), Refusal> {
+pub fn check_host(head: &Head, config: &Config, local: Option<IpAddr>) -> Result<(), Refusal> {
     let Some(authority) = &head.host else {
         return Ok(());
     };
@@ -55,7 +56,7 @@ pub fn check_host(head: &Head, config: &Config, local: IpAddr) -> Result<(), Ref
         Some(IpAddr::V6(ip)) => config.hosts.contains(&format!("[{ip}]")),
         _ => config.hosts.iter().any(|known| known == host),
     };
-    let bound = ip == Some(local.to_canonical());
+    let bound = ip.is_some() && ip == local.map(|local| local.to_canonical());
     if bound || is_loopback(host, ip) || configured() {
         return Ok(());
     }

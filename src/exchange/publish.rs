@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::negotiate::Parameters;
+use crate::access::pass::Pass;
+use crate::access::rights::Action;
 use crate::config::Limits;
 use crate::event::{Data, EventType};
 use crate::http::fields::MediaType;
@@ -19,6 +21,8 @@ const RECEIPT_BYTES: usize = 128;
 
 /// What a POST says before its body comes.
 pub struct Publication {
+    /// Who publishes.
+    pass: Pass,
     body: Body,
     kind: EventType,
     ttl: Option<Duration>,
@@ -41,6 +45,7 @@ impl Publication {
     pub fn plan(
         head: &Head,
         parameters: &Parameters<'_>,
+        pass: Pass,
         channel: Option<ChannelName>,
     ) -> Result<Self, Refusal> {
         if head.body == BodyFraming::None {
@@ -59,6 +64,7 @@ impl Publication {
             return Err(Refusal::new(Kind::BadParameter, detail));
         }
         Ok(Publication {
+            pass,
             body,
             kind: kind.map_or(Ok(EventType::message()), parse_type)?,
             ttl: ttl.map(parse_ttl).transpose()?,
@@ -87,7 +93,7 @@ impl Publication {
             Body::Payload(channel, media) => {
                 vec![self.draft(channel.clone(), media.as_ref(), bytes)?]
             }
-            Body::Batch(channel) => lines(&bytes, channel.as_ref(), limits)?,
+            Body::Batch(channel) => lines(&bytes, channel.as_ref(), &self.pass, limits)?,
         };
         let key = self.key(&drafts)?;
         let appended = hub.publish(Batch { drafts, key })?;
@@ -111,7 +117,7 @@ impl Publication {
         };
         self.key
             .as_deref()
-            .map(|key| IdempotencyKey::new(scope, key, drafts))
+            .map(|key| IdempotencyKey::new(&self.pass.scope(scope), key, drafts))
             .transpose()
     }
 
@@ -177,6 +183,7 @@ fn data(media: Option<&MediaType>, bytes: Vec<u8>) -> Result<(Data, bool), Refus
 fn lines(
     bytes: &[u8],
     channel: Option<&ChannelName>,
+    pass: &Pass,
     limits: &Limits,
 ) -> Result<Vec<Draft>, Refusal> {
     let mut drafts = Vec::new();
@@ -190,7 +197,11 @@ fn lines(
             detail: format!("line {number}: {}", refusal.detail).into(),
             ..refusal
         };
-        drafts.push(event_of(line, channel, limits).map_err(in_line)?);
+        let draft = event_of(line, channel, limits).and_then(|draft| {
+            pass.check_channel(Action::Publish, &draft.channel)?;
+            Ok(draft)
+        });
+        drafts.push(draft.map_err(in_line)?);
     }
     match drafts.is_empty() {
         true => Err(Refusal::new(

@@ -2,6 +2,7 @@
 //!
 //! The head is copied once; its target and its fields are ranges of that copy.
 
+use std::fmt;
 use std::ops::Range;
 
 use super::fields::{Authority, has_token};
@@ -77,7 +78,7 @@ impl HeadParser {
 }
 
 /// The head of a request whose framing is beyond doubt.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Head {
     /// What is asked for.
     pub method: Method,
@@ -103,6 +104,13 @@ pub enum BodyFraming {
     Sized(u64),
     /// `Transfer-Encoding: chunked`.
     Chunked,
+}
+
+/// Neither query nor fields: tokens and keys stand there.
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path())
+    }
 }
 
 impl Head {
@@ -183,7 +191,7 @@ fn decoded(bytes: &[u8], complete: Complete) -> Result<(String, Complete), Refus
 
 /// The header fields of a request, in their order. Names are compared without regard to case. Bytes of a
 /// value that are not UTF-8 are read as U+FFFD.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Fields {
     text: String,
     lines: Vec<Line>,

@@ -2,11 +2,12 @@
 //! a thread or a clock.
 //!
 //! In walking order: [`head`] reads a request's head, which `scan` refuses as early as its bytes allow,
-//! [`fields`] reads the values of single fields, [`body`] decodes what follows, [`response`] writes the
+//! [`fields`] reads the values of single fields, [`forwarded`] those of proxies, [`body`] decodes what follows, [`response`] writes the
 //! answer. Every no is a [`Refusal`](crate::refusal::Refusal).
 
 pub mod body;
 pub mod fields;
+pub mod forwarded;
 pub mod head;
 pub mod response;
 mod scan;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::ceilings;
 use super::inbound::{Inbound, READ_BYTES};
+use super::proxies::{client_of, introduce};
 use super::stream::{ReadError, Stream};
 use crate::config::Config;
 use crate::delivery::framing::Framing;
@@ -17,6 +18,7 @@ use crate::exchange::{Plan, plan};
 use crate::http::head::{BodyFraming, Head};
 use crate::http::response::{Answering, Response};
 use crate::http::{Method, Version};
+use crate::peer::Peer;
 use crate::refusal::{Kind, Refusal};
 use crate::roster::{Berth, Traffic};
 use crate::web::lanes::{Meter, Token};
@@ -33,6 +35,8 @@ pub(super) struct Connection {
     config: Arc<Config>,
     stream: Arc<Stream>,
     berth: Arc<Berth>,
+    /// Whoever sends its requests: a client, or a proxy that says in each of them for whom it is.
+    sender: Peer,
     inbound: Inbound,
     /// Whether a request was answered already.
     seasoned: bool,
@@ -66,6 +70,8 @@ impl Listening for Measured {
 struct Request {
     head: Head,
     visitor: Visitor,
+    /// Whom it is for; not the proxy that brings it, if that is trusted. The stream's peer is the same until the next.
+    client: Peer,
     /// Whether its body was read to its end.
     body_read: bool,
 }
@@ -76,6 +82,7 @@ impl Connection {
         Connection {
             config: context.config(),
             context,
+            sender: stream.peer(),
             inbound: Inbound::new(stream.clone()),
             stream,
             berth,
@@ -90,6 +97,10 @@ impl Connection {
     /// Serves requests until either side ends the connection, or it becomes a stream. What is left to do
     /// for a stream is returned, for a thread that has nothing of this one's on its stack.
     pub(super) fn serve(mut self) -> Option<Box<dyn Listening>> {
+        if self.introduce().is_none() {
+            self.stream.shutdown();
+            return None;
+        }
         loop {
             match self.exchange() {
                 After::Keep => self.seasoned = true,
@@ -106,9 +117,21 @@ impl Connection {
         None
     }
 
+    /// Has a trusted proxy say whom it brings. Until then the connection is idle, and may be cut by a stopping server.
+    fn introduce(&mut self) -> Option<()> {
+        self.berth.hold(self.stream.clone());
+        let deadline = Instant::now() + self.config.timeouts.head;
+        let introduced = introduce(&self.stream, &self.config.proxies, deadline);
+        self.berth.release();
+        self.sender = self.stream.peer();
+        introduced
+    }
+
     /// One request and its answer.
     fn exchange(&mut self) -> After {
         let before = self.traffic();
+        // Nobody knows yet whom the next one is for.
+        self.stream.set_peer(self.sender);
         let head = match self.read_head() {
             Ok(Some(head)) => head,
             Ok(None) => return After::Close,
@@ -147,14 +170,26 @@ impl Connection {
 
     /// Answers the request that begins with this head.
     fn answer_head(&mut self, head: Head) -> After {
+        let client = client_of(&head, self.sender, &self.config.proxies);
+        self.stream.set_peer(client);
         let mut request = Request {
+            client,
             visitor: Visitor::of(&head, &self.config),
             body_read: head.body == BodyFraming::None,
             head,
         };
         let (config, local) = (&self.config, self.stream.local());
         let outcome = origin::check(&request.head, &request.visitor, config, local)
-            .and_then(|()| plan(&self.context, config, &request.head, &request.visitor))
+            .and_then(|()| {
+                let access = self.context.access.get();
+                plan(
+                    &self.context,
+                    config,
+                    &access,
+                    &request.head,
+                    &request.visitor,
+                )
+            })
             .and_then(|plan| self.follow(plan, &mut request));
         let after = match outcome {
             Ok(after) => after,
@@ -250,7 +285,9 @@ impl Connection {
         }
         // What else the client sent means nothing.
         let (context, stream, berth) = self.parts();
-        After::Listen(streaming::begin(context, stream, berth, opening, framing))
+        After::Listen(streaming::begin(
+            context, stream, berth, query, opening, framing,
+        ))
     }
 
     fn speak_websocket(&mut self, request: &Request, query: &Query, response: Response) -> After {
@@ -404,7 +441,7 @@ impl Connection {
         };
         log::debug!(
             "{}: {} {} {}",
-            self.stream.peer(),
+            request.client,
             request.head.method,
             request.head.path(),
             response.status()

@@ -1,7 +1,6 @@
 //! The data port's door: a permit and a thread for whoever comes in, the doormen for whom there is none.
 
 use std::io;
-use std::net::TcpStream;
 use std::sync::Arc;
 
 use super::connection::Connection;
@@ -9,6 +8,7 @@ use super::crew::Crew;
 use super::doorman::Doormen;
 use super::listener::Entrance;
 use super::permit::Permits;
+use super::socket::Socket;
 use super::stream::Stream;
 use crate::delivery::Context;
 
@@ -20,7 +20,7 @@ pub(super) struct Door {
 }
 
 impl Entrance for Door {
-    fn admit(&self, socket: TcpStream) -> io::Result<()> {
+    fn admit(&self, socket: Socket) -> io::Result<()> {
         let Some(permit) = self.permits.try_take() else {
             self.context.hub.metrics().turned_away.count();
             self.doormen.refuse(socket);

@@ -2,15 +2,17 @@
 //! way that was asked for. Beyond them the socket is closed without a byte.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::ceilings;
 use super::inbound::Inbound;
+use super::proxies::introduce;
+use super::socket::Socket;
 use super::stream::Stream;
 use crate::delivery::control::Control;
 use crate::delivery::framing::Framing as _;
@@ -39,7 +41,7 @@ static FULL: Seldom = Seldom::new();
 
 /// The threads that say no.
 pub(super) struct Doormen {
-    door: Mutex<Option<Sender<TcpStream>>>,
+    door: Mutex<Option<Sender<Socket>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -65,7 +67,7 @@ impl Doormen {
     }
 
     /// Has a socket refused, or closes it when too many wait already. Does not wait.
-    pub(super) fn refuse(&self, socket: TcpStream) {
+    pub(super) fn refuse(&self, socket: Socket) {
         FULL.say(|more| {
             log::warn!("all connections of limits.connections are taken, one is refused{more}")
         });
@@ -97,7 +99,7 @@ impl Drop for Doormen {
     }
 }
 
-fn serve(context: &Context, queue: &Receiver<TcpStream>) {
+fn serve(context: &Context, queue: &Receiver<Socket>) {
     for socket in queue {
         // A server that stops has no time for those who never came in.
         if context.shutdown.begun().is_none()
@@ -112,8 +114,14 @@ fn serve(context: &Context, queue: &Receiver<TcpStream>) {
 }
 
 fn refuse(context: &Context, stream: &Arc<Stream>) {
-    let ceilings = ceilings(&context.config().limits);
-    let head = Inbound::new(stream.clone()).read_head(&ceilings, PATIENCE);
+    let config = context.config();
+    let deadline = Instant::now() + PATIENCE;
+    if introduce(stream, &config.proxies, deadline).is_none() {
+        return;
+    }
+    let ceilings = ceilings(&config.limits);
+    let patience = deadline.saturating_duration_since(Instant::now());
+    let head = Inbound::new(stream.clone()).read_head(&ceilings, patience);
     let Ok(Some(head)) = head else {
         return;
     };
@@ -127,7 +135,7 @@ fn refuse(context: &Context, stream: &Arc<Stream>) {
 
 /// The no, in the way that was asked for. Who may not come in at all is told so; and a server that is full
 /// is a healthy one.
-fn write_refusal(context: &Context, head: &Head, local: SocketAddr, out: &mut Vec<u8>) {
+fn write_refusal(context: &Context, head: &Head, local: Option<IpAddr>, out: &mut Vec<u8>) {
     let answering = Answering {
         version: head.version,
         keep_alive: None,

@@ -1,20 +1,19 @@
-//! Accepts the connections of one port and lets them in, one after the other. Never ends because of an error.
+//! Accepts the connections of one place and lets them in, one after the other. Never ends because of an error.
 
 use std::io;
-use std::net::{Shutdown as Half, SocketAddr, TcpListener, TcpStream};
+use std::net::Shutdown as Half;
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 
+use super::acceptor::Acceptor;
+use super::socket::Socket;
 use crate::hub::fanout::or_abort;
 use crate::seldom::Seldom;
 
-/// Connections that the kernel may hold until they are accepted.
-const BACKLOG: i32 = 4096;
 /// How long to wait after an error that going on at once would only repeat (EMFILE, ENOMEM).
 const BACK_OFF: Duration = Duration::from_millis(100);
 
@@ -26,41 +25,14 @@ pub trait Entrance: Send + 'static {
     ///
     /// # Errors
     /// What the next one would fail of too, at once; the port waits a moment.
-    fn admit(&self, socket: TcpStream) -> io::Result<()>;
+    fn admit(&self, socket: Socket) -> io::Result<()>;
 }
 
-/// The accepting thread of one port.
+/// The accepting thread of one place.
 pub struct Listener {
-    address: SocketAddr,
     /// Its end is the thread's end.
     bell: UnixStream,
     thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// Binds a port, whose connections have send buffers of so many bytes. What accepted sockets inherit is set
-/// here, once.
-///
-/// # Errors
-/// When the system says no.
-pub fn bind(address: SocketAddr, send_buffer: usize) -> io::Result<TcpListener> {
-    let family = match address {
-        SocketAddr::V4(_) => AddressFamily::INET,
-        SocketAddr::V6(_) => AddressFamily::INET6,
-    };
-    let socket = rustix::net::socket_with(
-        family,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC,
-        Some(ipproto::TCP),
-    )?;
-    // A restarted server takes its port again although old connections linger in TIME_WAIT.
-    sockopt::set_socket_reuseaddr(&socket, true)?;
-    sockopt::set_socket_send_buffer_size(&socket, send_buffer)?;
-    rustix::net::bind(&socket, &address)?;
-    rustix::net::listen(&socket, BACKLOG)?;
-    let listener = TcpListener::from(socket);
-    listener.set_nonblocking(true)?;
-    Ok(listener)
 }
 
 impl Listener {
@@ -68,26 +40,19 @@ impl Listener {
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub fn start(name: &str, socket: TcpListener, entrance: impl Entrance) -> io::Result<Self> {
-        let address = socket.local_addr()?;
+    pub fn start(name: &str, acceptor: Acceptor, entrance: impl Entrance) -> io::Result<Self> {
         let (bell, heard) = UnixStream::pair()?;
         let port = Port {
-            socket,
+            acceptor,
             heard,
             entrance,
         };
         let thread = thread::Builder::new().name(name.to_owned());
         let thread = thread.spawn(move || or_abort("a listener panicked", || port.run()))?;
         Ok(Listener {
-            address,
             bell,
             thread: Mutex::new(Some(thread)),
         })
-    }
-
-    /// The address that it is bound to.
-    pub fn address(&self) -> SocketAddr {
-        self.address
     }
 
     /// Closes the door and waits for the thread.
@@ -105,7 +70,7 @@ impl Listener {
 }
 
 struct Port<E> {
-    socket: TcpListener,
+    acceptor: Acceptor,
     heard: UnixStream,
     entrance: E,
 }
@@ -113,8 +78,8 @@ struct Port<E> {
 impl<E: Entrance> Port<E> {
     fn run(self) {
         while self.wait() {
-            match self.socket.accept() {
-                Ok((socket, _)) => self.admit(socket),
+            match self.acceptor.accept() {
+                Ok(socket) => self.admit(socket),
                 Err(error) => self.endure(&error),
             }
         }
@@ -123,7 +88,7 @@ impl<E: Entrance> Port<E> {
     /// Waits for a connection; `false` when the server stops.
     fn wait(&self) -> bool {
         let mut fds = [
-            PollFd::new(&self.socket, PollFlags::IN),
+            PollFd::new(&self.acceptor, PollFlags::IN),
             PollFd::new(&self.heard, PollFlags::IN),
         ];
         match poll(&mut fds, None) {
@@ -132,9 +97,8 @@ impl<E: Entrance> Port<E> {
         }
     }
 
-    fn admit(&self, socket: TcpStream) {
-        // Inherited on some Unixes, not on Linux.
-        if socket.set_nonblocking(false).is_ok() && self.entrance.admit(socket).is_err() {
+    fn admit(&self, socket: Socket) {
+        if self.entrance.admit(socket).is_err() {
             self.back_off();
         }
     }

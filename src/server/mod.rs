@@ -1,9 +1,11 @@
 //! 1: a socket becomes a thread.
 //!
 //! The [`listener`] accepts; the `door` gives a permit and a thread of the `crew`; `connection` is that thread's
-//! loop, to which [`inbound`] brings requests. Whoever finds no permit left is refused by the `doorman`.
-//! `reload` says what another configuration changes, and the [`reloader`] is the thread that takes it in.
+//! loop, to which [`inbound`] brings requests; `proxies` finds out whom they are for. Whoever finds no permit left is
+//! refused by the `doorman`. `reload` says what another configuration changes, and the [`reloader`] is the thread that takes
+//! it in; [`upkeep`] follows files that keys and certificates come from.
 
+mod acceptor;
 pub mod budget;
 mod connection;
 mod crew;
@@ -13,12 +15,17 @@ mod ending;
 pub mod inbound;
 pub mod listener;
 pub mod permit;
+mod proxies;
+mod proxy_protocol;
 mod reload;
 pub mod reloader;
+pub mod socket;
+mod socket_file;
 pub mod stream;
 #[cfg(test)]
 mod tests;
 pub mod threads;
+pub mod upkeep;
 
 use std::fmt;
 use std::io;
@@ -27,6 +34,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::acceptor::Acceptor;
 use self::budget::Budget;
 use self::crew::Crew;
 use self::door::Door;
@@ -37,8 +45,11 @@ use self::permit::Permits;
 use self::reload::Reload;
 use self::reloader::{Reloader, Reloads};
 use self::stream::Stream;
+use self::upkeep::Upkeep;
+use crate::access;
 use crate::admin::Admin;
-use crate::config::{Config, Current, Limits};
+use crate::config::access::advice;
+use crate::config::{Config, Current, Endpoint, Limits, Listen, Mode};
 use crate::delivery::Context;
 use crate::delivery::catch_up::CatchUp;
 use crate::http::head::Ceilings;
@@ -56,7 +67,8 @@ const CUT_OFF: Duration = Duration::from_secs(2);
 /// A running server. Dropping it stops it.
 pub struct Server {
     context: Arc<Context>,
-    listener: Listener,
+    addresses: Vec<Listen>,
+    listeners: Vec<Listener>,
     doormen: Arc<Doormen>,
     permits: Permits,
     admin: Option<Admin>,
@@ -65,7 +77,7 @@ pub struct Server {
 
 /// The ports of a server, bound, with nobody behind them yet.
 struct Ports {
-    data: TcpListener,
+    data: Vec<(Listen, Acceptor)>,
     admin: Option<TcpListener>,
 }
 
@@ -73,11 +85,19 @@ struct Ports {
 #[derive(Debug)]
 pub enum StartError {
     /// The address cannot be bound: the operator's matter.
-    Listen(SocketAddr, io::Error),
+    Listen(Listen, io::Error),
+    /// There is no address to listen on: the operator's matter.
+    Nowhere,
+    /// Clients are to speak TLS at this address, which this build does not: the operator's matter.
+    NoTls(Listen),
     /// The address of the operator's port cannot be bound: the operator's matter.
     Admin(SocketAddr, io::Error),
+    /// Others than this machine's users reach the data port, and nothing says who may do what: the operator's matter.
+    Open(Listen),
     /// Others than this machine's users reach the operator's port, and it has no key: the operator's matter.
     Unguarded(SocketAddr),
+    /// A file of keys cannot be used: the operator's matter.
+    Keys(String),
     /// The journal cannot be opened: the operator's or the environment's matter.
     Journal(OpenError),
     /// The environment has not enough threads or files, or no place for the operator's port.
@@ -88,12 +108,23 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Listen(address, error) => {
-                let hint = hint(error);
+                let hint = match address.endpoint {
+                    Endpoint::Tcp(_) => hint(error),
+                    Endpoint::Unix(_) => hint_at_a_path(error),
+                };
                 write!(
                     f,
                     "cannot listen on {address}: {error}; {hint}; 'listen' names another address"
                 )
             }
+            StartError::Nowhere => {
+                f.write_str("'listen' names no address; a server must listen somewhere")
+            }
+            StartError::NoTls(address) => write!(
+                f,
+                "cannot listen on {address}: this build has no TLS; let a proxy in front speak it, and 'listen' name an \
+                 address without https://"
+            ),
             StartError::Admin(address, error) => {
                 let hint = hint(error);
                 write!(
@@ -102,10 +133,12 @@ impl fmt::Display for StartError {
                      address, or \"off\""
                 )
             }
+            StartError::Open(address) => f.write_str(&advice(address)),
             StartError::Unguarded(address) => write!(
                 f,
                 "other machines reach {address}, the operator's port, so it needs a key; 'admin.key' sets one"
             ),
+            StartError::Keys(trouble) => write!(f, "cannot verify tokens: {trouble}"),
             StartError::Journal(error) => error.fmt(f),
             StartError::Resources(error) => {
                 write!(f, "cannot start: {error}")
@@ -124,20 +157,55 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
+/// Why a Unix socket cannot be had.
+fn hint_at_a_path(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another server listens there, perhaps another fourcast",
+        io::ErrorKind::AlreadyExists => "there is a file that is no socket, and it is left alone",
+        io::ErrorKind::NotFound => "its directory is not there",
+        io::ErrorKind::PermissionDenied => "this user may not make a file there",
+        io::ErrorKind::InvalidFilename => "the path of a socket has 107 bytes at most",
+        _ => "the system refuses",
+    }
+}
+
 impl std::error::Error for StartError {}
 
 impl Ports {
     fn bind(config: &Config) -> Result<Self, StartError> {
+        if let Some(address) = config.unguarded() {
+            return Err(StartError::Open(address.clone()));
+        }
         if let Some(address) = config.admin.unguarded() {
             return Err(StartError::Unguarded(address));
         }
-        let bind = |address| listener::bind(address, config.limits.send_buffer);
-        let data = bind(config.listen);
-        let admin = |address| bind(address).map_err(|error| StartError::Admin(address, error));
+        if config.listen.is_empty() {
+            return Err(StartError::Nowhere);
+        }
+        let data = config
+            .listen
+            .iter()
+            .map(|listen| Self::bind_one(listen, config));
+        let data = data.collect::<Result<_, _>>()?;
+        let admin = |address| {
+            acceptor::bind_tcp(address, true, config.limits.send_buffer)
+                .map_err(|error| StartError::Admin(address, error))
+        };
         Ok(Ports {
-            data: data.map_err(|error| StartError::Listen(config.listen, error))?,
+            data,
             admin: config.admin.listen.map(admin).transpose()?,
         })
+    }
+
+    fn bind_one(listen: &Listen, config: &Config) -> Result<(Listen, Acceptor), StartError> {
+        if listen.tls {
+            return Err(StartError::NoTls(listen.clone()));
+        }
+        let bind = || {
+            let acceptor = Acceptor::bind(listen, config)?;
+            Ok((acceptor.bound(listen)?, acceptor))
+        };
+        bind().map_err(|error| StartError::Listen(listen.clone(), error))
     }
 }
 
@@ -156,13 +224,21 @@ impl Server {
             log::warn!("{sentence}");
         }
         config.limits.connections = grant.granted;
+        warn_of_strangers(&config);
+        let access = access::current::Current::new(&config.access).map_err(StartError::Keys)?;
         let ports = Ports::bind(&config)?;
         let journal = Opening::open(&config, random()).map_err(StartError::Journal)?;
         let hub = Hub::start(&config, journal).map_err(StartError::Resources)?;
-        Self::serve(hub, asked, config, ports).map_err(StartError::Resources)
+        Self::serve(hub, asked, config, ports, access).map_err(StartError::Resources)
     }
 
-    fn serve(hub: Hub, asked: Config, config: Config, ports: Ports) -> io::Result<Server> {
+    fn serve(
+        hub: Hub,
+        asked: Config,
+        config: Config,
+        ports: Ports,
+        access: access::current::Current,
+    ) -> io::Result<Server> {
         let threads = config
             .fanout
             .catch_up
@@ -171,30 +247,44 @@ impl Server {
         let permits = Permits::new(config.limits.connections);
         let reload = Reload::new(asked, config.limits.connections, permits.clone());
         let shutdown = Shutdown::default();
+        let access = Arc::new(access);
         let (reloads, orders) = Reloads::new();
         let context = Arc::new(Context {
             hub,
             catch_up: CatchUp::start(threads.get(), config.limits.connections)?,
-            roster: Roster::new(shutdown.clone()),
+            roster: Roster::new(shutdown.clone(), access.clone()),
             shutdown,
+            access,
             told: Arc::new(Current::new(config)),
             reloads,
+            upkeep: Upkeep::default(),
             lanes: Lanes::default(),
         });
+        context.upkeep.add(context.access.follower());
         let reloader = Reloader::start(reload, &context, orders)?;
         let admin = ports.admin.map(|socket| Admin::start(&context, socket));
         let admin = admin.transpose()?;
         let doormen = Arc::new(Doormen::start(&context)?);
-        let door = Door {
-            context: context.clone(),
-            permits: permits.clone(),
-            doormen: doormen.clone(),
-            crew: Crew::default(),
-        };
-        let listener = Listener::start("listener", ports.data, door)?;
+        let (mut addresses, mut listeners) = (Vec::new(), Vec::new());
+        let crew = Crew::default();
+        for (number, (listen, acceptor)) in ports.data.into_iter().enumerate() {
+            let door = Door {
+                context: context.clone(),
+                permits: permits.clone(),
+                doormen: doormen.clone(),
+                crew: crew.clone(),
+            };
+            listeners.push(Listener::start(
+                &format!("listener-{number}"),
+                acceptor,
+                door,
+            )?);
+            addresses.push(listen);
+        }
         Ok(Server {
             context,
-            listener,
+            addresses,
+            listeners,
             doormen,
             permits,
             admin,
@@ -202,9 +292,14 @@ impl Server {
         })
     }
 
-    /// The address that it listens on.
-    pub fn address(&self) -> SocketAddr {
-        self.listener.address()
+    /// Where it listens, in the order of `listen`, with the ports that the system chose.
+    pub fn addresses(&self) -> &[Listen] {
+        &self.addresses
+    }
+
+    /// The first address with a port that it listens on; `None`: it has only Unix sockets.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.addresses.iter().find_map(Listen::tcp)
     }
 
     /// The address of the operator's port, if it has one.
@@ -237,7 +332,9 @@ impl Server {
         let deadline = Instant::now() + drain;
         log::info!("stopping: goodbye is said to every client");
         self.context.shutdown.announce(leaving);
-        self.listener.stop();
+        for listener in &self.listeners {
+            listener.stop();
+        }
         // What was acknowledged reaches everyone who is live before they are told goodbye.
         let ending = Ending::begin(&self.context, Instant::now() + drain / 2);
         // Who is told late has time for it, too.
@@ -264,6 +361,17 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.end(Leaving::Away);
+    }
+}
+
+/// Names beside loopback ones are the sign of a proxy, through which others come in who seem to be of this machine.
+fn warn_of_strangers(config: &Config) {
+    if config.access.is_open() && !config.hosts.is_empty() && config.access.mode != Mode::Open {
+        log::warn!(
+            "everyone who comes in by {} may read, publish and delete; [access] in the config says who may do what, and \
+             access.mode = \"open\" that this is meant",
+            config.hosts.join(", ")
+        );
     }
 }
 

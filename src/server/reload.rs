@@ -3,7 +3,7 @@
 use super::Server;
 use super::permit::Permits;
 use super::reloader::ReloadError;
-use crate::config::{Admin, Change, Config, ConfigError, Journal, Limits, Reloaded};
+use crate::config::{Access, Admin, Change, Config, ConfigError, Journal, Limits, Reloaded};
 use crate::delivery::Context;
 
 /// What a running server was sized by.
@@ -61,6 +61,10 @@ impl Reload {
             self.permits.bound(next.limits.connections);
             next
         });
+        if before.access != now.access {
+            context.access.obey(&now.access);
+            context.roster.obey();
+        }
         context.hub.obey(&context.told);
         let reloaded = Reloaded {
             changed: before.changes(&now),
@@ -74,7 +78,9 @@ impl Reload {
     /// here by its name; what is only read when it is needed can change.
     fn next(&self, asked: Config, running: &Config) -> Config {
         Config {
-            listen: running.listen,
+            listen: running.listen.clone(),
+            socket_mode: running.socket_mode,
+            access: next_access(&asked, running),
             admin: next_admin(asked.admin, &running.admin),
             journal: Journal {
                 kind: running.journal.kind,
@@ -92,6 +98,7 @@ impl Reload {
                 ..asked.limits
             },
             fanout: running.fanout.clone(),
+            proxies: asked.proxies,
             hosts: asked.hosts,
             origins: asked.origins,
             server_header: asked.server_header,
@@ -112,6 +119,19 @@ impl Reload {
         let mut kept = now.changes(asked);
         kept.retain(is_new);
         kept
+    }
+}
+
+/// Who may do what changes; but a port that others reach is never opened to them without a word.
+fn next_access(asked: &Config, running: &Config) -> Access {
+    let next = Config {
+        listen: running.listen.clone(),
+        access: asked.access.clone(),
+        ..Config::default()
+    };
+    match next.unguarded() {
+        None => next.access,
+        Some(_) => running.access.clone(),
     }
 }
 
@@ -146,13 +166,40 @@ mod tests {
 
     /// Every key with another value than its default.
     const ALTERED: &str = r#"
-        listen = "127.0.0.1:1"
+        listen = ["127.0.0.1:1", "unix:a.sock"]
+        socket_mode = "0600"
         hosts = ["a.test"]
         origins = ["https://a.test"]
         server_header = true
+        [access]
+        mode = "closed"
+        [access.anonymous]
+        subscribe = ["a"]
+        publish = ["a"]
+        delete = ["a"]
+        [[access.keys]]
+        name = "a"
+        hash = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        subscribe = ["a"]
+        publish = ["a"]
+        delete = ["a"]
+        [access.tokens]
+        algorithms = ["HS256", "ES256"]
+        secret = "at-least-thirty-two-characters-long"
+        secret_file = "secret"
+        public_key = "key.pem"
+        jwks = "keys.json"
+        issuers = ["a"]
+        audiences = ["a"]
+        leeway = "1s"
+        require_expiry = false
+        cookie = "a"
         [admin]
         listen = "127.0.0.1:2"
         key = "kept-to-ourselves-0"
+        [proxies]
+        trusted = ["10.0.0.0/8", "unix"]
+        client = "forwarded"
         [journal]
         kind = "memory"
         path = "elsewhere"
@@ -218,9 +265,9 @@ mod tests {
     }
 
     fn has(changes: &[Change], key: &str) -> bool {
-        let is_of_entry = |change: &Change| match key.strip_prefix("channels[].") {
-            Some("pattern") => change.key == "channels",
-            Some(key) => change.key == format!("channels[a].{key}"),
+        let is_of_entry = |change: &Change| match key.split_once("[].") {
+            Some((list, "pattern" | "name")) => change.key == list,
+            Some((list, key)) => change.key == format!("{list}[a].{key}"),
             None => change.key == key,
         };
         changes.iter().any(is_of_entry)

@@ -1,4 +1,5 @@
-//! The one thread on which a server takes another configuration in. To read it, to have it count and to tell what came
+//! The one thread on which a server takes another configuration in, and looks whether files of keys and certificates have
+//! changed. To read it, to have it count and to tell what came
 //! of it is one step, so that of two such steps at once the later one counts in all. Its disk may hang, or that of the
 //! journal: nobody waits for it longer than he can afford.
 
@@ -22,6 +23,8 @@ use crate::hub::fanout::or_abort;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a reload has when the server has stopped.
 const GRACE: Duration = Duration::from_millis(500);
+/// How often the files are looked at that keys and certificates come from.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Where a configuration comes from.
 type Source = dyn Fn() -> Result<Config, ConfigError> + Send + Sync;
@@ -221,24 +224,37 @@ struct Desk {
 }
 
 impl Desk {
-    /// One reload after another, until nobody asks any more.
+    /// One reload after another, and a look at the files between them, until nobody asks any more.
     fn run(&self, Orders(orders): &Orders) {
-        for Order { config, asker } in orders {
-            if asker.is_none() {
-                // Whoever rings from now on may mean what is not read any more.
-                self.context.reloads.is_rung.store(false, Ordering::Release);
+        loop {
+            match orders.recv_timeout(LOOK) {
+                Ok(order) => self.obey(order),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
             }
-            let outcome = catch_unwind(AssertUnwindSafe(|| self.reload(config)));
-            let outcome = outcome.unwrap_or(Err(ReloadError::Broken));
-            if let Err(error) = &outcome {
-                tell(error);
+            if catch_unwind(AssertUnwindSafe(|| self.context.upkeep.look())).is_err() {
+                log::error!(
+                    "a panic ended a look at the files of keys and certificates; this is a bug in fourcast"
+                );
             }
-            // Whoever has the outcome may ask again at once.
-            self.context.reloads.pending.fetch_sub(1, Ordering::AcqRel);
-            if let Some(asker) = asker {
-                // Fails when it took too long.
-                let _ = asker.try_send(outcome);
-            }
+        }
+    }
+
+    fn obey(&self, Order { config, asker }: Order) {
+        if asker.is_none() {
+            // Whoever rings from now on may mean what is not read any more.
+            self.context.reloads.is_rung.store(false, Ordering::Release);
+        }
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.reload(config)));
+        let outcome = outcome.unwrap_or(Err(ReloadError::Broken));
+        if let Err(error) = &outcome {
+            tell(error);
+        }
+        // Whoever has the outcome may ask again at once.
+        self.context.reloads.pending.fetch_sub(1, Ordering::AcqRel);
+        if let Some(asker) = asker {
+            // Fails when it took too long.
+            let _ = asker.try_send(outcome);
         }
     }
 

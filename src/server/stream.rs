@@ -1,17 +1,24 @@
 //! One connection's socket: blocking reads for its own thread, sends that never wait for everyone else.
 
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{
+    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown,
+};
 
 use super::permit::Permit;
+use super::socket::Socket;
+use crate::access::current::Current;
+use crate::peer::Peer;
 use crate::refusal::Refusal;
 use crate::roster::{Guest, Link, Presence, Traffic};
 use crate::shutdown::Leaving;
@@ -19,9 +26,10 @@ use crate::shutdown::Leaving;
 /// A socket and the permit that it holds; both go together, when the last of those who share it lets
 /// go. Until then it is ended by shutdown only, so that nobody writes to a number that was given away.
 pub struct Stream {
-    socket: TcpStream,
-    peer: SocketAddr,
-    local: SocketAddr,
+    socket: OwnedFd,
+    /// Changes when a trusted proxy says whom it brings; held for a copy only.
+    peer: Mutex<Peer>,
+    local: Option<IpAddr>,
     read_timeout: AtomicU64,
     received: AtomicU64,
     sent: AtomicU64,
@@ -53,12 +61,13 @@ impl Stream {
     ///
     /// # Errors
     /// When the socket has already gone.
-    pub fn new(socket: TcpStream, permit: Option<Permit>) -> io::Result<Self> {
-        socket.set_nodelay(true)?;
-        let (peer, local) = (socket.peer_addr()?, socket.local_addr()?);
+    pub fn new(socket: impl Into<Socket>, permit: Option<Permit>) -> io::Result<Self> {
+        let socket = socket.into();
+        socket.send_at_once()?;
+        let (peer, local) = (socket.peer()?, socket.local()?);
         Ok(Stream {
-            socket,
-            peer,
+            socket: socket.into(),
+            peer: Mutex::new(peer),
             local,
             read_timeout: AtomicU64::new(0),
             received: AtomicU64::new(0),
@@ -67,13 +76,18 @@ impl Stream {
         })
     }
 
-    /// The address of the other end.
-    pub fn peer(&self) -> SocketAddr {
-        self.peer
+    /// Whoever is at the other end; behind a trusted proxy the client that it speaks for at the moment.
+    pub fn peer(&self) -> Peer {
+        *self.peer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The address of this end.
-    pub fn local(&self) -> SocketAddr {
+    /// Says whom the proxy at the other end speaks for from now on.
+    pub fn set_peer(&self, client: Peer) {
+        *self.peer.lock().unwrap_or_else(PoisonError::into_inner) = client;
+    }
+
+    /// The address of this end; a Unix socket has none.
+    pub fn local(&self) -> Option<IpAddr> {
         self.local
     }
 
@@ -140,8 +154,7 @@ impl Stream {
             .saturating_add(1);
         if self.read_timeout.swap(millis, Ordering::Relaxed) != millis {
             let timeout = Some(Duration::from_millis(millis));
-            self.socket
-                .set_read_timeout(timeout)
+            set_socket_timeout(&self.socket, Timeout::Recv, timeout)
                 .map_err(|_| ReadError::HungUp)?;
         }
         Ok(())
@@ -231,12 +244,12 @@ impl Stream {
 
     /// Sends the end of the stream; reading goes on.
     pub fn shutdown_write(&self) {
-        let _ = self.socket.shutdown(Shutdown::Write);
+        let _ = shutdown(&self.socket, Shutdown::Write);
     }
 
     /// Ends both directions; whoever is blocked in a read returns.
     pub fn shutdown(&self) {
-        let _ = self.socket.shutdown(Shutdown::Both);
+        let _ = shutdown(&self.socket, Shutdown::Both);
     }
 
     /// Reads and drops what the peer still sends, until it ends, `patience` is over or it sent `most`
@@ -256,8 +269,8 @@ impl Stream {
 }
 
 impl Link for Stream {
-    fn peer(&self) -> SocketAddr {
-        self.peer
+    fn peer(&self) -> Peer {
+        self.peer()
     }
 
     fn traffic(&self) -> Traffic {
@@ -282,6 +295,9 @@ impl Guest for Stream {
     fn dismiss(&self, _: &Refusal) {
         self.shutdown();
     }
+
+    /// The next request is held against what counts then.
+    fn obey(&self, _: &Current) {}
 }
 
 impl AsFd for Stream {

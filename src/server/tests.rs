@@ -1,5 +1,6 @@
 //! What a connection leaves behind when it ends, seen from inside.
 
+mod expiring;
 mod faults;
 mod reloading;
 
@@ -9,10 +10,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::access::pass::{Holder, Pass};
+use crate::access::rights::Rights;
 use crate::config::JournalKind;
 
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+fn anyone() -> Pass {
+    Pass::new(Holder::Anonymous, Rights::all(), None)
+}
 
 fn connect(address: SocketAddr) -> TcpStream {
     let client = TcpStream::connect(address).unwrap();
@@ -43,7 +50,7 @@ fn a_panic_ends_its_connection_and_nothing_else() {
 /// A server with so many places.
 fn server(connections: usize) -> Server {
     let mut config = Config {
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        listen: vec![SocketAddr::from(([127, 0, 0, 1], 0)).into()],
         ..Config::default()
     };
     config.admin.listen = None;
@@ -65,7 +72,7 @@ impl Server {
     /// A client that waits for the next event of `path`, and has sent `more` behind its request.
     fn wait(&self, path: &str, more: &str) -> TcpStream {
         let before = self.context.hub.waiting();
-        let mut client = connect(self.address());
+        let mut client = connect(self.address().unwrap());
         let head = format!("GET {path}?after=now&wait=60 HTTP/1.1\r\nHost: localhost\r\n\r\n");
         client
             .write_all(format!("{head}{more}").as_bytes())

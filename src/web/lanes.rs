@@ -246,10 +246,10 @@ impl Drop for Meter {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv4Addr, SocketAddr};
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
+    use crate::peer::Peer;
 
     /// A connection over which as many bytes went in each direction.
     #[derive(Default)]
@@ -262,8 +262,8 @@ mod tests {
     }
 
     impl Link for Wire {
-        fn peer(&self) -> SocketAddr {
-            SocketAddr::from((Ipv4Addr::LOCALHOST, 9))
+        fn peer(&self) -> Peer {
+            Peer::Unix
         }
 
         fn traffic(&self) -> Traffic {

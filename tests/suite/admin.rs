@@ -38,7 +38,7 @@ fn keyed() -> Fixture {
 /// For a server without a fixture.
 fn on_any_port() -> Config {
     let mut config = Config {
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        listen: vec![SocketAddr::from(([127, 0, 0, 1], 0)).into()],
         ..Config::default()
     };
     config.journal.kind = JournalKind::Memory;

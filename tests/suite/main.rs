@@ -3,6 +3,8 @@
 
 mod support;
 
+mod access;
+
 mod walk;
 
 mod ways;
@@ -26,6 +28,9 @@ mod compare;
 mod hardening;
 mod journal_commands;
 mod lanes;
+mod listen;
+mod proxies;
 mod regression;
 mod reload;
+mod tokens;
 mod web;

@@ -28,7 +28,7 @@ macro_rules! on_every_way {
         }
     )*};
 }
-use on_every_way;
+pub(crate) use on_every_way;
 
 on_every_way! {
     events_arrive_in_the_order_of_their_ids;

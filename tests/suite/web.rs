@@ -1,6 +1,9 @@
 //! What a browser loads: who gets it, and how it is kept.
 
+use std::net::SocketAddr;
+
 use fourcast::Config;
+use fourcast::config::Mode;
 
 use crate::support::Fixture;
 
@@ -9,7 +12,8 @@ const CLIENT: [&str; 2] = ["/-/client.js", "/-/client.d.ts"];
 const STRANGER: (&str, &str) = ("Origin", "https://elsewhere.example");
 
 fn off_loopback(config: &mut Config) {
-    config.listen = ([0, 0, 0, 0], 0).into();
+    config.listen = vec![SocketAddr::from(([0, 0, 0, 0], 0)).into()];
+    config.access.mode = Mode::Open;
 }
 
 fn behind_a_proxy(config: &mut Config) {

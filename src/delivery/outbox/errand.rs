@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::access::pass::Pass;
 use crate::delivery::Context;
 use crate::hub::selector::Selection;
 
@@ -25,6 +26,8 @@ pub trait Errand: Send {
 pub struct Place<'a> {
     /// What it is told from.
     pub context: &'a Context,
+    /// What it may do.
+    pub pass: Pass,
     /// What it asks for.
     pub selection: &'a Arc<Selection>,
     /// The seq up to which it has everything.

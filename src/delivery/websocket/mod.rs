@@ -4,6 +4,7 @@
 pub mod frames;
 pub mod handshake;
 mod operations;
+mod restriction;
 mod subscription;
 pub mod wire;
 
@@ -21,6 +22,7 @@ use super::framing::Framing;
 use super::outbox::Outbox;
 use super::stream::{next_beat, open};
 use super::{Context, Listening, Opening, Query};
+use crate::access::rights::Action;
 use crate::hub::channel::ChannelName;
 use crate::hub::selector::Selector;
 use crate::journal::{Draft, StoreError};
@@ -45,7 +47,7 @@ pub fn begin(
     early: Vec<u8>,
 ) -> Box<dyn Listening> {
     let framing: &'static dyn Framing = if query.raw { &wire::RAW } else { &wire::EVENTS };
-    let outbox = open(&context, &stream, framing, opening);
+    let outbox = open(&context, &stream, framing, query, opening);
     let reader = Reader::new(outbox.clone(), berth.clone(), framing, query, early);
     berth.hold(outbox.clone());
     go_live(&outbox);
@@ -128,6 +130,7 @@ impl Reader {
         while next == Next::Read {
             // No patience for a pong runs while bytes are owed: the write deadline does.
             pinged = pinged.filter(|_| !self.outbox.owes_bytes());
+            self.outbox.end_if_over();
             match self
                 .outbox
                 .stream()
@@ -164,7 +167,8 @@ impl Reader {
 
     fn deadline(&self, beat: Instant, pinged: Option<Instant>) -> Instant {
         let patience = self.outbox.context().config().heartbeat.patience;
-        pinged.map_or(beat, |at| (at + patience).min(beat))
+        let next = pinged.map_or(beat, |at| (at + patience).min(beat));
+        self.outbox.until(next)
     }
 
     /// Sends a ping; when. None while bytes are owed: then the write deadline runs instead.
@@ -245,8 +249,12 @@ impl Reader {
 
     /// Publishes a message as it is; where that fails there is no word for it but a close code.
     fn publish_raw(&self, draft: Draft) {
-        if let Err(error) = self.outbox.context().hub.publish(draft) {
-            self.outbox.refuse(&error.into());
+        let allowed = self.outbox.pass();
+        let allowed = allowed.check_channel(Action::Publish, &draft.channel);
+        let hub = &self.outbox.context().hub;
+        let published = allowed.and_then(|()| Ok(hub.publish(draft)?));
+        if let Err(refusal) = published {
+            self.outbox.refuse(&refusal);
         }
     }
 

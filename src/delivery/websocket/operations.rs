@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use super::subscription::{Subscribe, Unsubscribe};
+use super::restriction::Restrict;
+use super::subscription::{Subscribe, Unsubscribe, check};
 use super::wire::{self, Operation};
+use crate::access::credential::Credential;
+use crate::access::rights::Action;
 use crate::delivery::control::error_json;
 use crate::delivery::outbox::Outbox;
 use crate::event::Cursor;
@@ -38,13 +41,10 @@ impl Operations {
                 self.outbox.say(wire::ack(operation.reference(), None), 0);
                 Ok(())
             }
-            "auth" => Err(Refusal::new(
-                Kind::NotImplemented,
-                "this server asks for no tokens",
-            )),
+            "auth" => self.authenticate(&operation),
             _ => Err(Refusal::new(
                 Kind::BadParameter,
-                "the operations are publish, subscribe, unsubscribe and ping, as in {\"op\":\"publish\",\"data\":…}; \
+                "the operations are publish, subscribe, unsubscribe, auth and ping, as in {\"op\":\"publish\",\"data\":…}; \
                  ?format=raw publishes every message as it is",
             )),
         };
@@ -75,12 +75,14 @@ impl Operations {
         let event = operation.take_event();
         let only = self.only.as_ref().filter(|_| event.channel.is_none());
         let draft = event.draft(only)?;
-        let scope = draft.channel.clone();
+        let pass = self.outbox.pass();
+        pass.check_channel(Action::Publish, &draft.channel)?;
+        let scope = pass.scope(draft.channel.as_str());
         let drafts = vec![draft];
         let key = operation
             .key
             .as_deref()
-            .map(|key| IdempotencyKey::new(scope.as_str(), key, &drafts))
+            .map(|key| IdempotencyKey::new(&scope, key, &drafts))
             .transpose()?;
         let batch = Batch { drafts, key };
         let appended = self.outbox.context().hub.publish(batch)?;
@@ -96,6 +98,7 @@ impl Operations {
             operation,
             self.outbox.context().config().limits.subscriptions,
         )?;
+        check(&self.outbox.pass(), &selectors)?;
         let start = operation.after.as_deref().map(start).transpose()?.flatten();
         let reference = operation.reference().map(str::to_owned);
         self.outbox.run(Box::new(Subscribe {
@@ -116,6 +119,31 @@ impl Operations {
         self.outbox.run(Box::new(Unsubscribe {
             selectors,
             reference,
+        }));
+        Ok(())
+    }
+
+    /// Takes a fresh token of the same holder; what it does not cover any more is taken away.
+    fn authenticate(&self, operation: &Operation<'_>) -> Result<(), Refusal> {
+        let Some(token) = operation.token.as_deref() else {
+            return Err(Refusal::new(
+                Kind::BadParameter,
+                "'token' is missing, as in {\"op\":\"auth\",\"token\":\"…\"}",
+            ));
+        };
+        let access = self.outbox.context().access.get();
+        let pass = access.admit_with(&Credential::new(token))?;
+        // A connection counts for whoever opened it.
+        if pass.holder() != self.outbox.pass().holder() {
+            return Err(Refusal::new(
+                Kind::Forbidden,
+                "this is of somebody else than the connection; open another one with it",
+            ));
+        }
+        let answer = wire::admitted(operation.reference(), pass.expires());
+        self.outbox.take_pass(pass);
+        self.outbox.run(Box::new(Restrict {
+            answer: Some(answer),
         }));
         Ok(())
     }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::wire;
+use crate::access::pass::Pass;
+use crate::access::rights::Action;
 use crate::delivery::catch_up::PAGE;
 use crate::delivery::control::{Control, Gap, error_json};
 use crate::delivery::framing::Framing;
@@ -41,6 +43,10 @@ pub struct Unsubscribe {
 
 impl Errand for Subscribe {
     fn advance(&mut self, place: &Place<'_>) -> Outcome {
+        // What it may read may have changed since it asked, and since the page before.
+        if let Err(refusal) = check(&place.pass, &self.selectors) {
+            return self.refused(&refusal);
+        }
         match self.replay.take() {
             Some(replay) => self.go_on(place, replay),
             None => self.begin(place),
@@ -176,6 +182,15 @@ impl Errand for Unsubscribe {
             ..said(ack)
         }
     }
+}
+
+/// Checks that all of these may be read.
+///
+/// # Errors
+/// As [`Pass::check`].
+pub fn check(pass: &Pass, selectors: &[Selector]) -> Result<(), Refusal> {
+    let mut selectors = selectors.iter();
+    selectors.try_for_each(|selector| pass.check(Action::Subscribe, selector))
 }
 
 fn said(frame: Vec<u8>) -> Outcome {

@@ -1,6 +1,8 @@
 //! The bytes and words of a WebSocket: frames out, operations in. No socket, no clock.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::time::SystemTime;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -8,11 +10,14 @@ use serde_json::value::RawValue;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control as ControlCode, Data as DataCode, OpCode};
 
-use crate::delivery::control::{Control, write_reference};
+use super::restriction::Restrict;
+use crate::delivery::control::{Control, error_json, write_reference};
 use crate::delivery::framing::Framing;
+use crate::delivery::outbox::errand::Errand;
 use crate::delivery::poll::write_list;
 use crate::event::{Cursor, Data, Event, Id};
 use crate::hub::draft::{Members, present};
+use crate::hub::selector::Selector;
 use crate::hub::tail::{Entry, Form};
 use crate::refusal::{Kind, Refusal};
 use crate::roster::Way;
@@ -58,6 +63,10 @@ impl Framing for WebSocket {
             _ if self.raw => None,
             _ => Some(text_frame(&control.json())),
         }
+    }
+
+    fn restriction(&self) -> Option<Box<dyn Errand>> {
+        (!self.raw).then(|| Box::new(Restrict::default()) as _)
     }
 
     fn farewell(&self, bye: &Control, detail: &str) -> Vec<u8> {
@@ -126,6 +135,29 @@ pub fn ack(reference: Option<&str>, member: Option<(&str, Id)>) -> Vec<u8> {
     frame(OpCode::Data(DataCode::Text), &json)
 }
 
+/// The `ack` of a token, with its end in milliseconds since 1970-01-01 UTC if it has one.
+pub fn admitted(reference: Option<&str>, expires: Option<SystemTime>) -> Vec<u8> {
+    let mut json = br#"{"op":"ack""#.to_vec();
+    write_reference(&mut json, reference);
+    let expires = expires.map(|at| {
+        at.duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+    });
+    if let Some(expires) = expires {
+        json.extend_from_slice(format!(r#","expires":{}"#, expires.as_millis()).as_bytes());
+    }
+    json.push(b'}');
+    frame(OpCode::Data(DataCode::Text), &json)
+}
+
+/// The word that a selector was taken away.
+pub fn dropped(selector: &Selector, refusal: &Refusal) -> Vec<u8> {
+    let error = error_json(None, refusal);
+    // A selector needs no escapes.
+    let channel = format!(r#"{{"op":"error","channel":"{selector}","#);
+    text_frame(&error.replacen(r#"{"op":"error","#, &channel, 1))
+}
+
 /// One page of what a new subscription missed.
 pub fn replay(
     reference: Option<&str>,
@@ -164,6 +196,9 @@ pub struct Operation<'a> {
     /// The cursor, `earliest` or `now`, from which a subscription begins.
     #[serde(borrow)]
     pub after: Option<Cow<'a, str>>,
+    /// The token or key of an auth.
+    #[serde(borrow)]
+    pub token: Option<Cow<'a, str>>,
     /// The idempotency key of a publish.
     #[serde(borrow)]
     pub key: Option<Cow<'a, str>>,
@@ -187,6 +222,10 @@ impl<'a> Operation<'a> {
     /// # Errors
     /// When it is no operation; the sentence names what would be.
     pub fn parse(text: &'a str) -> Result<Self, Refusal> {
+        if !text.trim_start().starts_with('{') {
+            // What it is instead is not told: it may be a token.
+            return Err(no_operation("it is no JSON object"));
+        }
         let operation: Operation<'a> = serde_json::from_str(text).map_err(no_operation)?;
         match operation.reference() {
             Some(reference) if reference.len() > REFERENCE_BYTES => {
@@ -231,7 +270,7 @@ pub fn reference_in(text: &str) -> Option<&str> {
     (reference.len() <= REFERENCE_BYTES).then_some(reference)
 }
 
-fn no_operation(error: serde_json::Error) -> Refusal {
+fn no_operation(error: impl fmt::Display) -> Refusal {
     let detail = format!(
         "this is no operation ({error}); publish with {{\"op\":\"publish\",\"data\":…}}, or open the socket with \
          ?format=raw to publish every message as it is"
@@ -260,6 +299,14 @@ mod tests {
                 "{text}: {refusal}"
             );
             assert!(refusal.detail.contains("?format=raw"), "{text}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_sent_bare_is_not_echoed() {
+        for text in ["secret", "\"secret\"", " \"secret\"", "[\"secret\"]"] {
+            let refusal = Operation::parse(text).unwrap_err();
+            assert!(!refusal.detail.contains("secret"), "{text}: {refusal}");
         }
     }
 

@@ -42,7 +42,7 @@ impl Faulted {
 
     fn start_as(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0)).into()],
             ..Config::default()
         };
         config.admin.listen = None;
@@ -58,9 +58,10 @@ impl Faulted {
         let hub = Hub::with_journal(&config, 0, |sink| {
             Ok(FaultyJournal::open(&config, sink, &faults))
         });
+        let access = access::current::Current::new(&config.access).unwrap();
         let ports = Ports::bind(&config).unwrap();
         Faulted {
-            server: Server::serve(hub.unwrap(), config.clone(), config, ports).unwrap(),
+            server: Server::serve(hub.unwrap(), config.clone(), config, ports, access).unwrap(),
             faults,
         }
     }
@@ -74,7 +75,7 @@ impl Faulted {
 
     fn connect(&self) -> Client {
         Client {
-            socket: connect(self.server.address()),
+            socket: connect(self.server.address().unwrap()),
             heard: Vec::new(),
         }
     }
@@ -252,7 +253,13 @@ fn no_write_deadline_runs_while_the_journal_cannot_be_read() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = connect(listener.local_addr().unwrap());
     let stream = Arc::new(Stream::new(listener.accept().unwrap().0, None).unwrap());
-    let outbox = Outbox::new(context.clone(), stream, &sse::JSON, opening().unwrap());
+    let outbox = Outbox::new(
+        context.clone(),
+        stream,
+        &sse::JSON,
+        opening().unwrap(),
+        anyone(),
+    );
     let outbox = Arc::new(outbox);
     let run = Run {
         entries: &entries,

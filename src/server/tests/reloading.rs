@@ -1,8 +1,11 @@
 //! What another configuration does to a running server, seen from inside.
 
+use std::fs;
+
 use super::*;
 use crate::delivery::outbox::Outbox;
 use crate::delivery::{Opening, sse};
+use crate::server::upkeep::{Kept, Source};
 
 /// What the server goes by now, changed.
 fn changed(server: &Server, change: impl FnOnce(&mut Config)) -> Config {
@@ -13,7 +16,7 @@ fn changed(server: &Server, change: impl FnOnce(&mut Config)) -> Config {
 
 /// A client to whom the server streams by `Accept`, once it says so.
 fn stream(server: &Server, accept: &str) -> TcpStream {
-    let mut client = connect(server.address());
+    let mut client = connect(server.address().unwrap());
     let head = format!("GET /chat HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n");
     client.write_all(head.as_bytes()).unwrap();
     let mut begun = Vec::new();
@@ -75,7 +78,20 @@ fn a_stream_keeps_the_heartbeat_that_it_was_told() {
     let (socket, _) = listener.accept().unwrap();
     let stream = Arc::new(Stream::new(socket, None).unwrap());
     let context = server.context.clone();
-    let outbox = Outbox::new(context, stream, &sse::JSON, Opening::default());
+    let outbox = Outbox::new(context, stream, &sse::JSON, Opening::default(), anyone());
     beat(9);
     assert_eq!(outbox.heartbeat(), Duration::from_secs(7));
+}
+
+#[test]
+fn a_file_that_is_followed_counts_soon_after_it_has_changed() {
+    let server = server(1);
+    let path = std::env::temp_dir().join(format!("fourcast-followed-{}", std::process::id()));
+    fs::write(&path, "old").unwrap();
+    let source = Source::new(vec![path.clone()], |contents| Ok(contents.concat()));
+    let kept = Arc::new(Kept::read("a text", source).unwrap());
+    server.context.upkeep.add(kept.clone());
+    fs::write(&path, "new").unwrap();
+    wait_until("it is read", || *kept.get() == b"new");
+    fs::remove_file(&path).unwrap();
 }

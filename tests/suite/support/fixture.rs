@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use fourcast::config::{Config, ConfigError, JournalKind, Retention};
+use fourcast::config::{Config, ConfigError, JournalKind, Listen, Retention};
 use fourcast::event::Data;
 use fourcast::{Draft, Leaving, Refusal, Server};
 
@@ -25,7 +25,7 @@ impl Fixture {
     /// operator, and what `change` changes.
     pub fn start(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()],
             ..Config::default()
         };
         config.admin.listen = None;
@@ -34,7 +34,7 @@ impl Fixture {
         config.timeouts.close = Duration::from_secs(1);
         change(&mut config);
         let server = Server::start(config).expect("a server");
-        let address = server.address();
+        let address = server.address().expect("an address with a port");
         Fixture { server, address }
     }
 
@@ -69,6 +69,11 @@ impl Fixture {
     /// Has its configuration read again, and waits for nothing.
     pub fn reread(&self) {
         self.server.reread();
+    }
+
+    /// Where it listens, everywhere.
+    pub fn addresses(&self) -> &[Listen] {
+        self.server.addresses()
     }
 
     /// A new connection.

@@ -130,7 +130,8 @@ impl Listener {
         Self::try_open_on(way, wire, address, target, &[])
     }
 
-    fn open_on(
+    /// The same on a connection of the caller's to a server that is also at `address`.
+    pub fn open_on(
         way: Way,
         wire: Wire,
         address: SocketAddr,

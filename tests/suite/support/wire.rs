@@ -1,7 +1,10 @@
-//! A TCP connection whose every read has a deadline, with the bytes that nobody took yet.
+//! A connection whose every read has a deadline, with the bytes that nobody took yet.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long a test waits for what must come; far more than it ever takes.
@@ -52,8 +55,19 @@ impl Wire {
         Self::of(TcpStream::from(socket))
     }
 
+    /// Connects to a Unix socket.
+    pub fn connect_unix(path: &Path) -> Self {
+        let stream = UnixStream::connect(path).expect("a connection");
+        // Of a socket of any kind; what only TCP has is not asked for.
+        Self::over(TcpStream::from(OwnedFd::from(stream)))
+    }
+
     fn of(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("no delay");
+        Self::over(stream)
+    }
+
+    fn over(stream: TcpStream) -> Self {
         stream.set_write_timeout(Some(PATIENCE)).expect("a limit");
         Wire {
             stream,
