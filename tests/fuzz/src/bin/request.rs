@@ -4,6 +4,8 @@
 #![no_main]
 
 use fourcast::Config;
+use fourcast::access::pass::{Holder, Pass};
+use fourcast::access::rights::Rights;
 use fourcast::exchange::negotiate::{Parameters, Way, negotiate};
 use fourcast::exchange::origin::{Visitor, is_own};
 use fourcast::exchange::route::Route;
@@ -48,8 +50,15 @@ fuzz_target!(|input: &[u8]| {
         Some(Route::Channels(selectors.clone()))
     );
     let parameters = Parameters::parse(head.query());
-    let Ok((way, query)) = negotiate(&head, &parameters, selectors.clone(), &CONFIG.timeouts)
-    else {
+    let pass = Pass::new(Holder::Anonymous, Rights::all(), None);
+    let found = negotiate(
+        &head,
+        &parameters,
+        pass,
+        selectors.clone(),
+        &CONFIG.timeouts,
+    );
+    let Ok((way, query)) = found else {
         return;
     };
     assert_eq!(query.selectors, selectors);
