@@ -72,6 +72,7 @@ pub mod journal;
 pub mod metrics;
 #[doc = include_str!("operator.md")]
 pub mod operator {}
+pub mod network;
 pub mod peer;
 pub mod refusal;
 pub mod roster;

@@ -4,6 +4,8 @@ use std::fmt;
 use std::hint::black_box;
 use std::str::FromStr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 
 /// What every key begins with, so that one that leaks into a repository or a log is recognized there.
@@ -19,6 +21,11 @@ pub fn is_key(text: &str) -> bool {
     let is_base64url = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     text.strip_prefix(PREFIX)
         .is_some_and(|rest| rest.len() == RANDOM_CHARACTERS && rest.bytes().all(is_base64url))
+}
+
+/// The key that these random bytes make.
+pub fn key_of(random: &[u8; 32]) -> String {
+    format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random))
 }
 
 /// The SHA-256 of a whole key. A slow hash, such as passwords need, would protect nothing more: a key is 256 random

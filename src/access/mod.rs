@@ -1,11 +1,14 @@
-//! Who may do what. What somebody shows becomes a [`Pass`], which has [`Rights`](rights::Rights); every request and
+//! Who may do what. What somebody shows becomes a [`Pass`], which has [`Rights`]; every request and
 //! every operation is held against it before the first byte of an answer.
 
 pub mod credential;
 pub mod current;
 pub mod keys;
 pub mod pass;
+pub mod rates;
 pub mod rights;
+pub mod shares;
+pub mod tally;
 pub mod token;
 
 use std::sync::Arc;
@@ -51,8 +54,8 @@ impl Access {
         }
     }
 
-    /// Finds who asks; `parameters` are those of the head's query. Whoever shows something that is not valid is refused even where it takes nothing: it
-    /// would wonder why it may less than it thinks.
+    /// Finds who asks; `parameters` are those of the head's query. Whoever shows something that is not valid is refused
+    /// even where it takes nothing: it would wonder why it may less than it thinks.
     ///
     /// # Errors
     /// 401 for what is not valid, 400 for several credentials.

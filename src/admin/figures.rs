@@ -10,6 +10,7 @@ use crate::journal::GapReason;
 use crate::metrics::Metrics;
 use crate::refusal::{Kind, Refusal};
 use crate::roster::{Roster, Way};
+use crate::server::memory::Memory;
 
 pub(super) fn answer(_: &Asked<'_>, context: &Context) -> Result<Response, Refusal> {
     Ok(exposition::answer(take(context)))
@@ -23,6 +24,7 @@ fn take(context: &Context) -> Vec<Family> {
     families.extend(events(context.hub.metrics()));
     families.extend(troubles(context.hub.metrics()));
     families.extend(journal(context));
+    families.extend(memory(&context.memory));
     families.extend(process(Process::look()).into_iter().flatten());
     families
 }
@@ -69,7 +71,8 @@ fn connections(context: &Context) -> [Family; 9] {
         ),
         Family::counter(
             "fourcast_connections_turned_away",
-            "Connections that were refused since fourcast_connections_limit was reached",
+            "Connections that were refused at the door: all were taken, or one address had its share, or memory was \
+             short; fourcast_refusals tells which, but for those closed without an answer",
             metrics.turned_away.get(),
         ),
         Family::counter(
@@ -192,6 +195,24 @@ fn journal(context: &Context) -> Vec<Family> {
         Family::gauge("fourcast_journal_file_bytes", help, bytes)
     }));
     families
+}
+
+/// The budget, where there is one.
+fn memory(memory: &Memory) -> impl Iterator<Item = Family> {
+    let budget = memory.budget().map(|bytes| {
+        Family::gauge(
+            "fourcast_memory_budget_bytes",
+            "Memory that the server may use: limits.memory, or three quarters of what this host has",
+            bytes as u64,
+        )
+    });
+    let taken = Family::gauge(
+        "fourcast_memory_taken_bytes",
+        "What of it is spoken for: by what is there without clients, by connections, and by bodies, messages and \
+         answers under way; at the budget clients are refused with out_of_memory",
+        memory.taken() as u64,
+    );
+    budget.into_iter().chain([taken])
 }
 
 /// Those that could be had: one that is missing keeps no other back.

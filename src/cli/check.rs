@@ -8,8 +8,9 @@ use super::config_file::{
 };
 use super::{Failure, say};
 use crate::access::token::verifier::Verifier;
-use crate::config::Tokens;
+use crate::config::{Config, Tokens};
 use crate::server::budget::Budget;
+use crate::server::memory::Memory;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,6 +40,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let admin = describe_admin(admin.listen, admin.key.is_some());
     let wanted = loaded.config.limits.connections;
     let report = report(wanted, &Budget::of_this_process());
+    let memory = describe_memory(&loaded.config);
     say(&format!(
         "configuration  good: {source}\n\
          journal        {journal}\n\
@@ -46,8 +48,22 @@ pub fn run(args: &Args) -> Result<(), Failure> {
          access         {access}\n\
          operator       {admin}\n\
          tokens         {tokens}\n\
+         memory         {memory}\n\
          {report}"
     ))
+}
+
+/// What the server may use, and what of it is there without clients.
+fn describe_memory(config: &Config) -> String {
+    let memory = Memory::new(config);
+    let standing = memory.taken().div_ceil(1 << 20);
+    match memory.budget() {
+        Some(budget) => format!(
+            "{} MiB, {standing} of them without any client",
+            budget >> 20
+        ),
+        None => format!("no bound is known, {standing} MiB without any client"),
+    }
 }
 
 /// How tokens have to be signed. Reads the files of keys, which a server does not start without.

@@ -1,12 +1,11 @@
 //! `fourcast key`: API keys for backends and devices.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::rights::{RightsArgs, listed};
 use super::{Failure, say};
+use crate::access::keys::{KeyHash, key_of};
+use crate::config::access::is_key_name;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,9 +23,6 @@ Examples:
 The first line is the key, which is kept nowhere and cannot be found out again: give it to whoever is to use it. The
 lines after it go into the configuration, and count from the next reload; they have only its hash, and whoever reads
 them cannot use the key. To take a key back remove its lines and reload.";
-
-/// What every key begins with, so that it is known for one wherever it turns up.
-const PREFIX: &str = "fck_";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -68,16 +64,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 
 impl New {
     fn lines(&self, random: &[u8; 32]) -> String {
-        let key = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random));
-        let hash = digest(&SHA256, key.as_bytes());
-        let hash: String = hash
-            .as_ref()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let key = key_of(random);
+        let hash = KeyHash::of(&key);
         let rights = self.rights.rights();
         format!(
-            "{key}\n\n[[access.keys]]\nname = \"{}\"\nhash = \"sha256:{hash}\"\n\
+            "{key}\n\n[[access.keys]]\nname = \"{}\"\nhash = \"{hash}\"\n\
              subscribe = {}\npublish = {}\ndelete = {}\n",
             self.name,
             listed(&rights.subscribe),
@@ -88,8 +79,7 @@ impl New {
 }
 
 fn name(text: &str) -> Result<String, String> {
-    let is_known = |b: u8| b.is_ascii_alphanumeric() || b"_.~:@-".contains(&b);
-    match (1..=64).contains(&text.len()) && text.bytes().all(is_known) {
+    match is_key_name(text) {
         true => Ok(text.to_owned()),
         false => Err("a name has 1 to 64 characters of A-Z a-z 0-9 _ . ~ : @ -".to_owned()),
     }

@@ -88,16 +88,15 @@ impl Close {
 }
 
 impl Error {
-    /// Whether the same request may succeed later. Refusals that say no are final: a 4xx other than
-    /// 408 and 429, and the close codes 1002, 1003, 1007, 1008, 1009, 1010 and 4403.
+    /// Whether the same request, with the same token, may succeed later. Refusals that say no are final: a 4xx other than
+    /// 408 and 429, and the close codes 1002, 1003, 1007 to 1010 and 4403.
     pub fn may_pass(&self) -> bool {
         match self {
             Error::Invalid(_) | Error::Stopped | Error::Protocol(_) => false,
             Error::Connect(_) | Error::Connection(_) | Error::Silent(_) | Error::Ended => true,
-            Error::Refused(problem) => problem.retry,
-            Error::Closed(close) => {
-                !matches!(close.code, 1002 | 1003 | 1007 | 1008 | 1009 | 1010 | 4403)
-            }
+            // A client shows the same token each time.
+            Error::Refused(problem) => problem.retry && problem.status != 401,
+            Error::Closed(close) => !matches!(close.code, 1002 | 1003 | 1007..=1010 | 4403),
         }
     }
 

@@ -139,11 +139,16 @@ fn key(entry: &mut Section<'_>, place: &Place) -> Option<ApiKey> {
     })
 }
 
-fn key_name(written: &Written) -> Result<Arc<str>, String> {
+/// Whether an API key may be called so.
+pub(crate) fn is_key_name(text: &str) -> bool {
     let is_known = |b: u8| b.is_ascii_alphanumeric() || b"_.~:@-".contains(&b);
+    (1..=NAME_CHARACTERS).contains(&text.len()) && text.bytes().all(is_known)
+}
+
+fn key_name(written: &Written) -> Result<Arc<str>, String> {
     written
         .text()
-        .filter(|text| (1..=NAME_CHARACTERS).contains(&text.len()) && text.bytes().all(is_known))
+        .filter(|text| is_key_name(text))
         .map(Arc::from)
         .ok_or_else(|| {
             written.but_expected(format_args!(

@@ -8,11 +8,12 @@ use super::error::{ConfigError, Place, Problem};
 use super::listen;
 use super::names;
 use super::proxies;
+use super::rates;
 use super::reader::{Reader, Section};
 use super::tokens;
 use super::units::{
-    self, GIB, KIB, MIB, auto_or_count, auto_or_switch, count, duration, path, selector, size,
-    token,
+    self, GIB, KIB, MIB, auto_or_count, auto_or_size, auto_or_switch, count, duration, path,
+    selector, size, token,
 };
 use super::written::{self, Written};
 use super::{
@@ -28,6 +29,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const CENTURY: Duration = Duration::from_secs(36_525 * 24 * 3600);
+
+/// The least that a budget of memory must leave for clients.
+const ROOM: usize = 16 << 20;
 
 /// Prints a key that nobody has seen; one printed by us would be in somebody's log.
 const NEW_KEY: &str = r#"echo "key = \"$(head -c 24 /dev/urandom | base64)\"""#;
@@ -49,6 +53,7 @@ pub(super) fn read(
     require_a_guarded_port_of_its_own(&mut reader, &config);
     require_somebody_to_believe(&mut reader, &config.proxies);
     require_room_for_the_largest(&mut reader, &config);
+    require_memory_for_what_stands(&mut reader, &config);
     require_entries_to_count(&mut reader, &config.channels);
     require_keys_of_their_own(&mut reader, &config.access.keys);
     tokens::require_keys_that_fit(&mut reader, &config.access.tokens);
@@ -82,6 +87,7 @@ fn everything(top: &mut Section<'_>, config: &mut Config) {
     top.section("proxies", |section| proxies(section, &mut config.proxies));
     top.section("journal", |section| journal(section, &mut config.journal));
     top.section("limits", |section| limits(section, &mut config.limits));
+    top.section("rates", |section| rates::read(section, &mut config.rates));
     top.section("timeouts", |section| {
         timeouts(section, &mut config.timeouts);
     });
@@ -162,6 +168,10 @@ fn journal_sync(written: &Written) -> Result<Sync, String> {
 #[rustfmt::skip] // A table: one key a line.
 fn limits(section: &mut Section<'_>, limits: &mut Limits) {
     section.set("connections", &mut limits.connections, count(1..=1_000_000));
+    section.set("connections_per_address", &mut limits.connections_per_address, auto_or_count(1..=1_000_000));
+    section.set("connections_per_subject", &mut limits.connections_per_subject, auto_or_count(1..=1_000_000));
+    section.set_list("exempt", &mut limits.exempt, units::network);
+    section.set("memory", &mut limits.memory, auto_or_size(MIB..=1024 * GIB));
     section.set("head_bytes", &mut limits.head_bytes, size(KIB..=MIB));
     section.set("target_bytes", &mut limits.target_bytes, size(256..=MIB));
     section.set("fields", &mut limits.fields, count(16..=1_000));
@@ -326,6 +336,34 @@ fn require_room_for_the_largest(reader: &mut Reader, config: &Config) {
             reader.refuse(&[inner, outer], message);
         }
     }
+}
+
+/// Else the first client would be one too many.
+fn require_memory_for_what_stands(reader: &mut Reader, config: &Config) {
+    let least = config.standing_bytes().saturating_add(ROOM);
+    let Some(memory) = config.limits.memory.filter(|memory| *memory < least) else {
+        return;
+    };
+    let mebibytes = |bytes: usize| bytes.div_ceil(1 << 20);
+    let in_memory = match config.journal.kind {
+        JournalKind::Memory => ", journal.max_bytes of a journal in memory",
+        JournalKind::Disk => "",
+    };
+    let message = format!(
+        "{} MiB are too few: {} MiB go to the program, twice fanout.tail_bytes, fanout.replay_bytes{in_memory}, and \
+         clients need {} MiB at least; write \"{} MiB\" or more, or lower those",
+        memory >> 20,
+        mebibytes(config.standing_bytes()),
+        mebibytes(ROOM),
+        mebibytes(least)
+    );
+    let keys = [
+        "limits.memory",
+        "fanout.tail_bytes",
+        "fanout.replay_bytes",
+        "journal.max_bytes",
+    ];
+    reader.refuse(&keys, message);
 }
 
 /// The first entry that matches a channel counts, so what comes after its like does nothing.

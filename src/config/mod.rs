@@ -10,6 +10,7 @@ mod listen;
 mod load;
 mod names;
 mod proxies;
+mod rates;
 mod reader;
 mod secret;
 mod shown;
@@ -19,7 +20,7 @@ pub mod tokens;
 mod units;
 mod written;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,11 +33,13 @@ pub use error::{ConfigError, Place, Problem};
 pub(crate) use file::keys;
 pub use listen::{Endpoint, Listen};
 pub use load::{Loaded, authorities};
-pub use proxies::{ClientFrom, Network, Proxies, Trusted};
+pub use proxies::{ClientFrom, Proxies, Trusted};
+pub use rates::{Per, Rate, Rates};
 pub use secret::Secret;
 pub use tokens::Tokens;
 
 use crate::hub::selector::Selector;
+use crate::network::Network;
 use crate::server::upkeep::Source;
 use crate::tls::Identity;
 
@@ -67,6 +70,8 @@ pub struct Config {
     pub journal: Journal,
     /// How much of anything there may be.
     pub limits: Limits,
+    /// How often one client may ask and publish.
+    pub rates: Rates,
     /// How long anything may take.
     pub timeouts: Timeouts,
     /// How a quiet connection is kept alive and a dead one found.
@@ -144,6 +149,16 @@ pub enum Sync {
 pub struct Limits {
     /// Connections open at once, each with a thread and a file.
     pub connections: usize,
+    /// The most of them from one address, that is one IPv4 address or the /64 of an IPv6 one; `None`: a tenth of
+    /// `connections`, 16 at least.
+    pub connections_per_address: Option<NonZeroUsize>,
+    /// The most requests, streams and WebSockets at once of one subject of tokens, or with one API key; `None`: the same
+    /// as that.
+    pub connections_per_subject: Option<NonZeroUsize>,
+    /// From here addresses are not counted, neither connections nor rates.
+    pub exempt: Vec<Network>,
+    /// Bytes of memory; `None`: three quarters of what the host or the control group has.
+    pub memory: Option<usize>,
     /// Bytes of a request head, request line and fields together.
     pub head_bytes: usize,
     /// Bytes of a request target.
@@ -175,7 +190,7 @@ pub struct Timeouts {
     pub handshake: Duration,
     /// From a request's first byte to the end of its head.
     pub head: Duration,
-    /// From the end of a request's head to the end of its body.
+    /// From the end of a request's head to the end of its body; as long may a WebSocket's message take.
     pub body: Duration,
     /// A kept connection without a request.
     pub idle: Duration,
@@ -271,6 +286,7 @@ impl Default for Config {
             proxies: Proxies::default(),
             journal: Journal::default(),
             limits: Limits::default(),
+            rates: Rates::default(),
             timeouts: Timeouts::default(),
             heartbeat: Heartbeat::default(),
             websocket: WebSocket::default(),
@@ -289,6 +305,21 @@ impl Config {
         self.tls.source().filter(|_| is_spoken)
     }
 
+    /// What the program itself takes, with its libraries, its threads and the caches of SQLite, in bytes.
+    const PROGRAM: usize = 32 * MIB;
+
+    /// The memory that everything takes which does not depend on clients: the program, what is kept ready to be sent,
+    /// and a journal in memory. What is kept ready is there twice, as it came and as it is sent.
+    pub fn standing_bytes(&self) -> usize {
+        let ready = self.fanout.tail_bytes.saturating_mul(2);
+        let ready = ready.saturating_add(self.fanout.replay_bytes);
+        let journal = match self.journal.kind {
+            JournalKind::Memory => self.journal.max_bytes,
+            JournalKind::Disk => 0,
+        };
+        Self::PROGRAM.saturating_add(ready).saturating_add(journal)
+    }
+
     /// Whether the live page is there.
     pub fn has_page(&self) -> bool {
         let is_loopback = |listen: &Listen| listen.tcp().is_some() && listen.is_of_this_machine();
@@ -303,6 +334,31 @@ impl Tls {
     pub fn source(&self) -> Option<Source<Identity>> {
         let files = self.certificate.clone().zip(self.key.clone());
         files.map(|(certificate, key)| Identity::source(certificate, key))
+    }
+}
+
+impl Limits {
+    /// The least that a share of the connections is where nothing is said.
+    const LEAST_SHARE: usize = 16;
+
+    /// How many connections one address may have.
+    pub fn share_of_address(&self) -> usize {
+        self.share(self.connections_per_address)
+    }
+
+    /// How many requests, streams and WebSockets one subject or API key may have at once.
+    pub fn share_of_subject(&self) -> usize {
+        self.share(self.connections_per_subject)
+    }
+
+    /// Whether connections and requests from `address` are not counted.
+    pub fn exempts(&self, address: IpAddr) -> bool {
+        self.exempt.iter().any(|network| network.contains(address))
+    }
+
+    fn share(&self, chosen: Option<NonZeroUsize>) -> usize {
+        let usual = (self.connections / 10).max(Self::LEAST_SHARE);
+        chosen.map_or(usual, NonZeroUsize::get)
     }
 }
 
@@ -340,6 +396,10 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             connections: 10_000,
+            connections_per_address: None,
+            connections_per_subject: None,
+            exempt: Network::loopback().to_vec(),
+            memory: None,
             head_bytes: 16 * KIB,
             target_bytes: 8 * KIB,
             fields: 100,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::units::shown_size;
 use super::{
     Access, Admin, Config, Fanout, Heartbeat, Journal, JournalKind, Limits, Listen, Mode, Proxies,
-    Retention, Secret, Sync, Timeouts, Tls, Tokens,
+    Rate, Rates, Retention, Secret, Sync, Timeouts, Tls, Tokens,
 };
 use crate::access::rights::Rights;
 use crate::hub::selector::Selector;
@@ -73,6 +73,7 @@ impl Config {
         proxies(&mut list, &self.proxies);
         journal(&mut list, &self.journal);
         limits(&mut list, &self.limits);
+        rates(&mut list, &self.rates);
         timeouts(&mut list, &self.timeouts);
         heartbeat(&mut list, &self.heartbeat);
         list.begin("websocket");
@@ -310,9 +311,14 @@ fn journal(list: &mut Settings, journal: &Journal) {
     list.add("idempotency", duration(journal.idempotency));
 }
 
+#[rustfmt::skip] // A table: one key a line.
 fn limits(list: &mut Settings, limits: &Limits) {
     list.begin("limits");
     list.add("connections", bare(limits.connections));
+    list.add("connections_per_address", auto(limits.connections_per_address));
+    list.add("connections_per_subject", auto(limits.connections_per_subject));
+    list.add("exempt", Value::List(limits.exempt.iter().map(ToString::to_string).collect()));
+    list.add("memory", limits.memory.map_or_else(|| text("auto"), size));
     list.add("head_bytes", size(limits.head_bytes));
     list.add("target_bytes", size(limits.target_bytes));
     list.add("fields", bare(limits.fields));
@@ -324,6 +330,18 @@ fn limits(list: &mut Settings, limits: &Limits) {
     list.add("send_buffer", size(limits.send_buffer));
     list.add("control_messages", bare(limits.control_messages));
     list.add("idempotency_keys", bare(limits.idempotency_keys));
+}
+
+fn rates(list: &mut Settings, rates: &Rates) {
+    let rate = |rate: Option<Rate>| rate.map_or_else(|| text("off"), text);
+    list.begin("rates");
+    list.add("requests_per_address", rate(rates.requests_per_address));
+    list.add("requests_per_key", rate(rates.requests_per_key));
+    list.add("requests_per_subject", rate(rates.requests_per_subject));
+    list.add("publishes_per_address", rate(rates.publishes_per_address));
+    list.add("publishes_per_key", rate(rates.publishes_per_key));
+    list.add("publishes_per_subject", rate(rates.publishes_per_subject));
+    list.add("burst", duration(rates.burst));
 }
 
 fn timeouts(list: &mut Settings, timeouts: &Timeouts) {

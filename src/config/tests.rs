@@ -1,5 +1,7 @@
 //! What a configuration may say, and what is said about one that is wrong.
 
+mod limits;
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
@@ -688,7 +690,7 @@ fn a_key_that_resembles_none_is_told_which_there_are() {
         &[
             "config.toml:1:2: qqq: unknown key",
             "[section]: listen, socket_mode, hosts, origins, ",
-            "journal, limits, timeouts",
+            "journal, limits, rates, timeouts",
         ],
     );
     assert_tells(

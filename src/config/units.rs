@@ -13,6 +13,7 @@ use super::Secret;
 use super::error::Place;
 use super::written::Written;
 use crate::hub::selector::Selector;
+use crate::network::{Network, NetworkError};
 
 pub(super) const KIB: u64 = 1 << 10;
 pub(super) const MIB: u64 = 1 << 20;
@@ -90,6 +91,33 @@ pub(super) fn size(range: RangeInclusive<u64>) -> impl Fn(&Written) -> Result<us
             .and_then(|size| usize::try_from(size.as_u64()).ok())
             .ok_or_else(|| written.but_expected(expected()))
     }
+}
+
+/// `"auto"`, which is `None`, or a number of bytes within `range`, written with its unit.
+pub(super) fn auto_or_size(
+    range: RangeInclusive<u64>,
+) -> impl Fn(&Written) -> Result<Option<usize>, String> {
+    let size = size(range);
+    move |written| match written.text() {
+        Some("auto") => Ok(None),
+        _ => size(written)
+            .map(Some)
+            .map_err(|message| message.replacen("expected ", "expected \"auto\" or ", 1)),
+    }
+}
+
+/// An IP address, or the first of a network with the length of its prefix.
+pub(super) fn network(written: &Written) -> Result<Network, String> {
+    let expected = "an IP address or a network, such as \"10.0.0.0/8\" or \"fd00::/8\"";
+    let text = written
+        .text()
+        .ok_or_else(|| written.but_expected(expected))?;
+    text.parse().map_err(|error| match error {
+        NetworkError::Malformed => written.but_expected(expected),
+        NetworkError::HostBits(meant) => written.but_expected(format_args!(
+            "{expected}; the network of this address is \"{meant}\""
+        )),
+    })
 }
 
 /// A length of time within `range`, written with its unit: `"1m 30s"`.

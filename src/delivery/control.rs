@@ -61,7 +61,7 @@ impl Control {
             ),
             Control::Gap(gap) => write!(out, r#"{{"op":"gap",{}}}"#, gap.members()),
             Control::Bye { code, retry } => {
-                let hint = retry.map(|retry| format!(r#","retry_ms":{}"#, retry.as_millis()));
+                let hint = retry.map(|retry| format!(r#","retry_ms":{}"#, millis_up(retry)));
                 write!(
                     out,
                     r#"{{"op":"bye","code":{code}{}}}"#,
@@ -97,12 +97,18 @@ pub fn error_json(reference: Option<&str>, refusal: &Refusal) -> String {
     write_reference(&mut out, reference);
     let _ = write!(out, r#","code":"{}","detail":"#, row.code);
     write_json_string(&mut out, &refusal.detail);
-    let _ = write!(
-        out,
-        r#","retry":{}}}"#,
-        row.retry == crate::refusal::Retry::Later
-    );
+    let is_later = row.retry == crate::refusal::Retry::Later;
+    let _ = write!(out, r#","retry":{is_later}"#);
+    if let Some(wait) = refusal.retry_after {
+        let _ = write!(out, r#","retry_ms":{}"#, millis_up(wait));
+    }
+    out.push(b'}');
     String::from_utf8(out).unwrap_or_default()
+}
+
+/// A wait as it is told, rounded up: whoever comes back then is not too early, and nobody is told 0.
+pub(super) fn millis_up(wait: Duration) -> u128 {
+    wait.as_nanos().div_ceil(1_000_000)
 }
 
 /// Appends the member `ref` as the client gave it, which is JSON, if it gave one.

@@ -18,6 +18,7 @@ use self::catch_up::CatchUp;
 use self::control::Gap;
 use crate::access;
 use crate::access::pass::Pass;
+use crate::access::shares::Shares;
 use crate::config::{Config, Current};
 use crate::event::Cursor;
 use crate::hub::selector::{Selection, Selector};
@@ -25,6 +26,7 @@ use crate::hub::tail::Page;
 use crate::hub::{Hub, random};
 use crate::journal::{Start, StoreError};
 use crate::roster::Roster;
+use crate::server::memory::Memory;
 use crate::server::reloader::Reloads;
 use crate::server::upkeep::Upkeep;
 use crate::shutdown::Shutdown;
@@ -48,6 +50,10 @@ pub struct Context {
     pub roster: Roster,
     /// How it all ends.
     pub shutdown: Shutdown,
+    /// What each client has its share of.
+    pub shares: Shares,
+    /// How much memory there is for them.
+    pub memory: Memory,
     /// What the live page's lanes have carried.
     pub lanes: Lanes,
 }

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::control::Control;
+use super::control::{Control, millis_up};
 use super::framing::Framing;
 use crate::event::{Data, Event};
 use crate::http::body::{LAST_CHUNK, chunk};
@@ -94,7 +94,7 @@ fn control_block(control: &Control) -> String {
         }
         Control::Gap(gap) => format!("event: gap\nid: {}\ndata: {json}\n\n", gap.cursor),
         Control::Bye { retry, .. } => {
-            let hint = retry.map(|retry| format!("retry: {}\n", retry.as_millis()));
+            let hint = retry.map(|retry| format!("retry: {}\n", millis_up(retry)));
             format!("event: bye\n{}data: {json}\n\n", hint.unwrap_or_default())
         }
         // A comment, so that no script sees it.

@@ -1,5 +1,6 @@
 //! 3: a request finds its way. This is the table of contents: which method and which path lead where.
 
+pub mod later;
 pub mod negotiate;
 pub mod origin;
 pub mod publish;
@@ -39,7 +40,7 @@ pub enum Plan {
     /// To the hub, with its body.
     Publish(Publication),
     /// To the end of a channel's events.
-    Forget(ChannelName),
+    Forget(ChannelName, Pass),
     /// To an answer at once.
     Poll(Query),
     /// To an answer as soon as there is an event.
@@ -48,6 +49,21 @@ pub enum Plan {
     Stream(Query, &'static dyn Framing, Response),
     /// To a WebSocket behind this head.
     WebSocket(Query, Response),
+}
+
+impl Plan {
+    /// What whoever asks was let in with, where that matters.
+    pub fn pass(&self) -> Option<&Pass> {
+        match self {
+            Plan::Answer(_) | Plan::Asset(_) => None,
+            Plan::Publish(publication) => Some(publication.pass()),
+            Plan::Forget(_, pass) => Some(pass),
+            Plan::Poll(query)
+            | Plan::LongPoll(query, _)
+            | Plan::Stream(query, ..)
+            | Plan::WebSocket(query, _) => Some(&query.pass),
+        }
+    }
 }
 
 /// Finds where a request leads.
@@ -87,7 +103,7 @@ pub fn plan(
             let pass = access.admit(head, &parameters)?;
             let channel = route.one_channel()?;
             pass.check_channel(Action::Delete, &channel)?;
-            Ok(Plan::Forget(channel))
+            Ok(Plan::Forget(channel, pass))
         }
         (Route::Publish, Method::Post | Method::Put) => {
             let pass = access.admit(head, &parameters)?;

@@ -76,6 +76,11 @@ impl Publication {
         })
     }
 
+    /// What the publisher was let in with.
+    pub fn pass(&self) -> &Pass {
+        &self.pass
+    }
+
     /// The most bytes that its body may have.
     pub fn most_bytes(&self, limits: &Limits) -> usize {
         match self.body {
@@ -84,11 +89,17 @@ impl Publication {
         }
     }
 
-    /// Publishes `bytes`; returns when the journal has kept them.
+    /// Publishes `bytes`, unless `admit` refuses so many events; returns when the journal has kept them.
     ///
     /// # Errors
     /// Nothing was published.
-    pub fn commit(self, hub: &Hub, limits: &Limits, bytes: Vec<u8>) -> Result<Response, Refusal> {
+    pub fn commit(
+        self,
+        hub: &Hub,
+        limits: &Limits,
+        bytes: Vec<u8>,
+        admit: impl FnOnce(usize) -> Result<(), Refusal>,
+    ) -> Result<Response, Refusal> {
         let drafts = match &self.body {
             Body::Payload(channel, media) => {
                 vec![self.draft(channel.clone(), media.as_ref(), bytes)?]
@@ -96,6 +107,7 @@ impl Publication {
             Body::Batch(channel) => lines(&bytes, channel.as_ref(), &self.pass, limits)?,
         };
         let key = self.key(&drafts)?;
+        admit(drafts.len())?;
         let appended = hub.publish(Batch { drafts, key })?;
         let mut answer = Vec::with_capacity(appended.receipts.len() * RECEIPT_BYTES);
         match self.body {

@@ -7,7 +7,7 @@ use std::fmt;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Threads and files kept back for everything that is no connection: shards, catch-up, listeners, the
-/// operator's port (36 threads and 101 files at most), signals, libraries, and the mappings of the allocator.
+/// operator's port (38 threads and 101 files at most), signals, libraries, and the mappings of the allocator.
 const RESERVE: u64 = 256;
 
 /// Mappings that a thread needs: its stack, the guard page below it, and the same again for the stack on
@@ -197,8 +197,9 @@ fn readings() -> Vec<Reading> {
 #[cfg(target_os = "linux")]
 mod system {
     use std::fs;
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
 
+    use super::super::control_group;
     use super::{Reading, Setting};
 
     /// What the kernel and the control groups allow.
@@ -218,11 +219,8 @@ mod system {
                 taken,
             })
         });
-        let cgroups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        let of_cgroups = cgroups
-            .lines()
-            .flat_map(group_directories)
-            .filter_map(|directory| of_group(&directory));
+        let of_cgroups = control_group::directories("pids").into_iter();
+        let of_cgroups = of_cgroups.filter_map(|directory| of_group(&directory));
         let tightest_group = of_cgroups.min_by_key(Reading::connections);
         of_kernel.chain(tightest_group).collect()
     }
@@ -244,25 +242,6 @@ mod system {
     pub(super) fn tasks_in(loadavg: &str) -> Option<u64> {
         let (_running, all) = loadavg.split(' ').nth(3)?.split_once('/')?;
         all.parse().ok()
-    }
-
-    /// The directories that bound the tasks of this process by one line of `/proc/self/cgroup`: its group
-    /// and all around it. `0::/a/b` is version 2, `7:pids:/a/b` version 1.
-    pub(super) fn group_directories(line: &str) -> Vec<PathBuf> {
-        let mut fields = line.splitn(3, ':').skip(1);
-        let (Some(controllers), Some(group)) = (fields.next(), fields.next()) else {
-            return Vec::new();
-        };
-        let root = match controllers {
-            "" => Path::new("/sys/fs/cgroup"),
-            _ if controllers.split(',').any(|name| name == "pids") => {
-                Path::new("/sys/fs/cgroup/pids")
-            }
-            _ => return Vec::new(),
-        };
-        let own = root.join(group.trim_start_matches('/'));
-        let around = own.ancestors().take_while(|path| path.starts_with(root));
-        around.map(Path::to_owned).collect()
     }
 }
 
@@ -361,24 +340,6 @@ mod tests {
         assert!(budget.connections >= 1);
         let limit = getrlimit(Resource::Nofile);
         assert!(limit.current == limit.maximum || cfg!(not(target_os = "linux")));
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn control_groups_bound_from_the_inside_out() {
-        let paths = |line| system::group_directories(line);
-        assert_eq!(
-            paths("0::/system.slice/fourcast.service"),
-            [
-                "/sys/fs/cgroup/system.slice/fourcast.service",
-                "/sys/fs/cgroup/system.slice",
-                "/sys/fs/cgroup"
-            ]
-            .map(std::path::PathBuf::from)
-        );
-        assert_eq!(paths("7:pids:/a").len(), 2);
-        assert!(paths("3:cpu,cpuacct:/a").is_empty());
-        assert!(paths("nonsense").is_empty());
     }
 
     #[cfg(target_os = "linux")]

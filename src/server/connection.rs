@@ -6,17 +6,21 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::ceilings;
 use super::inbound::{Inbound, READ_BYTES};
+use super::memory::Reservation;
 use super::proxies::{client_of, introduce};
 use super::stream::{ReadError, Stream, Unshaken};
+use crate::access::shares::{Asker, Client};
+use crate::access::tally::Share;
 use crate::config::Config;
 use crate::delivery::framing::Framing;
 use crate::delivery::long_poll::Outcome;
 use crate::delivery::{Context, Listening, Query, long_poll, poll, stream as streaming, websocket};
+use crate::exchange::later::event_stream;
 use crate::exchange::origin::{self, Visitor};
 use crate::exchange::publish::Publication;
 use crate::exchange::{Plan, plan};
 use crate::http::head::{BodyFraming, Head};
-use crate::http::response::{Answering, Response};
+use crate::http::response::{Answering, Payload, Response};
 use crate::http::{Method, Version};
 use crate::peer::Peer;
 use crate::refusal::{Kind, Refusal};
@@ -37,6 +41,8 @@ pub(super) struct Connection {
     berth: Arc<Berth>,
     /// Whoever sends its requests: a client, or a proxy that says in each of them for whom it is.
     sender: Peer,
+    /// Whose connection it was at the door.
+    counted: Peer,
     inbound: Inbound,
     /// Whether a request was answered already.
     seasoned: bool,
@@ -54,6 +60,19 @@ enum After {
     Listen(Box<dyn Listening>),
 }
 
+impl After {
+    /// The same with what a stream counts for as long as it lasts.
+    fn counted(self, shares: [Option<Share<Client>>; 2]) -> Self {
+        match self {
+            After::Listen(listening) if shares.iter().any(Option::is_some) => {
+                let _shares = shares;
+                After::Listen(Box::new(Counted { listening, _shares }))
+            }
+            after => after,
+        }
+    }
+}
+
 /// A stream that counts for a lane of the live page, as long as it lasts.
 struct Measured {
     listening: Box<dyn Listening>,
@@ -61,6 +80,18 @@ struct Measured {
 }
 
 impl Listening for Measured {
+    fn listen(self: Box<Self>) {
+        self.listening.listen();
+    }
+}
+
+/// A stream that counts as long as it lasts: for the address that a proxy brought, and for whoever asked.
+struct Counted {
+    listening: Box<dyn Listening>,
+    _shares: [Option<Share<Client>>; 2],
+}
+
+impl Listening for Counted {
     fn listen(self: Box<Self>) {
         self.listening.listen();
     }
@@ -83,6 +114,7 @@ impl Connection {
             config: context.config(),
             context,
             sender: stream.peer(),
+            counted: stream.peer(),
             inbound: Inbound::new(stream.clone()),
             stream,
             berth,
@@ -184,7 +216,15 @@ impl Connection {
             head,
         };
         let (config, local) = (&self.config, self.stream.local());
-        let outcome = origin::check(&request.head, &request.visitor, config, local)
+        let shares = &self.context.shares;
+        let mut counted = [None, None];
+        let outcome = shares
+            .request(config, self.asker())
+            .and_then(|()| {
+                counted[0] = self.count_brought()?;
+                Ok(())
+            })
+            .and_then(|()| origin::check(&request.head, &request.visitor, config, local))
             .and_then(|()| {
                 let access = self.context.access.get();
                 plan(
@@ -195,13 +235,51 @@ impl Connection {
                     &request.visitor,
                 )
             })
+            .and_then(|plan| {
+                counted[1] = self.count(&plan)?;
+                Ok(plan)
+            })
             .and_then(|plan| self.follow(plan, &mut request));
         let after = match outcome {
-            Ok(after) => after,
+            Ok(after) => after.counted(counted),
             Err(refusal) => self.refuse(Some(&mut request), refusal),
         };
         self.inbound.keep(request.head);
         after
+    }
+
+    /// Who asks, by where the connection comes from.
+    fn asker(&self) -> Asker<'static> {
+        Asker {
+            address: self.stream.peer().ip(),
+            holder: None,
+        }
+    }
+
+    /// Counts what a client takes that a trusted proxy brings: at the door it was the proxy that was counted.
+    fn count_brought(&self) -> Result<Option<Share<Client>>, Refusal> {
+        let client = self.stream.peer();
+        match client == self.counted {
+            true => Ok(None),
+            false => self
+                .context
+                .shares
+                .connection(&self.config.limits, client.ip()),
+        }
+    }
+
+    /// Counts what whoever asks is going to do, now that it is known who that is, as long as what is returned lasts.
+    fn count(&self, plan: &Plan) -> Result<Option<Share<Client>>, Refusal> {
+        let Some(pass) = plan.pass() else {
+            return Ok(None);
+        };
+        let (shares, holder) = (&self.context.shares, pass.holder());
+        let asker = Asker {
+            address: None,
+            holder: Some(holder),
+        };
+        shares.request(&self.config, asker)?;
+        shares.presence(&self.config.limits, holder)
     }
 
     /// Goes where the request leads.
@@ -216,11 +294,14 @@ impl Connection {
                 let response = self.publish(publication, request)?;
                 self.answer(request, response)
             }
-            Plan::Forget(channel) => {
+            Plan::Forget(channel, _) => {
                 self.context.hub.forget(&channel)?;
                 self.answer(request, Response::new(204))
             }
-            Plan::Poll(query) => self.answer(request, poll::answer(&self.context, &query)?),
+            Plan::Poll(query) => {
+                let response = poll::answer(&self.context, &query)?;
+                self.answer_at_length(request, response)?
+            }
             Plan::LongPoll(query, wait) => self.long_poll(request, query, wait)?,
             Plan::Stream(query, framing, head) => {
                 self.stream_events(request, &query, framing, head)
@@ -254,7 +335,9 @@ impl Connection {
             READ_BYTES,
         )?;
         Ok(match outcome {
-            Outcome::Answer(response) => self.answer(request, long_poll::granting(response, wait)),
+            Outcome::Answer(response) => {
+                self.answer_at_length(request, long_poll::granting(response, wait))?
+            }
             Outcome::Answered { goes_on: true } => After::Keep,
             Outcome::Answered { goes_on: false } => After::Drain,
             Outcome::Gone => After::Close,
@@ -323,8 +406,17 @@ impl Connection {
     ) -> Result<Response, Refusal> {
         let limits = &self.config.limits;
         let most = u64::try_from(publication.most_bytes(limits)).unwrap_or(u64::MAX);
-        let body = self.read_body(request, most)?;
-        publication.commit(&self.context.hub, &self.config.limits, body)
+        let mut held = self.context.memory.nothing();
+        let body = self.read_body(request, most, &mut held)?;
+        // What comes in is there twice for a moment: as it came, and as events.
+        held.hold(body.capacity().saturating_add(body.len()))?;
+        let (config, pass) = (&self.config, publication.pass().clone());
+        let asker = Asker {
+            holder: Some(pass.holder()),
+            ..self.asker()
+        };
+        let admit = |events| self.context.shares.publishes(config, asker, events);
+        publication.commit(&self.context.hub, &config.limits, body, admit)
     }
 }
 
@@ -395,10 +487,18 @@ impl Connection {
         read
     }
 
-    /// The body of a request, `most` bytes at most.
-    fn read_body(&mut self, request: &mut Request, most: u64) -> Result<Vec<u8>, Refusal> {
-        let timeouts = &self.config.timeouts;
-        let body = self.inbound.read_body(&request.head, most, timeouts)?;
+    /// The body of a request, `most` bytes at most, for which memory is `held` as it grows.
+    fn read_body(
+        &mut self,
+        request: &mut Request,
+        most: u64,
+        held: &mut Reservation,
+    ) -> Result<Vec<u8>, Refusal> {
+        self.context.memory.check()?;
+        let (timeouts, hold) = (&self.config.timeouts, |bytes| held.hold(bytes));
+        let body = self
+            .inbound
+            .read_body(&request.head, most, timeouts, hold)?;
         request.body_read = true;
         Ok(body)
     }
@@ -406,7 +506,8 @@ impl Connection {
     /// Reads a body that nobody asked for, so that the next request can be found behind it.
     fn skip_body(&mut self, request: &mut Request) -> Result<(), Refusal> {
         if !request.body_read {
-            self.read_body(request, SKIPPED_BODY)?;
+            let mut held = self.context.memory.nothing();
+            self.read_body(request, SKIPPED_BODY, &mut held)?;
         }
         Ok(())
     }
@@ -416,6 +517,20 @@ impl Connection {
 impl Connection {
     fn answer(&mut self, request: &Request, response: Response) -> After {
         self.answer_bare(request, request.visitor.decorate(response))
+    }
+
+    /// The same with one that may be large, and is held until a peer that reads slowly has taken it: as it was built,
+    /// and as it is sent.
+    fn answer_at_length(
+        &mut self,
+        request: &Request,
+        response: Response,
+    ) -> Result<After, Refusal> {
+        let mut held = self.context.memory.nothing();
+        if let Payload::Full(body) = response.payload() {
+            held.hold(body.len().saturating_mul(2))?;
+        }
+        Ok(self.answer(request, response))
     }
 
     fn answer_bare(&mut self, request: &Request, response: Response) -> After {
@@ -437,6 +552,14 @@ impl Connection {
             self.send(Visitor::unknown().decorate(response), &answering);
             return After::Drain;
         };
+        let later = event_stream(&self.context, &request.head, &request.visitor, &refusal);
+        if let Some((response, last)) = later {
+            if self.write(request, response, false) {
+                // Whoever has gone meanwhile needs no goodbye.
+                let _ = self.stream.write_all(&last, self.config.timeouts.write);
+            }
+            return After::Drain;
+        }
         // What waits for a 100 sends no body after a final answer, or sends it all the same: nobody knows.
         let whole = |connection: &mut Self, request: &mut Request| {
             request.body_read

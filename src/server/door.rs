@@ -7,11 +7,14 @@ use super::connection::Connection;
 use super::crew::Crew;
 use super::doorman::Doormen;
 use super::listener::Entrance;
-use super::permit::Permits;
+use super::memory;
+use super::permit::{Permit, Permits};
 use super::socket::Socket;
 use super::stream::Stream;
 use super::upkeep::Kept;
 use crate::delivery::Context;
+use crate::peer::Peer;
+use crate::refusal::{Kind, Refusal};
 use crate::tls::Identity;
 
 pub(super) struct Door {
@@ -25,16 +28,21 @@ pub(super) struct Door {
 
 impl Entrance for Door {
     fn admit(&self, socket: Socket) -> io::Result<()> {
-        let permit = self.permits.try_take();
-        let has_permit = permit.is_some();
         // Fails when the peer has gone already.
+        let Ok(peer) = socket.peer() else {
+            return Ok(());
+        };
+        let (permit, refusal) = match self.permit(peer) {
+            Ok(permit) => (Some(permit), None),
+            Err(refusal) => (None, Some(refusal)),
+        };
         let Ok(stream) = Stream::new(socket, permit) else {
             return Ok(());
         };
         let stream = stream.showing(self.identity.as_ref().map(|kept| kept.get()));
-        if !has_permit {
+        if let Some(refusal) = refusal {
             self.context.hub.metrics().turned_away.count();
-            self.doormen.refuse(stream);
+            self.doormen.refuse(stream, refusal);
             return Ok(());
         }
         self.context.hub.metrics().accepted.count();
@@ -42,6 +50,22 @@ impl Entrance for Door {
         self.crew.serve(connection).inspect_err(|error| {
             log::error!("a connection is dropped, there is no thread to be had: {error}");
         })
+    }
+}
+
+impl Door {
+    /// What a connection of `peer` needs before it is given a thread: a part of the share of its address, memory, and a
+    /// place. Of a proxy that says whom it brings, it is whoever that is who is counted.
+    fn permit(&self, peer: Peer) -> Result<Permit, Refusal> {
+        let config = self.context.config();
+        let address = peer.ip().filter(|_| !config.proxies.bring(peer));
+        let share = self.context.shares.connection(&config.limits, address)?;
+        let memory = self.context.memory.reserve(memory::CONNECTION)?;
+        let permit = self.permits.try_take().ok_or_else(|| {
+            let detail = "every connection is taken; come back later";
+            Refusal::new(Kind::Overloaded, detail)
+        })?;
+        Ok(permit.with(share, memory))
     }
 }
 

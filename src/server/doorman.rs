@@ -7,41 +7,47 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-
 use super::ceilings;
 use super::inbound::Inbound;
 use super::proxies::introduce;
 use super::stream::Stream;
-use crate::delivery::control::Control;
-use crate::delivery::framing::Framing as _;
-use crate::delivery::{Context, sse};
-use crate::exchange::negotiate::Parameters;
+use super::waiting::Waiting;
+use crate::access::shares::Client;
+use crate::delivery::Context;
+use crate::exchange::healthy;
+use crate::exchange::later::event_stream;
 use crate::exchange::origin::{self, Visitor};
-use crate::exchange::{healthy, stream_head};
-use crate::http::fields::accepts;
+use crate::http::Method;
 use crate::http::head::Head;
 use crate::http::response::{Answering, Response};
-use crate::http::{Method, Version};
 use crate::hub::fanout::or_abort;
 use crate::refusal::{Kind, Refusal};
 use crate::seldom::Seldom;
 
 /// How many threads say no.
-const DOORMEN: usize = 2;
-/// How many connections may wait for one of them.
-const WAITING: usize = 64;
+const DOORMEN: usize = 4;
+/// How many of them may be busy with one client: a head that comes byte by byte holds one up for a second.
+const OF_ONE: usize = 2;
 /// How long a head may take here, and a peer to read its refusal.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The most that is read after the refusal.
 const DRAINED: usize = 64 * 1024;
 
 static FULL: Seldom = Seldom::new();
+static CROWD: Seldom = Seldom::new();
+static MEMORY: Seldom = Seldom::new();
 
 /// The threads that say no.
 pub(super) struct Doormen {
-    door: Mutex<Option<Sender<Stream>>>,
+    context: Arc<Context>,
+    waiting: Arc<Waiting<Unwanted>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// Somebody who is not let in, and why.
+struct Unwanted {
+    stream: Stream,
+    refusal: Refusal,
 }
 
 impl Doormen {
@@ -50,40 +56,36 @@ impl Doormen {
     /// # Errors
     /// When there are none to be had.
     pub(super) fn start(context: &Arc<Context>) -> io::Result<Self> {
-        let (door, queue) = bounded(WAITING);
+        let waiting = Arc::new(Waiting::new(OF_ONE));
         let mut threads = Vec::new();
         for number in 0..DOORMEN {
-            let (context, queue) = (context.clone(), queue.clone());
+            let (context, waiting) = (context.clone(), waiting.clone());
             let thread = thread::Builder::new().name(format!("doorman-{number}"));
             threads.push(
-                thread.spawn(move || or_abort("a doorman panicked", || serve(&context, &queue)))?,
+                thread
+                    .spawn(move || or_abort("a doorman panicked", || serve(&context, &waiting)))?,
             );
         }
         Ok(Doormen {
-            door: Mutex::new(Some(door)),
+            context: context.clone(),
+            waiting,
             threads: Mutex::new(threads),
         })
     }
 
-    /// Has a connection refused, or closes it when too many wait already. Does not wait.
-    pub(super) fn refuse(&self, stream: Stream) {
-        FULL.say(|more| {
-            log::warn!("all connections of limits.connections are taken, one is refused{more}")
-        });
-        if let Some(door) = &*self.door.lock().unwrap_or_else(PoisonError::into_inner) {
-            // Whoever is turned away here is closed without a byte, from which EventSource comes back.
-            let _ = door.try_send(stream);
-        }
+    /// Has a connection refused, or closes it when too many wait already, in all or from its address. Does not wait.
+    pub(super) fn refuse(&self, stream: Stream, refusal: Refusal) {
+        let address = stream.peer().ip();
+        warn(&refusal, address);
+        let limits = &self.context.config().limits;
+        let client = address.and_then(|address| Client::at(address, limits));
+        // Whoever is turned away here is closed without a byte, from which EventSource comes back.
+        let _ = self.waiting.push(client, Unwanted { stream, refusal });
     }
 
     /// Ends the threads and waits for them.
     pub(super) fn stop(&self) {
-        drop(
-            self.door
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
+        self.waiting.end();
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
@@ -98,19 +100,38 @@ impl Drop for Doormen {
     }
 }
 
-fn serve(context: &Context, queue: &Receiver<Stream>) {
-    for stream in queue {
+/// Says why, and which key allows more.
+fn warn(refusal: &Refusal, address: Option<IpAddr>) {
+    match refusal.kind {
+        Kind::TooManyOfOne => CROWD.say(|more| {
+            let address = address.map_or_else(String::new, |address| format!(" ({address})"));
+            log::warn!(
+                "an address{address} has all connections of limits.connections_per_address, one is refused; that key \
+                 raises their number, and limits.exempt takes networks out{more}"
+            );
+        }),
+        Kind::OutOfMemory => MEMORY.say(|more| {
+            log::warn!("the memory of limits.memory is taken, a connection is refused{more}");
+        }),
+        _ => FULL.say(|more| {
+            log::warn!("all connections of limits.connections are taken, one is refused{more}");
+        }),
+    }
+}
+
+fn serve(context: &Context, waiting: &Waiting<Unwanted>) {
+    while let Some((_turn, Unwanted { stream, refusal })) = waiting.next() {
         // A server that stops has no time for those who never came in.
         if context.shutdown.begun().is_none() {
             let stream = Arc::new(stream);
             let berth = context.roster.berth(stream.clone());
             berth.hold(stream.clone());
-            refuse(context, &stream);
+            refuse(context, &stream, refusal);
         }
     }
 }
 
-fn refuse(context: &Context, stream: &Arc<Stream>) {
+fn refuse(context: &Context, stream: &Arc<Stream>, refusal: Refusal) {
     let config = context.config();
     // One for all that comes before the answer, so that neither a proxy nor TLS wins anybody time.
     let deadline = Instant::now() + PATIENCE;
@@ -127,8 +148,7 @@ fn refuse(context: &Context, stream: &Arc<Stream>) {
     let Ok(Some(head)) = head else {
         return;
     };
-    let mut bytes = Vec::new();
-    write_refusal(context, &head, stream.local(), &mut bytes);
+    let bytes = refusal_bytes(context, &head, stream.local(), refusal);
     if stream.write_all(&bytes, PATIENCE).is_ok() {
         stream.shutdown_write();
         stream.drain(PATIENCE, DRAINED);
@@ -137,7 +157,12 @@ fn refuse(context: &Context, stream: &Arc<Stream>) {
 
 /// The no, in the way that was asked for. Who may not come in at all is told so; and a server that is full
 /// is a healthy one.
-fn write_refusal(context: &Context, head: &Head, local: Option<IpAddr>, out: &mut Vec<u8>) {
+fn refusal_bytes(
+    context: &Context,
+    head: &Head,
+    local: Option<IpAddr>,
+    refusal: Refusal,
+) -> Vec<u8> {
     let answering = Answering {
         version: head.version,
         keep_alive: None,
@@ -146,53 +171,19 @@ fn write_refusal(context: &Context, head: &Head, local: Option<IpAddr>, out: &mu
         names_server: context.config().server_header,
     };
     let visitor = Visitor::of(head, &context.config());
-    let full = Refusal::new(
-        Kind::Overloaded,
-        "every connection is taken; come back later",
-    );
     let refusal = match origin::check(head, &visitor, &context.config(), local) {
         Err(refusal) => refusal,
         Ok(()) if head.path() == "/-/healthy" => {
-            return out.extend(visitor.decorate(healthy()).encode(&answering));
+            return visitor.decorate(healthy()).encode(&answering);
         }
-        Ok(()) => full,
+        Ok(()) => refusal,
     };
     context.hub.metrics().refusals(refusal.kind).count();
-    if refusal.kind == Kind::Overloaded && asks_for_sse(head) {
-        return turn_away_event_source(context, head, &answering, out);
+    if let Some((response, last)) = event_stream(context, head, &visitor, &refusal) {
+        let mut bytes = response.encode(&answering);
+        bytes.extend(last);
+        return bytes;
     }
     let response = Response::refusal(&refusal, Some(context.retry_after()));
-    out.extend(visitor.decorate(response).encode(&answering));
-}
-
-fn asks_for_sse(head: &Head) -> bool {
-    let parameters = Parameters::parse(head.query());
-    match parameters.get("transport") {
-        Ok(Some(transport)) => transport == "sse",
-        _ => accepts(head.fields.get_all("Accept"), "text/event-stream"),
-    }
-}
-
-/// Any status but 200 would stop a browser's EventSource for good.
-fn turn_away_event_source(
-    context: &Context,
-    head: &Head,
-    answering: &Answering,
-    out: &mut Vec<u8>,
-) {
-    let framing = if head.version == Version::Http11 {
-        &sse::JSON
-    } else {
-        &sse::JSON_UNCHUNKED
-    };
-    let code = Kind::Overloaded.row().close;
-    let bye = Control::Bye {
-        code,
-        retry: Some(context.retry_after()),
-    };
-    let response = Visitor::of(head, &context.config()).decorate(stream_head("text/event-stream"));
-    out.extend(response.encode(answering));
-    if !answering.head_only {
-        out.extend(framing.farewell(&bye, ""));
-    }
+    visitor.decorate(response).encode(&answering)
 }

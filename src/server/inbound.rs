@@ -64,15 +64,17 @@ impl Inbound {
         }
     }
 
-    /// The body behind `head`, `most` bytes at most, within `timeouts.body`.
+    /// The body behind `head`, `most` bytes at most, within `timeouts.body`. `hold` is called with the bytes that it is
+    /// going to take, whenever they become more.
     ///
     /// # Errors
-    /// The refusal of a body that is malformed, too large or does not arrive in time.
+    /// The refusal of a body that is malformed, too large or does not arrive in time, and that of `hold`.
     pub fn read_body(
         &mut self,
         head: &Head,
         most: u64,
         timeouts: &Timeouts,
+        mut hold: impl FnMut(usize) -> Result<(), Refusal>,
     ) -> Result<Vec<u8>, Refusal> {
         let mut decoder = Decoder::new(head.body, most)?;
         if head.expects_continue() && self.buffer.is_empty() {
@@ -82,6 +84,11 @@ impl Inbound {
         let mut deadline = None;
         let mut body = Vec::new();
         loop {
+            let room = room_for(&body, self.buffer.len());
+            if room > body.capacity() {
+                hold(room)?;
+                body.reserve_exact(room.saturating_sub(body.len()));
+            }
             let progress = decoder.decode(&self.buffer, &mut body)?;
             self.buffer.drain(..progress.consumed);
             if progress.done {
@@ -114,6 +121,15 @@ impl Inbound {
     fn read_more(&mut self, most: usize, deadline: Instant) -> Result<(), ReadError> {
         let read = self.stream.append_to(&mut self.buffer, most, deadline);
         read.map(drop)
+    }
+}
+
+/// What a body takes when so many bytes come to it: twice as much as before when it has to grow, so that few are copied.
+fn room_for(body: &Vec<u8>, more: usize) -> usize {
+    let needed = body.len().saturating_add(more);
+    match needed > body.capacity() {
+        true => needed.max(body.capacity().saturating_mul(2)),
+        false => body.capacity(),
     }
 }
 

@@ -8,12 +8,14 @@
 mod acceptor;
 pub mod budget;
 mod connection;
+mod control_group;
 mod crew;
 mod door;
 mod doorman;
 mod ending;
 pub mod inbound;
 pub mod listener;
+pub mod memory;
 pub mod permit;
 mod proxies;
 mod proxy_protocol;
@@ -26,6 +28,7 @@ pub mod stream;
 mod tests;
 pub mod threads;
 pub mod upkeep;
+mod waiting;
 
 use std::fmt;
 use std::io;
@@ -41,12 +44,14 @@ use self::door::Door;
 use self::doorman::Doormen;
 use self::ending::Ending;
 use self::listener::Listener;
+use self::memory::Memory;
 use self::permit::Permits;
 use self::reload::Reload;
 use self::reloader::{Reloader, Reloads};
 use self::stream::Stream;
 use self::upkeep::{Kept, Upkeep};
 use crate::access;
+use crate::access::shares::Shares;
 use crate::admin::Admin;
 use crate::config::access::advice;
 use crate::config::{Config, Current, Endpoint, Limits, Listen, Mode};
@@ -269,6 +274,8 @@ impl Server {
             roster: Roster::new(shutdown.clone(), access.clone()),
             shutdown,
             access,
+            shares: Shares::new(),
+            memory: Memory::new(&config),
             told: Arc::new(Current::new(config)),
             reloads,
             upkeep: Upkeep::default(),

@@ -4,6 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::memory::Reservation;
+use crate::access::shares::Client;
+use crate::access::tally::Share;
+
 /// A bounded number of permits.
 #[derive(Clone)]
 pub struct Permits {
@@ -16,9 +20,11 @@ struct Shared {
     given_back: Condvar,
 }
 
-/// The right to one open connection; given back when it is dropped.
+/// The right to one open connection; given back when it is dropped, with all that the connection was counted for.
 pub struct Permit {
     shared: Arc<Shared>,
+    _share: Option<Share<Client>>,
+    _memory: Option<Reservation>,
 }
 
 impl Permits {
@@ -62,6 +68,8 @@ impl Permits {
         *taken += 1;
         Some(Permit {
             shared: self.shared.clone(),
+            _share: None,
+            _memory: None,
         })
     }
 
@@ -84,6 +92,16 @@ impl Shared {
     fn taken(&self) -> MutexGuard<'_, usize> {
         // A number is whole whatever happened to those who held the lock.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Permit {
+    /// The same with what the connection has of its address's share, and of the memory.
+    pub fn with(self, share: Option<Share<Client>>, memory: Reservation) -> Self {
+        let mut permit = self;
+        permit._share = share;
+        permit._memory = Some(memory);
+        permit
     }
 }
 

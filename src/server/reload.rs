@@ -23,8 +23,8 @@ pub(super) struct Reload {
 
 impl Server {
     /// Has `config` count from now on, as far as that is possible without a restart, and logs what came of it. Nobody
-    /// is disconnected: what was told to a client holds for its connection, and everything else counts from its next
-    /// request on. Returns when the journal goes by it, or after two seconds.
+    /// is disconnected but who may not do any more what it does: what was told to a client holds for its connection, and
+    /// everything else counts from its next request on. Returns when the journal goes by it, or after two seconds.
     ///
     /// `log.level` is the matter of whoever logs.
     ///
@@ -74,6 +74,7 @@ impl Reload {
             self.permits.bound(next.limits.connections);
             next
         });
+        context.memory.obey(&now);
         if before.access != now.access {
             context.access.obey(&now.access);
             context.roster.obey();
@@ -125,6 +126,7 @@ impl Reload {
             proxies: asked.proxies,
             hosts: asked.hosts,
             origins: asked.origins,
+            rates: asked.rates,
             server_header: asked.server_header,
             timeouts: asked.timeouts,
             heartbeat: asked.heartbeat,
@@ -235,6 +237,10 @@ mod tests {
         idempotency = "1m"
         [limits]
         connections = 100
+        connections_per_address = 10
+        connections_per_subject = 10
+        exempt = ["10.0.0.0/8"]
+        memory = "4 GiB"
         head_bytes = "32 KiB"
         target_bytes = "4 KiB"
         fields = 50
@@ -246,6 +252,14 @@ mod tests {
         send_buffer = "32 KiB"
         control_messages = 10
         idempotency_keys = 10
+        [rates]
+        requests_per_address = "1/s"
+        requests_per_key = "1/m"
+        requests_per_subject = "1/h"
+        publishes_per_address = "off"
+        publishes_per_key = "off"
+        publishes_per_subject = "off"
+        burst = "1m"
         [timeouts]
         handshake = "1s"
         head = "1s"

@@ -151,3 +151,37 @@ fn a_stop_leaves_nobody_waiting() {
     });
     server.assert_no_trace(shared);
 }
+
+/// The second line: what was reserved may be less than what the process has.
+#[test]
+fn a_process_that_has_too_much_takes_no_connection_and_no_body_until_it_has_less() {
+    let server = server(10);
+    let memory = &server.context.memory;
+    let ask = |client: &mut TcpStream, request: &str| {
+        client.write_all(request.as_bytes()).unwrap();
+        let mut answer = [0; 12];
+        client.read_exact(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer[9..]).into_owned()
+    };
+    let get = "GET /a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let post = "POST /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx";
+    let mut early = connect(server.address().unwrap());
+    wait_until("it is let in", || {
+        server.context.hub.metrics().accepted.get() == 1
+    });
+    memory.pretend(usize::MAX - 1);
+    assert_eq!(ask(&mut early, post), "503");
+    assert_eq!(ask(&mut connect(server.address().unwrap()), get), "503");
+    assert!(
+        server
+            .context
+            .hub
+            .metrics()
+            .refusals(Kind::OutOfMemory)
+            .get()
+            >= 2
+    );
+    memory.pretend(0);
+    assert_eq!(ask(&mut connect(server.address().unwrap()), get), "200");
+    assert_eq!(ask(&mut connect(server.address().unwrap()), post), "201");
+}

@@ -14,15 +14,16 @@ use crate::ways::on_every_way;
 
 mod changing;
 mod publishing;
+mod tokens;
 
 /// Keys with their hashes, as `printf %s KEY | sha256sum` has them.
-const BACKEND: &str = "fck_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+pub(crate) const BACKEND: &str = "fck_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 const BACKEND_HASH: &str = "9a62a21e942231b480dfe6602614ad68c90f166be472cefa1723d4ffbc87e802";
-const DEVICE: &str = "fck_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB";
+pub(crate) const DEVICE: &str = "fck_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB";
 const DEVICE_HASH: &str = "590b945b048927d9ac93f9b7e643572e30763fb2c92848fca224c625cbe3e2c0";
 
 /// The backend may do everything, the device reads rooms and publishes to its own, and everyone reads what is public.
-fn rules() -> String {
+pub(crate) fn rules() -> String {
     format!(
         "[access]\nmode = \"closed\"\n[access.anonymous]\nsubscribe = [\"public/**\"]\n\
          [[access.keys]]\nname = \"backend\"\nhash = \"sha256:{BACKEND_HASH}\"\n\

@@ -12,6 +12,7 @@ mod injection;
 mod names;
 mod pages;
 mod slowness;
+mod smuggling;
 
 /// Deadlines so short that what must time out does so within a test.
 fn impatient() -> Fixture {

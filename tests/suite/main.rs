@@ -29,6 +29,7 @@ mod compare;
 mod hardening;
 mod journal_commands;
 mod lanes;
+mod limits;
 mod listen;
 mod proxies;
 mod regression;

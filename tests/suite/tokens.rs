@@ -9,6 +9,8 @@ use std::time::SystemTime;
 use fourcast::access::token::verifier::Verifier;
 use fourcast::config::Config;
 
+use crate::support::Fixture;
+
 const SECRET: &str = "the-secret-of-these-tests-has-sixty-four-characters-and-not-less";
 
 /// A directory with a configuration; dropping it removes it.
@@ -267,6 +269,39 @@ fn a_file_of_keys_that_cannot_be_used_is_told_before_anything_starts() {
         &text(&place.run(&["check"], "")),
         &["tokens         signed by HS256\n"],
     );
+}
+
+#[test]
+fn a_server_lets_the_holder_of_a_token_do_what_it_says() {
+    let lines = format!("algorithms = [\"HS256\"]\nsecret = \"{SECRET}\"\ncookie = \"token\"\n");
+    let place = Place::new("server", &lines);
+    let loaded = Config::load(Some(&place.directory.join("config.toml")), []);
+    let access = loaded.expect("a configuration").config.access;
+    let server = Fixture::start(|config| config.access = access);
+    let token = place.token(&["--publish", "rooms/*"]);
+    let token = token.trim();
+    let publish =
+        |path: &str, name: &str, value: &str| server.post(path, &[(name, value)], "hello").status();
+    let bearer = format!("Bearer {token}");
+    assert_eq!(publish("/rooms/42", "Authorization", &bearer), 201);
+    assert_eq!(
+        publish("/rooms/42", "Cookie", &format!("token={token}")),
+        201
+    );
+    assert_eq!(publish("/chat", "Authorization", &bearer), 403);
+    assert_eq!(publish("/rooms/42", "X-Nothing", "shown"), 401);
+    assert_eq!(
+        publish("/rooms/42", "Cookie", &format!("other={token}")),
+        401
+    );
+    let path = format!("/rooms/42?access_token={token}");
+    assert_eq!(publish(&path, "X-Nothing", "shown"), 201);
+    let forged = format!("{}AAAA", &bearer[..bearer.len() - 4]);
+    let answer = server.post("/rooms/42", &[("Authorization", &forged)], "hello");
+    assert_eq!(answer.status(), 401);
+    let challenge = "Bearer error=\"invalid_token\"";
+    assert_eq!(answer.head.must("WWW-Authenticate"), challenge);
+    assert_eq!(answer.json()["code"], "bad_token");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 pub mod frames;
 pub mod handshake;
 mod operations;
+mod progress;
 mod restriction;
 mod subscription;
 pub mod wire;
@@ -16,6 +17,7 @@ use tungstenite::{Message, Utf8Bytes};
 
 use self::frames::Frames;
 use self::operations::Operations;
+use self::progress::Progress;
 use super::catch_up::{Step, step};
 use super::control::Control;
 use super::framing::Framing;
@@ -26,8 +28,9 @@ use crate::access::rights::Action;
 use crate::hub::channel::ChannelName;
 use crate::hub::selector::Selector;
 use crate::journal::{Draft, StoreError};
-use crate::refusal::Kind;
+use crate::refusal::{Kind, Refusal};
 use crate::roster::Berth;
+use crate::server::memory::{Reservation, SMALL};
 use crate::server::stream::{ReadError, Stream};
 
 /// Bytes read from a connection that says little.
@@ -68,6 +71,13 @@ struct Reader {
     operations: Operations,
     raw_channel: Option<ChannelName>,
     early: Vec<u8>,
+    progress: Progress,
+    /// Since when a message is on its way.
+    since: Option<Instant>,
+    /// The memory of the largest message since the parser was new.
+    held: Reservation,
+    /// Whether the parser has buffers that a large message needed.
+    is_stretched: bool,
     _berth: Arc<Berth>,
 }
 
@@ -108,6 +118,10 @@ impl Reader {
             frames: Frames::new(),
             operations: Operations::new(outbox.clone(), only.clone()),
             raw_channel: only.filter(|_| query.raw),
+            progress: Progress::default(),
+            since: None,
+            is_stretched: false,
+            held: outbox.context().memory.nothing(),
             outbox,
             framing,
             early,
@@ -131,6 +145,12 @@ impl Reader {
             // No patience for a pong runs while bytes are owed: the write deadline does.
             pinged = pinged.filter(|_| !self.outbox.owes_bytes());
             self.outbox.end_if_over();
+            if self.is_late() {
+                let detail = "a message did not arrive in time";
+                self.outbox.dismiss(Kind::RequestTimeout, detail);
+                next = Next::Drain;
+                break;
+            }
             match self
                 .outbox
                 .stream()
@@ -158,6 +178,7 @@ impl Reader {
             }
         }
         if next == Next::Drain {
+            self.forget();
             let config = &self.outbox.context().config();
             self.outbox
                 .stream()
@@ -167,8 +188,19 @@ impl Reader {
 
     fn deadline(&self, beat: Instant, pinged: Option<Instant>) -> Instant {
         let patience = self.outbox.context().config().heartbeat.patience;
-        let next = pinged.map_or(beat, |at| (at + patience).min(beat));
+        let looks = [pinged.map(|at| at + patience), self.due()];
+        let next = looks.into_iter().flatten().fold(beat, Instant::min);
         self.outbox.until(next)
+    }
+
+    /// When the message that is on its way must have arrived.
+    fn due(&self) -> Option<Instant> {
+        let since = self.since?;
+        Some(since + self.outbox.context().config().timeouts.body)
+    }
+
+    fn is_late(&self) -> bool {
+        self.due().is_some_and(|due| Instant::now() >= due)
     }
 
     /// Sends a ping; when. None while bytes are owed: then the write deadline runs instead.
@@ -199,10 +231,20 @@ impl Reader {
 
     /// Takes bytes from the socket and obeys what they say.
     fn take(&mut self, bytes: &[u8]) -> Next {
+        if let Err(refusal) = self.make_room(bytes) {
+            self.outbox.refuse(&refusal);
+            return Next::Drain;
+        }
         // That of the configuration that counts now.
         let most = self.outbox.context().config().limits.event_bytes;
         self.frames.bound(most);
         self.frames.feed(bytes);
+        let next = self.parse();
+        self.settle();
+        next
+    }
+
+    fn parse(&mut self) -> Next {
         loop {
             match self.frames.read() {
                 Ok(Some((message, reply))) => match self.obey(message, reply) {
@@ -213,6 +255,32 @@ impl Reader {
                 Err(error) => return self.fail(&error),
             }
         }
+    }
+
+    /// Holds the memory that a message takes while it arrives: twice, as frames and as the message that they become.
+    fn make_room(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        let most = self.progress.feed(bytes).saturating_mul(2);
+        self.is_stretched |= most > SMALL;
+        self.held.hold(most)
+    }
+
+    /// Notes whether a message is on its way. If none is, the parser begins anew after a large one: else it would keep the
+    /// buffers of that for the life of the connection.
+    fn settle(&mut self) {
+        if !self.progress.is_clear() {
+            self.since.get_or_insert_with(Instant::now);
+            return;
+        }
+        self.since = None;
+        if std::mem::take(&mut self.is_stretched) {
+            self.forget();
+        }
+    }
+
+    /// Begins to parse anew, without anything that came before, and gives back what that took.
+    fn forget(&mut self) {
+        self.frames = Frames::new();
+        self.held = self.outbox.context().memory.nothing();
     }
 
     fn obey(&mut self, message: Message, reply: Vec<u8>) -> Next {
@@ -232,15 +300,22 @@ impl Reader {
                 return Next::Drain;
             }
             Message::Text(text) => self.say_text(&text),
-            Message::Binary(bytes) => match self.raw_channel.clone() {
-                Some(channel) => self.publish_raw(Draft::binary(channel, &bytes)),
-                None => self.operations.refuse_binary(),
-            },
+            Message::Binary(bytes) => self.say_bytes(&bytes),
         }
         Next::Read
     }
 
+    fn say_bytes(&mut self, bytes: &[u8]) {
+        self.since = None;
+        match self.raw_channel.clone() {
+            Some(channel) => self.publish_raw(Draft::binary(channel, bytes)),
+            None => self.operations.refuse_binary(),
+        }
+    }
+
     fn say_text(&mut self, text: &Utf8Bytes) {
+        // What follows is another message, if anything does.
+        self.since = None;
         match self.raw_channel.clone() {
             Some(channel) => self.publish_raw(Draft::text(channel, text.as_str())),
             None => self.operations.obey(text.as_str()),
@@ -251,6 +326,7 @@ impl Reader {
     fn publish_raw(&self, draft: Draft) {
         let allowed = self.outbox.pass();
         let allowed = allowed.check_channel(Action::Publish, &draft.channel);
+        let allowed = allowed.and_then(|()| self.operations.admit_publish());
         let hub = &self.outbox.context().hub;
         let published = allowed.and_then(|()| Ok(hub.publish(draft)?));
         if let Err(refusal) = published {

@@ -6,7 +6,9 @@ use super::restriction::Restrict;
 use super::subscription::{Subscribe, Unsubscribe, check};
 use super::wire::{self, Operation};
 use crate::access::credential::Credential;
+use crate::access::pass::Pass;
 use crate::access::rights::Action;
+use crate::access::shares::Asker;
 use crate::delivery::control::error_json;
 use crate::delivery::outbox::Outbox;
 use crate::event::Cursor;
@@ -15,20 +17,32 @@ use crate::hub::selector::{Selector, SelectorError};
 use crate::journal::{Batch, IdempotencyKey, Start};
 use crate::refusal::{Kind, Refusal};
 
+/// How many operations that come too fast, one behind the other, are answered: then the client does not heed it.
+const TOO_FAST: usize = 10;
+
 /// Obeys operations; the answers go to the outbox.
 pub(super) struct Operations {
     outbox: Arc<Outbox>,
     /// The channel of a publish that names none.
     only: Option<ChannelName>,
+    /// Operations that came too fast since the last one that did not.
+    too_fast: usize,
 }
 
 impl Operations {
     pub(super) fn new(outbox: Arc<Outbox>, only: Option<ChannelName>) -> Self {
-        Operations { outbox, only }
+        Operations {
+            outbox,
+            only,
+            too_fast: 0,
+        }
     }
 
     /// Obeys one text message.
-    pub(super) fn obey(&self, text: &str) {
+    pub(super) fn obey(&mut self, text: &str) {
+        if let Err(refusal) = self.admit() {
+            return self.refuse(wire::reference_in(text), &refusal);
+        }
         let mut operation = match Operation::parse(text) {
             Ok(operation) => operation,
             Err(refusal) => return self.refuse(wire::reference_in(text), &refusal),
@@ -48,19 +62,49 @@ impl Operations {
                  ?format=raw publishes every message as it is",
             )),
         };
-        if let Err(refusal) = obeyed {
-            self.refuse(operation.reference(), &refusal);
+        match obeyed {
+            Ok(()) => self.too_fast = 0,
+            Err(refusal) => self.refuse(operation.reference(), &refusal),
+        }
+    }
+
+    /// Counts an operation.
+    fn admit(&self) -> Result<(), Refusal> {
+        let (context, pass) = (self.outbox.context(), self.outbox.pass());
+        let asker = self.asker(&pass);
+        context.shares.request(&context.config(), asker)
+    }
+
+    /// Counts an event that is to be published.
+    pub(super) fn admit_publish(&self) -> Result<(), Refusal> {
+        let (context, pass) = (self.outbox.context(), self.outbox.pass());
+        let asker = self.asker(&pass);
+        context.shares.publishes(&context.config(), asker, 1)
+    }
+
+    /// Who asks, by where the connection comes from and by what was shown.
+    fn asker<'a>(&self, pass: &'a Pass) -> Asker<'a> {
+        Asker {
+            address: self.outbox.stream().peer().ip(),
+            holder: Some(pass.holder()),
         }
     }
 
     /// Binary messages mean something on a raw socket only.
-    pub(super) fn refuse_binary(&self) {
+    pub(super) fn refuse_binary(&mut self) {
         let detail = "a binary message is no operation; publish with {\"op\":\"publish\",\"encoding\":\"base64\",…}, or \
                       open the socket with ?format=raw";
         self.refuse(None, &Refusal::new(Kind::UnsupportedData, detail));
     }
 
-    fn refuse(&self, reference: Option<&str>, refusal: &Refusal) {
+    fn refuse(&mut self, reference: Option<&str>, refusal: &Refusal) {
+        self.too_fast = match refusal.kind {
+            Kind::RateLimited => self.too_fast.saturating_add(1),
+            _ => 0,
+        };
+        if self.too_fast > TOO_FAST {
+            return self.outbox.refuse(refusal);
+        }
         log::debug!(
             "{}: an operation is refused: {refusal}",
             self.outbox.stream().peer()
@@ -84,6 +128,7 @@ impl Operations {
             .as_deref()
             .map(|key| IdempotencyKey::new(&scope, key, &drafts))
             .transpose()?;
+        self.admit_publish()?;
         let batch = Batch { drafts, key };
         let appended = self.outbox.context().hub.publish(batch)?;
         let id = appended.receipts.first().map(|receipt| receipt.id);

@@ -207,3 +207,89 @@ fn more_keys_than_are_remembered() {
     }
     server.assert_serves();
 }
+
+#[test]
+fn a_million_tiny_chunks() {
+    const CHUNKS: usize = 1_000_000;
+    let server = Fixture::start(|config| config.limits.event_bytes = CHUNKS);
+    let mut wire = server.connect();
+    wire.send("POST /chat HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
+    wire.send("1\r\nx\r\n".repeat(CHUNKS));
+    wire.send("0\r\n\r\n");
+    assert_eq!(Response::read(&mut wire, "POST").status(), 201);
+    let kept = server.get("/chat?after=earliest&format=raw", &[]);
+    assert_eq!(kept.body.len(), CHUNKS);
+    server.assert_serves();
+}
+
+#[test]
+fn a_body_that_would_grow_when_it_is_unpacked() {
+    let server = Fixture::plain();
+    for coding in ["gzip", "deflate", "br", "zstd", "gzip, gzip"] {
+        let answer = server.post("/chat", &[("Content-Encoding", coding)], [0x1f, 0x8b, 8, 0]);
+        assert_eq!(answer.status(), 415, "{coding}");
+    }
+    server.assert_serves();
+}
+
+#[test]
+fn more_fields_than_a_head_may_have() {
+    let server = impatient();
+    let mut wire = server.connect();
+    wire.send("GET /chat HTTP/1.1\r\nHost: localhost\r\n");
+    flood(&mut wire, "X: y\r\n".repeat(100).as_bytes(), 1000);
+    assert_eq!(Response::read(&mut wire, "GET").status(), 431);
+    server.assert_serves();
+}
+
+#[test]
+fn a_name_of_a_field_without_an_end() {
+    let server = impatient();
+    let mut wire = server.connect();
+    wire.send("GET /chat HTTP/1.1\r\nHost: localhost\r\n");
+    flood(&mut wire, &[b'x'; 10_000], 1000);
+    assert_eq!(Response::read(&mut wire, "GET").status(), 431);
+    server.assert_serves();
+}
+
+#[test]
+fn a_target_without_an_end() {
+    let server = impatient();
+    let mut wire = server.connect();
+    wire.send("GET /");
+    flood(&mut wire, &[b'x'; 10_000], 1000);
+    assert_eq!(Response::read(&mut wire, "GET").status(), 414);
+    server.assert_serves();
+}
+
+#[test]
+fn empty_lines_without_an_end() {
+    let server = impatient();
+    let mut wire = server.connect();
+    flood(&mut wire, "\r\n".repeat(1000).as_bytes(), 1000);
+    assert_eq!(Response::read(&mut wire, "GET").status(), 400);
+    server.assert_serves();
+}
+
+#[test]
+fn lists_of_nothing_in_fields_that_are_lists() {
+    let server = Fixture::plain();
+    let (commas, quotes) = (",".repeat(10_000), "\"\\".repeat(5000));
+    for name in ["Accept", "Connection", "Prefer", "If-None-Match", "Upgrade"] {
+        for value in [&commas, &quotes] {
+            let answer = server.get("/chat", &[(name, value)]);
+            assert_eq!(answer.status(), 200, "{name}");
+        }
+    }
+    server.assert_serves();
+}
+
+#[test]
+fn parameters_by_the_thousand() {
+    let server = Fixture::plain();
+    let many = "a=b&".repeat(1900);
+    assert_eq!(server.get(&format!("/chat?{many}"), &[]).status(), 200);
+    let twice = format!("/chat?{many}wait=1&wait=2");
+    assert_eq!(server.get(&twice, &[]).status(), 400);
+    server.assert_serves();
+}

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Instant;
 
 use super::{flood, impatient, welcomed};
-use crate::support::websocket::{CONTINUATION, PING};
+use crate::support::websocket::{CONTINUATION, PING, PONG};
 use crate::support::wire::deadline;
 use crate::support::{Fixture, Frame, Wire, request};
 
@@ -83,5 +83,42 @@ fn long_polls_sent_ahead_without_end() {
     assert!(taken < MOST, "{taken} bytes were taken in");
     assert!(answers == 60, "only {answers} answers");
     drop(socket);
+    server.assert_serves();
+}
+
+#[test]
+fn a_flood_of_closes() {
+    let server = impatient();
+    let mut socket = welcomed(&server);
+    let _ = socket
+        .wire
+        .try_send(Frame::close(1000, "").masked().repeat(10_000));
+    assert_eq!(socket.close_code(), Some(1000));
+    socket.wire.expect_end();
+    server.assert_serves();
+}
+
+#[test]
+fn a_flood_of_pongs_that_nobody_asked_for() {
+    let server = impatient();
+    let mut socket = welcomed(&server);
+    socket
+        .wire
+        .send(Frame::new(PONG, [b'p'; 125]).masked().repeat(10_000));
+    socket.send(&Frame::text("{\"op\":\"ping\",\"ref\":7}"));
+    assert_eq!(socket.next_op("ack")["ref"], 7);
+    server.assert_serves();
+}
+
+#[test]
+fn a_flood_of_subscriptions() {
+    let server = impatient();
+    let mut socket = welcomed(&server);
+    for number in 0..300 {
+        socket.operate(serde_json::json!({"op": "subscribe", "channels": [format!("c{number}")]}));
+        let answer = socket.next_json();
+        let expected = if number < 100 { "ack" } else { "error" };
+        assert_eq!(answer["op"], expected, "{number}: {answer}");
+    }
     server.assert_serves();
 }

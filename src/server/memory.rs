@@ -1,0 +1,351 @@
+//! The budget of memory: what clients have the server hold is reserved before it is held, and whoever would go beyond is
+//! refused early. That is the first line; the second is a look at what the process really has.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::param::page_size;
+
+use super::control_group;
+use crate::config::Config;
+use crate::refusal::{Kind, Refusal};
+use crate::seldom::Seldom;
+
+/// What a connection takes: the stack that its thread touches (20 KiB), its buffers, and a body that is not large.
+pub const CONNECTION: usize = 32 * 1024;
+/// Bytes of a body, a message or an answer that a connection's own reservation covers.
+pub const SMALL: usize = 16 * 1024;
+/// The least that clients have where the operator named no budget.
+const LEAST_ROOM: usize = 64 * 1024 * 1024;
+/// How often the process is looked at.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+
+static CROWDED: Seldom = Seldom::new();
+
+/// The budget of one server; its clones are the same.
+#[derive(Clone)]
+pub struct Memory {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// All that the server may have.
+    budget: AtomicUsize,
+    /// What is there without clients.
+    standing: AtomicUsize,
+    reserved: AtomicUsize,
+    begun: Instant,
+    /// When the process is to be looked at again, in milliseconds since the beginning.
+    next_look: AtomicU64,
+    /// Whether it had more than the budget, and has not come down since.
+    is_crowded: AtomicBool,
+}
+
+/// Memory that somebody holds; given back when it is dropped.
+pub struct Reservation {
+    memory: Memory,
+    bytes: usize,
+}
+
+impl Memory {
+    /// The budget that `config` names, or what this host has.
+    pub fn new(config: &Config) -> Self {
+        let memory = Memory {
+            shared: Arc::new(Shared {
+                budget: AtomicUsize::new(usize::MAX),
+                standing: AtomicUsize::new(0),
+                reserved: AtomicUsize::new(0),
+                begun: Instant::now(),
+                next_look: AtomicU64::new(0),
+                is_crowded: AtomicBool::new(false),
+            }),
+        };
+        memory.obey(config);
+        memory
+    }
+
+    /// Lets the budget of `config` count from now on. What is reserved stays so.
+    pub fn obey(&self, config: &Config) {
+        let standing = config.standing_bytes();
+        let budget = config.limits.memory.unwrap_or_else(|| {
+            let least = standing.saturating_add(LEAST_ROOM);
+            of_this_host().map_or(usize::MAX, |bytes| (bytes / 4).saturating_mul(3).max(least))
+        });
+        self.shared.standing.store(standing, Ordering::Relaxed);
+        self.shared.budget.store(budget, Ordering::Relaxed);
+    }
+
+    /// All that the server may have, in bytes; `None`: nobody knows what there is.
+    pub fn budget(&self) -> Option<usize> {
+        let budget = self.shared.budget.load(Ordering::Relaxed);
+        (budget < usize::MAX).then_some(budget)
+    }
+
+    /// What of it is taken: by what is there without clients, and by what is reserved for them.
+    pub fn taken(&self) -> usize {
+        let standing = self.shared.standing.load(Ordering::Relaxed);
+        standing.saturating_add(self.shared.reserved.load(Ordering::Relaxed))
+    }
+
+    /// Reserves so many bytes; never waits.
+    ///
+    /// # Errors
+    /// 503 when they are not there, or the process has more than it should.
+    pub fn reserve(&self, bytes: usize) -> Result<Reservation, Refusal> {
+        let mut reservation = self.nothing();
+        reservation.grow_to(bytes)?;
+        Ok(reservation)
+    }
+
+    /// Nothing yet, to grow.
+    pub fn nothing(&self) -> Reservation {
+        Reservation {
+            memory: self.clone(),
+            bytes: 0,
+        }
+    }
+
+    /// Checks that the process has no more than it should: before anything new begins that may grow.
+    ///
+    /// # Errors
+    /// 503, until it has come down to 95 % of the budget.
+    pub fn check(&self) -> Result<(), Refusal> {
+        self.look_if_due(Instant::now());
+        match self.shared.is_crowded.load(Ordering::Relaxed) {
+            false => Ok(()),
+            true => Err(refused()),
+        }
+    }
+
+    /// Looks at the process once a second, on the thread that happens to ask then: nobody is woken for it.
+    fn look_if_due(&self, now: Instant) {
+        let now = millis(now.saturating_duration_since(self.shared.begun));
+        let due = self.shared.next_look.load(Ordering::Relaxed);
+        let next = now.saturating_add(millis(BETWEEN_LOOKS));
+        let is_ours = || {
+            let next_look = &self.shared.next_look;
+            let order = Ordering::Relaxed;
+            next_look.compare_exchange(due, next, order, order).is_ok()
+        };
+        if now >= due
+            && is_ours()
+            && let Some(resident) = resident_bytes()
+        {
+            self.see(resident);
+        }
+    }
+
+    /// Notes what the process has.
+    fn see(&self, resident: usize) {
+        let budget = self.shared.budget.load(Ordering::Relaxed);
+        // Not at once below it: else the two would follow each other for every connection.
+        let is_low = resident < budget / 100 * 95;
+        if resident > budget {
+            self.shared.is_crowded.store(true, Ordering::Relaxed);
+            CROWDED.say(|more| {
+                log::warn!(
+                    "the process has {} MiB of memory, more than limits.memory allows ({} MiB): new connections and \
+                     large bodies are refused until it has less{more}",
+                    resident >> 20,
+                    budget >> 20
+                );
+            });
+        } else if is_low {
+            self.shared.is_crowded.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Has the process seen with so much for as long as a test takes.
+    #[cfg(test)]
+    pub(super) fn pretend(&self, resident: usize) {
+        self.shared.next_look.store(u64::MAX, Ordering::Relaxed);
+        self.see(resident);
+    }
+}
+
+impl Reservation {
+    /// Reserves what something takes that grows to so many bytes, unless it is small.
+    ///
+    /// # Errors
+    /// As of [`Memory::reserve`].
+    pub fn hold(&mut self, bytes: usize) -> Result<(), Refusal> {
+        match bytes > SMALL {
+            true => self.grow_to(bytes),
+            false => Ok(()),
+        }
+    }
+
+    /// Reserves more, up to so many bytes in all. What is reserved stays so if there are not enough.
+    ///
+    /// # Errors
+    /// As of [`Memory::reserve`].
+    pub fn grow_to(&mut self, bytes: usize) -> Result<(), Refusal> {
+        let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) else {
+            return Ok(());
+        };
+        self.memory.check()?;
+        let shared = &self.memory.shared;
+        let budget = shared.budget.load(Ordering::Relaxed);
+        let room = budget.saturating_sub(shared.standing.load(Ordering::Relaxed));
+        let grown = |reserved: usize| reserved.checked_add(more).filter(|sum| *sum <= room);
+        let counted = shared
+            .reserved
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown);
+        counted.map_err(|_| refused())?;
+        self.bytes = bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.memory
+            .shared
+            .reserved
+            .fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+fn refused() -> Refusal {
+    let detail = "this would take more memory than the server may use; come back later";
+    Refusal::new(Kind::OutOfMemory, detail)
+}
+
+/// What this process may have at most on this host, in bytes: its RAM, or what the tightest control group allows.
+fn of_this_host() -> Option<usize> {
+    let host = fs::read_to_string("/proc/meminfo")
+        .ok()
+        .and_then(|text| total_bytes(&text));
+    let groups = control_group::directories("memory").into_iter();
+    let groups = groups.filter_map(|directory| of_group(&directory));
+    groups.chain(host).min()
+}
+
+/// The bounds of one control group: those of version 2, and that of version 1. Beyond the second the group is not ended but
+/// slowed down until it is of no use.
+fn of_group(directory: &Path) -> Option<usize> {
+    let files = ["memory.max", "memory.high", "memory.limit_in_bytes"];
+    let texts = files
+        .into_iter()
+        .filter_map(|file| fs::read_to_string(directory.join(file)).ok());
+    // "max" is no number, and no bound.
+    texts.filter_map(|text| text.trim().parse().ok()).min()
+}
+
+/// The RAM of the host, as `/proc/meminfo` has it.
+fn total_bytes(meminfo: &str) -> Option<usize> {
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kibibytes: usize = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    kibibytes.checked_mul(1024)
+}
+
+/// What of this process is in RAM, without pages of files, which the system takes back when it needs them.
+fn resident_bytes() -> Option<usize> {
+    own_pages(&fs::read_to_string("/proc/self/statm").ok()?)?.checked_mul(page_size())
+}
+
+/// The resident pages of `/proc/self/statm` (proc_pid_statm(5)) without the shared ones.
+fn own_pages(statm: &str) -> Option<usize> {
+    let mut fields = statm.split_ascii_whitespace().skip(1);
+    let mut next = || fields.next()?.parse::<usize>().ok();
+    Some(next()?.saturating_sub(next()?))
+}
+
+fn millis(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    /// With so many bytes for clients, and a process that is small.
+    fn with_room(bytes: usize) -> Memory {
+        let mut config = Config::default();
+        config.limits.memory = Some(config.standing_bytes() + bytes);
+        let memory = Memory::new(&config);
+        memory.pretend(0);
+        memory
+    }
+
+    #[test]
+    fn what_is_reserved_is_taken_until_it_is_dropped() {
+        let memory = with_room(100);
+        let standing = memory.taken();
+        let first = memory.reserve(60).unwrap();
+        assert_eq!(memory.taken(), standing + 60);
+        let refusal = memory.reserve(41).err().unwrap();
+        assert_eq!(refusal.kind, Kind::OutOfMemory);
+        let second = memory.reserve(40).unwrap();
+        drop(first);
+        assert_eq!(memory.taken(), standing + 40);
+        drop(second);
+        assert_eq!(memory.taken(), standing);
+    }
+
+    #[test]
+    fn a_reservation_grows_as_far_as_there_is_room_and_keeps_what_it_has() {
+        let memory = with_room(100);
+        let mut reservation = memory.reserve(10).unwrap();
+        assert!(reservation.grow_to(90).is_ok());
+        assert!(reservation.grow_to(50).is_ok(), "it has that already");
+        assert!(reservation.grow_to(101).is_err());
+        assert!(reservation.grow_to(usize::MAX).is_err());
+        assert!(memory.reserve(11).is_err() && memory.reserve(10).is_ok());
+    }
+
+    #[test]
+    fn a_process_beyond_its_budget_takes_nothing_new_until_it_is_well_below() {
+        let memory = with_room(100 * MIB);
+        let budget = memory.budget().unwrap();
+        let takes = |resident| {
+            memory.pretend(resident);
+            memory.check().is_ok() && memory.reserve(1).is_ok()
+        };
+        assert!(takes(budget));
+        assert!(!takes(budget + 1));
+        assert!(!takes(budget / 100 * 96), "a little less is not enough");
+        assert!(takes(budget / 100 * 94));
+        assert!(takes(budget / 100 * 96), "and it may grow again");
+    }
+
+    #[test]
+    fn a_reload_moves_the_budget() {
+        let memory = with_room(MIB);
+        let large = memory.reserve(MIB).unwrap();
+        let mut config = Config::default();
+        config.limits.memory = Some(config.standing_bytes() + 2 * MIB);
+        memory.obey(&config);
+        assert!(memory.reserve(MIB).is_ok());
+        config.limits.memory = Some(config.standing_bytes());
+        memory.obey(&config);
+        assert!(memory.reserve(1).is_err());
+        drop(large);
+        assert!(memory.reserve(1).is_err());
+    }
+
+    #[test]
+    fn the_files_of_the_system_are_read_as_its_manual_says() {
+        assert_eq!(own_pages("5000 300 120 2 0 90 0\n"), Some(180));
+        assert_eq!(own_pages("5000 300"), None);
+        let meminfo = "MemTotal:        2048 kB\nMemFree:          1 kB\n";
+        assert_eq!(total_bytes(meminfo), Some(2 * MIB));
+        assert_eq!(total_bytes("MemFree: 1 kB\n"), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn this_host_has_memory_and_this_process_some_of_it() {
+        let (host, own) = (of_this_host().unwrap(), resident_bytes().unwrap());
+        assert!(own > 100 * 1024 && own < host, "{own} of {host}");
+        let memory = Memory::new(&Config::default());
+        assert!(memory.budget().unwrap() >= Config::default().standing_bytes() + LEAST_ROOM);
+    }
+}

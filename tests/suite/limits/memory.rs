@@ -1,0 +1,161 @@
+//! A budget of memory so small that a few large bodies use it up: who is one too many is refused, and all goes on.
+
+use serde_json::json;
+
+use crate::support::sse::EventSource;
+use crate::support::websocket::{CONTINUATION, PING, PONG, TEXT};
+use crate::support::{Fixture, Frame, Response, Way, WebSocket, Wire, request};
+
+const KIB: usize = 1024;
+const LARGE: usize = 1024 * KIB;
+
+/// With so much for clients. What stands without them is told to be so much that the tests around it, which are in the
+/// same process, do not matter.
+fn server(room: usize) -> Fixture {
+    Fixture::start(|config| {
+        config.journal.max_bytes = 1 << 40;
+        config.limits.memory = Some(config.standing_bytes() + room);
+    })
+}
+
+/// The beginning of a large publish, of which so much is sent.
+fn begin(server: &Fixture, sent: usize) -> Wire {
+    let mut wire = server.connect();
+    let fields = [("Content-Length", LARGE.to_string())];
+    let fields = fields
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    wire.send(request("POST", "/chat", &fields, b""));
+    // One that is refused meanwhile takes no more.
+    let _ = wire.try_send(vec![b'x'; sent]);
+    wire
+}
+
+/// The answer to a publish that is one too many, whose connection is closed before all of it was sent.
+fn end(mut wire: Wire, left: usize) -> Option<Response> {
+    let _ = wire.try_send(vec![b'x'; left]);
+    Response::try_read(&mut wire, "POST")
+}
+
+#[test]
+fn large_bodies_at_once_are_refused_beyond_the_budget_and_the_server_goes_on() {
+    let server = server(4 * LARGE);
+    let wires: Vec<_> = (0..20).map(|_| begin(&server, LARGE - 1)).collect();
+    let answers = wires.into_iter().map(|wire| end(wire, 1));
+    let (mut taken, mut refused) = (0, 0);
+    for answer in answers.map(|answer| answer.expect("an answer")) {
+        match answer.status() {
+            201 => taken += 1,
+            503 => {
+                assert_eq!(answer.refusal(), "out_of_memory");
+                assert!(answer.head.field("Retry-After").is_some());
+                refused += 1;
+            }
+            other => panic!("{other}"),
+        }
+    }
+    assert!(refused > 0, "{taken} were taken");
+    // What was held is given back.
+    assert_eq!(server.post("/chat", &[], vec![b'x'; LARGE]).status(), 201);
+    server.assert_serves();
+}
+
+#[test]
+fn a_small_body_needs_nothing_beyond_its_connection() {
+    let server = server(100 * KIB);
+    let _large = begin(&server, 60 * KIB);
+    server.assert_serves();
+}
+
+#[test]
+fn a_message_in_fragments_is_refused_beyond_the_budget() {
+    let server = server(LARGE);
+    let mut socket = WebSocket::open(server.address, "/chat");
+    socket.next_op("welcome");
+    let first = Frame::new(TEXT, "x".repeat(64 * KIB)).unfinished();
+    socket.send(&first);
+    let next = Frame::new(CONTINUATION, "x".repeat(64 * KIB)).unfinished();
+    // One MiB twice is more than there is.
+    for _ in 0..14 {
+        if socket.wire.try_send(next.masked()).is_err() {
+            break;
+        }
+    }
+    let bye = socket.next_op("bye");
+    assert_eq!(bye["code"], 1013);
+    assert!(bye["retry_ms"].is_u64(), "{bye}");
+    assert_eq!(socket.close_code(), Some(1013));
+    server.assert_serves();
+}
+
+#[test]
+fn messages_one_after_the_other_need_room_for_one() {
+    let server = server(LARGE);
+    let mut socket = WebSocket::open(server.address, "/-/socket");
+    socket.next_op("welcome");
+    for number in 0..20 {
+        let data = "x".repeat(200 * KIB);
+        socket.operate(json!({"op": "publish", "channel": "chat", "data": data, "ref": number}));
+        assert_eq!(socket.next_op("ack")["ref"], number);
+    }
+}
+
+#[test]
+fn a_long_answer_is_refused_when_there_is_no_memory_for_it() {
+    let server = server(600 * KIB);
+    for _ in 0..4 {
+        server.publish("chat", &"x".repeat(100 * KIB));
+    }
+    let answer = server.get("/chat", &[]);
+    assert_eq!(answer.refusal(), "out_of_memory");
+    assert_eq!(server.get("/chat?limit=1", &[]).status(), 200);
+}
+
+#[test]
+fn a_connection_for_which_there_is_no_memory_is_refused_at_the_door() {
+    let server = server(100 * KIB);
+    let mut places: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    for wire in &mut places {
+        wire.send(request("GET", "/chat", &[], b""));
+        assert_eq!(Response::read(wire, "GET").status(), 200);
+    }
+    assert_eq!(server.get("/chat", &[]).refusal(), "out_of_memory");
+    let bytes = request("GET", "/chat", &Way::Sse.fields(), b"");
+    let mut source = EventSource::open(server.connect(), &bytes);
+    let bye = source.next_message().expect("a goodbye");
+    assert!(
+        bye.data.contains(r#""code":1013,"retry_ms":"#),
+        "{}",
+        bye.data
+    );
+    drop(places);
+    server.wait_for_status("/chat", 200);
+}
+
+#[test]
+fn a_message_that_does_not_end_loses_its_memory_and_its_connection() {
+    let server =
+        Fixture::start(|config| config.timeouts.body = std::time::Duration::from_millis(200));
+    let mut socket = WebSocket::open(server.address, "/chat");
+    socket.next_op("welcome");
+    let begun = Frame::new(TEXT, "begun").unfinished();
+    socket.send(&begun);
+    // Whatever else it says is no part of the message.
+    socket.send(&Frame::new(PING, "still here"));
+    assert_eq!(socket.next_op("bye")["code"], 1008);
+    assert_eq!(socket.close_code(), Some(1008));
+    server.assert_serves();
+}
+
+#[test]
+fn a_subscriber_that_only_answers_pings_takes_no_more_memory() {
+    let server = server(200 * KIB);
+    let mut socket = WebSocket::open(server.address, "/chat");
+    socket.next_op("welcome");
+    // Far more than there is room for, were they added up.
+    for _ in 0..4_000 {
+        socket.send(&Frame::new(PONG, [b'x'; 125]));
+    }
+    socket.operate(json!({"op": "ping"}));
+    socket.next_op("ack");
+}

@@ -1,0 +1,238 @@
+//! Rates of requests and of publishes, with buckets that do not fill again while a test runs.
+
+use std::time::Duration;
+
+use fourcast::config::{Per, Rate, Rates};
+use serde_json::json;
+
+use super::{GREEDY, HONEST, ask, connect};
+use crate::support::sse::EventSource;
+use crate::support::websocket::Message;
+use crate::support::{Fixture, Frame, Response, Way, WebSocket, request};
+
+/// So many, and none more within the hour.
+pub(super) fn few(count: u32) -> Option<Rate> {
+    let count = count.try_into().expect("one at least");
+    Some(Rate {
+        count,
+        per: Per::Hour,
+    })
+}
+
+/// With so many requests and events for each address, of which none is exempt.
+fn server(requests: Option<Rate>, publishes: Option<Rate>) -> Fixture {
+    Fixture::start(|config| {
+        config.limits.exempt = Vec::new();
+        config.rates = Rates {
+            requests_per_address: requests,
+            publishes_per_address: publishes,
+            burst: Duration::from_secs(3600),
+            ..Rates::default()
+        };
+    })
+}
+
+/// Checks that a refusal says when to come back: at the next one of so many an hour, and no earlier.
+fn assert_waits(answer: &Response, an_hour: u64) {
+    assert_eq!(answer.status(), 429);
+    assert_eq!(answer.refusal(), "rate_limited");
+    let wait: u64 = answer.head.must("Retry-After").parse().expect("seconds");
+    let interval = 3600 / an_hour;
+    // A test that took a whole minute would still be right.
+    assert!(
+        (interval - 60..=interval).contains(&wait),
+        "{wait} of {interval} s"
+    );
+}
+
+#[test]
+fn requests_beyond_the_rate_are_refused_and_other_addresses_served() {
+    let server = server(few(3), None);
+    let mut wire = connect(&server, GREEDY);
+    for _ in 0..3 {
+        assert_eq!(ask(&mut wire, "GET", "/chat", b"").status(), 200);
+    }
+    for _ in 0..20 {
+        assert_waits(&ask(&mut wire, "GET", "/chat", b""), 3);
+    }
+    let mut other = connect(&server, HONEST);
+    assert_eq!(ask(&mut other, "GET", "/chat", b"").status(), 200);
+}
+
+#[test]
+fn a_new_connection_is_no_way_around_the_rate() {
+    let server = server(few(2), None);
+    for number in 0..10 {
+        let mut wire = connect(&server, GREEDY);
+        let status = ask(&mut wire, "GET", "/chat", b"").status();
+        assert_eq!(status, if number < 2 { 200 } else { 429 }, "{number}");
+    }
+}
+
+#[test]
+fn an_eventsource_that_comes_too_often_is_told_to_come_back() {
+    let server = server(few(1), None);
+    let mut wire = connect(&server, GREEDY);
+    assert_eq!(ask(&mut wire, "GET", "/chat", b"").status(), 200);
+    let bytes = request("GET", "/chat", &Way::Sse.fields(), b"");
+    let mut source = EventSource::open(connect(&server, GREEDY), &bytes);
+    let bye = source.next_message().expect("a goodbye");
+    assert_eq!(bye.kind, "bye");
+    assert!(
+        bye.data.contains(r#""code":1013,"retry_ms":3"#),
+        "{}",
+        bye.data
+    );
+    assert!(source.retry > Some(3_000_000), "{:?} ms", source.retry);
+    assert_eq!(source.next_message(), None);
+}
+
+#[test]
+fn a_websocket_that_opens_too_often_is_refused_before_it_opens() {
+    let server = server(few(1), None);
+    let mut wire = connect(&server, GREEDY);
+    assert_eq!(ask(&mut wire, "GET", "/chat", b"").status(), 200);
+    let fields = Way::WebSocket.fields();
+    let bytes = request("GET", "/chat", &fields, b"");
+    let refused = WebSocket::ask(connect(&server, GREEDY), &bytes)
+        .err()
+        .expect("a refusal");
+    assert_waits(&refused, 1);
+}
+
+#[test]
+fn events_beyond_the_rate_are_not_published() {
+    let server = server(None, few(2));
+    let mut wire = connect(&server, GREEDY);
+    for _ in 0..2 {
+        assert_eq!(ask(&mut wire, "POST", "/chat", b"taken").status(), 201);
+    }
+    assert_waits(&ask(&mut wire, "POST", "/chat", b"refused"), 2);
+    let kept = server.get("/chat", &[]).json();
+    assert_eq!(kept["events"].as_array().map(Vec::len), Some(2));
+    let mut other = connect(&server, HONEST);
+    assert_eq!(
+        ask(&mut other, "POST", "/chat", b"of another").status(),
+        201
+    );
+}
+
+#[test]
+fn a_batch_costs_as_much_as_its_events() {
+    let server = server(None, few(10));
+    let batch = |events: usize| {
+        let kind = [("Content-Type", "application/x-ndjson")];
+        server.post("/chat", &kind, "{\"data\":1}\n".repeat(events))
+    };
+    assert_eq!(batch(8).status(), 201);
+    assert_eq!(batch(3).refusal(), "rate_limited");
+    assert_eq!(batch(2).status(), 201);
+    assert_waits(&batch(1), 10);
+}
+
+#[test]
+fn a_batch_larger_than_the_burst_is_taken_once() {
+    let server = server(None, few(10));
+    let kind = [("Content-Type", "application/x-ndjson")];
+    let batch = || server.post("/chat", &kind, "{\"data\":1}\n".repeat(50));
+    assert_eq!(batch().status(), 201);
+    let refused = batch();
+    assert_eq!(refused.refusal(), "rate_limited");
+    let wait: u64 = refused.head.must("Retry-After").parse().expect("seconds");
+    assert!(wait > 4 * 3600, "{wait} s");
+}
+
+#[test]
+fn a_websocket_that_publishes_too_fast_is_told_how_long_to_wait_and_then_closed() {
+    let server = server(None, few(1));
+    let mut socket = WebSocket::open(server.address, "/chat");
+    socket.next_op("welcome");
+    socket.operate(json!({"op": "publish", "data": 0, "ref": 0}));
+    while socket.next_json()["op"] != "ack" {}
+    for number in 1..=10 {
+        socket.operate(json!({"op": "publish", "data": number, "ref": number}));
+        let error = socket.next_op("error");
+        assert_eq!(error["ref"], number);
+        assert_eq!(error["code"], "rate_limited");
+        assert_eq!(error["retry"], true);
+        let wait = error["retry_ms"].as_u64().expect("a wait");
+        assert!((3_540_000..=3_600_000).contains(&wait), "{wait} ms");
+    }
+    socket.operate(json!({"op": "publish", "data": 11}));
+    let bye = socket.next_op("bye");
+    assert_eq!(bye["code"], 1008);
+    assert_eq!(socket.close_code(), Some(1008));
+    let kept = server.get("/chat", &[]).json();
+    assert_eq!(kept["events"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn whoever_does_something_else_in_between_is_not_closed() {
+    let server = server(None, few(1));
+    let mut socket = WebSocket::open(server.address, "/chat?after=now");
+    socket.next_op("welcome");
+    socket.operate(json!({"op": "publish", "channel": "other", "data": 0}));
+    socket.next_op("ack");
+    for _ in 0..5 {
+        for _ in 0..9 {
+            socket.operate(json!({"op": "publish", "data": 1}));
+            socket.next_op("error");
+        }
+        socket.operate(json!({"op": "ping"}));
+        socket.next_op("ack");
+    }
+}
+
+#[test]
+fn operations_on_a_websocket_count_as_requests() {
+    let server = server(few(4), None);
+    let mut socket = WebSocket::open(server.address, "/chat");
+    socket.next_op("welcome");
+    for _ in 0..3 {
+        socket.operate(json!({"op": "ping"}));
+        socket.next_op("ack");
+    }
+    socket.operate(json!({"op": "subscribe", "channels": ["news"], "ref": "a"}));
+    let error = socket.next_op("error");
+    assert_eq!(
+        (&error["code"], &error["ref"]),
+        (&json!("rate_limited"), &json!("a"))
+    );
+}
+
+#[test]
+fn a_raw_websocket_that_is_too_fast_is_closed() {
+    let server = server(None, few(1));
+    let mut socket = WebSocket::open(server.address, "/chat?format=raw");
+    socket.send(&Frame::text("taken"));
+    assert_eq!(socket.next_message(), Message::Text("taken".to_owned()));
+    socket.send(&Frame::text("too much"));
+    assert_eq!(socket.close_code(), Some(1008));
+}
+
+#[test]
+fn loopback_has_no_rate_by_default() {
+    let server = Fixture::start(|config| {
+        config.rates.requests_per_address = few(1);
+        config.rates.publishes_per_address = few(1);
+        config.rates.burst = Duration::from_secs(1);
+    });
+    for _ in 0..20 {
+        server.publish("chat", "as many as it likes");
+    }
+}
+
+#[test]
+fn a_reload_changes_rates_at_once() {
+    let server = server(few(1), None);
+    assert_eq!(server.get("/chat", &[]).status(), 200);
+    assert_eq!(server.get("/chat", &[]).status(), 429);
+    server.reread_from(|| {
+        let mut config = fourcast::Config::default();
+        config.rates.requests_per_address = None;
+        config.limits.exempt = Vec::new();
+        Ok(config)
+    });
+    server.reread();
+    server.wait_for_status("/chat", 200);
+}
