@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use fourcast::config::Config;
 use rustls::ProtocolVersion;
 use rustls::version::{TLS12, TLS13};
 use serde_json::json;
@@ -144,6 +145,22 @@ fn whoever_trickles_a_handshake_is_closed_when_its_time_is_over() {
         }
         assert!(Instant::now() < end, "it was never closed");
     }
+}
+
+#[test]
+fn what_a_trusted_proxy_says_comes_before_the_handshake() {
+    let server = Fixture::secured(|config| {
+        let text = "[proxies]\ntrusted = [\"127.0.0.1\"]\nclient = \"proxy-protocol\"";
+        config.proxies = Config::from_toml(text).expect("a configuration").proxies;
+    });
+    let mut stream = secured(connect(&server), &tls::authorities(), &[]);
+    // In one piece, as it arrives where the network is fast.
+    let mut first = b"PROXY TCP4 192.0.2.7 127.0.0.1 4711 443\r\n".to_vec();
+    stream.conn.write_tls(&mut first).expect("a hello");
+    stream.sock.write_all(&first).expect("a hello");
+    let mut wire = Wire::secured(stream);
+    wire.send(request("GET", "/chat", &[], b""));
+    assert_eq!(Response::read(&mut wire, "GET").status(), 200);
 }
 
 #[test]
