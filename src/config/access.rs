@@ -1,12 +1,13 @@
 //! Who may do what, as the configuration says it: values, and how they are read.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::error::Place;
 use super::reader::{Reader, Section};
 use super::units::selector;
 use super::written::Written;
-use super::{Config, Listen, Tokens, tokens};
+use super::{ClientFrom, Config, Listen, Tokens, tokens};
 use crate::access::keys::KeyHash;
 use crate::access::rights::Rights;
 
@@ -66,21 +67,44 @@ impl Access {
 }
 
 impl Config {
-    /// Where others than this machine's users reach the server, if everyone may do everything and nobody said that
+    /// How others than this machine's users reach the server, if everyone may do everything and nobody said that
     /// this is meant: with that a server does not start.
-    pub fn unguarded(&self) -> Option<&Listen> {
+    pub fn unguarded(&self) -> Option<Reach> {
         if !self.access.is_open() || self.access.mode == Mode::Open {
             return None;
         }
         let mut places = self.listen.iter();
-        places.find(|place| !place.is_of_this_machine())
+        let place = places.find(|place| !place.is_of_this_machine());
+        let through_proxies = self.proxies.client != ClientFrom::Nowhere;
+        place
+            .cloned()
+            .map(Reach::Place)
+            .or(through_proxies.then_some(Reach::Proxies))
     }
 }
 
-/// What can be put into a configuration that does not say who may do what, for a `place` that others reach.
-pub(crate) fn advice(place: &Listen) -> String {
+/// How others than this machine's users reach a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    /// At this place.
+    Place(Listen),
+    /// Through a proxy that says whom it brings.
+    Proxies,
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reach::Place(place) => write!(f, "other machines reach {place}"),
+            Reach::Proxies => f.write_str("others come in through the proxies of proxies.trusted"),
+        }
+    }
+}
+
+/// What can be put into a configuration that does not say who may do what, for a server that others `reach`.
+pub(crate) fn advice(reach: &Reach) -> String {
     format!(
-        "other machines reach {place}, and nothing says who may do what. Add one of these to the configuration:\n\
+        "{reach}, and nothing says who may do what. Add one of these to the configuration:\n\
          \n\
          [access]\n\
          mode = \"open\"              # whoever reaches it may read, publish and delete\n\
@@ -185,7 +209,11 @@ pub(super) fn require_keys_of_their_own(reader: &mut Reader, keys: &[ApiKey]) {
 
 /// A port that others reach is open to them only if somebody says so.
 pub(super) fn require_a_word_on_who_may(reader: &mut Reader, config: &Config) {
-    if let Some(address) = config.unguarded() {
-        reader.refuse(&["listen"], advice(address));
+    if let Some(reach) = config.unguarded() {
+        let key = match reach {
+            Reach::Place(_) => "listen",
+            Reach::Proxies => "proxies.client",
+        };
+        reader.refuse(&[key], advice(&reach));
     }
 }

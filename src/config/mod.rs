@@ -25,7 +25,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use access::{Access, ApiKey, Mode};
+pub use access::{Access, ApiKey, Mode, Reach};
 pub use change::{Change, Reloaded};
 pub use current::Current;
 pub use error::{ConfigError, Place, Problem};

@@ -163,15 +163,17 @@ fn the_page_is_for_those_who_reach_nothing_but_loopback() {
 #[test]
 fn proxies_are_believed_by_name_and_in_one_way() {
     let text =
-        "[proxies]\ntrusted = [\"127.0.0.1\", \"10.0.0.0/8\", \"unix\"]\nclient = \"forwarded\"";
-    let config = accepted(text);
+        "[proxies]\ntrusted = [\"127.0.0.1\", \"10.0.0.0/8\", \"unix\"]\nclient = \"forwarded\"\n";
+    let told = "config.toml:3:10: proxies.client: others come in through the proxies of proxies.trusted, and nothing says";
+    assert_tells(&refused(text), &[told, "[access]\nmode = \"open\""]);
+    let config = accepted(&format!("{text}{MEANT}"));
     assert_eq!(config.proxies.client, ClientFrom::Forwarded);
     assert!(config.proxies.trusts(Peer::Unix) && !config.has_page());
     assert_eq!(accepted(&config.to_toml()), config);
     for (wrong, told) in [
         (
             "trusted = [\"10.0.0.1/8\"]",
-            "proxies.trusted[0]: found \"10.0.0.1/8\"; expected the address of a proxy",
+            "proxies.trusted[0]: found \"10.0.0.1/8\"; expected an IP address or a network",
         ),
         (
             "trusted = \"unix\"",

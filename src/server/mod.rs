@@ -54,7 +54,7 @@ use crate::access;
 use crate::access::shares::Shares;
 use crate::admin::Admin;
 use crate::config::access::advice;
-use crate::config::{Config, Current, Endpoint, Limits, Listen, Mode};
+use crate::config::{Config, Current, Endpoint, Limits, Listen, Mode, Reach};
 use crate::delivery::Context;
 use crate::delivery::catch_up::CatchUp;
 use crate::http::head::Ceilings;
@@ -101,7 +101,7 @@ pub enum StartError {
     /// The address of the operator's port cannot be bound: the operator's matter.
     Admin(SocketAddr, io::Error),
     /// Others than this machine's users reach the data port, and nothing says who may do what: the operator's matter.
-    Open(Listen),
+    Open(Reach),
     /// Others than this machine's users reach the operator's port, and it has no key: the operator's matter.
     Unguarded(SocketAddr),
     /// A file of keys cannot be used: the operator's matter.
@@ -143,7 +143,7 @@ impl fmt::Display for StartError {
                      address, or \"off\""
                 )
             }
-            StartError::Open(address) => f.write_str(&advice(address)),
+            StartError::Open(reach) => f.write_str(&advice(reach)),
             StartError::Unguarded(address) => write!(
                 f,
                 "other machines reach {address}, the operator's port, so it needs a key; 'admin.key' sets one"
@@ -184,8 +184,8 @@ impl std::error::Error for StartError {}
 
 impl Ports {
     fn bind(config: &Config) -> Result<Self, StartError> {
-        if let Some(address) = config.unguarded() {
-            return Err(StartError::Open(address.clone()));
+        if let Some(reach) = config.unguarded() {
+            return Err(StartError::Open(reach));
         }
         if let Some(address) = config.admin.unguarded() {
             return Err(StartError::Unguarded(address));

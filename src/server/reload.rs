@@ -152,6 +152,7 @@ impl Reload {
 fn next_access(asked: &Config, running: &Config) -> Access {
     let next = Config {
         listen: running.listen.clone(),
+        proxies: asked.proxies.clone(),
         access: asked.access.clone(),
         ..Config::default()
     };

@@ -28,6 +28,8 @@ STREAMS = {"sse": "text/event-stream", "ndjson": "application/x-ndjson"}
 CONFIG = """
 listen = [{listen}]
 hosts = ["events.example.com"]
+[access]
+mode = "open"
 [admin]
 listen = "127.0.0.1:0"
 [proxies]

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use fourcast::config::{ClientFrom, Config, Proxies};
+use fourcast::config::{ClientFrom, Config, Mode, Proxies};
 use serde_json::Value;
 
 use crate::listen::{self, Place};
@@ -19,6 +19,7 @@ const V1: &[u8] = b"PROXY TCP4 192.0.2.7 127.0.0.1 4711 80\r\n";
 /// A server with an operator's port that believes `trusted`.
 fn server(trusted: &str, client: ClientFrom, change: impl FnOnce(&mut Config)) -> Fixture {
     Fixture::start(|config| {
+        config.access.mode = Mode::Open;
         config.admin.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
         config.proxies = proxies(trusted, client);
         change(config);
@@ -230,6 +231,7 @@ fn a_proxy_at_a_unix_socket_is_trusted_by_name() {
     let place = Place::new("proxy");
     for (trusted, expected) in [("\"unix\"", "192.0.2.7"), ("\"127.0.0.1\"", "unix")] {
         let server = listen::server(&place.socket(), |config| {
+            config.access.mode = Mode::Open;
             config.admin.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
             config.proxies = proxies(trusted, ClientFrom::XForwardedFor);
         });
