@@ -10,11 +10,15 @@ struct Changing {
 
 impl Changing {
     fn start() -> Self {
+        Self::with(rules())
+    }
+
+    fn with(rules: String) -> Self {
         let server = Fixture::start(|config| {
-            access(config, &rules());
+            access(config, &rules);
             config.admin.listen = Some(([127, 0, 0, 1], 0).into());
         });
-        let rules = Arc::new(Mutex::new(rules()));
+        let rules = Arc::new(Mutex::new(rules));
         let source = rules.clone();
         server.reread_from(move || {
             let mut config = Config::default();
@@ -167,6 +171,29 @@ fn whoever_shows_nothing_is_let_go_when_that_is_not_enough_any_more() {
     let mut public = Listener::open(Way::WebSocket, &changing.server, "/public/news");
     changing.change(|rules| rules.replace("[\"public/**\"]", "[]"));
     assert_eq!(bye_code(&public.rest()), Some(4403));
+}
+
+#[test]
+fn nobody_may_do_more_since_the_last_key_was_taken_back() {
+    let key = rules();
+    let key = &key[key.find("[[").expect("a key")..];
+    let mode = "[access]\nmode = \"auto\"\n";
+    for (before, after) in [
+        (format!("{mode}{key}"), mode),
+        (format!("{mode}{key}"), ""),
+        (key.to_owned(), ""),
+        (key.to_owned(), "[access.anonymous]\npublish = []\n"),
+    ] {
+        let changing = Changing::with(before);
+        let server = &changing.server;
+        publish(server, "rooms/1", "a");
+        changing.change(|_| after.to_owned());
+        for (shown, code) in [(None, "unauthorized"), (Some(BACKEND), "bad_token")] {
+            let answer = refused(server, Way::Poll, "/rooms/1", shown);
+            assert_eq!(answer.refusal(), code, "{after}");
+        }
+        assert_eq!(server.post("/rooms/1", &[], "b").status(), 401);
+    }
 }
 
 #[test]
