@@ -248,3 +248,22 @@ fn the_operator_sees_the_subject_and_never_the_token() {
     assert!(!seen.text().contains(&ana), "{}", seen.text());
     assert_eq!(seen.json()["connections"][0]["subject"], "ana");
 }
+
+#[test]
+fn a_reload_whose_file_of_keys_cannot_be_used_is_refused_as_a_whole() {
+    let server = with_tokens();
+    server.reread_from(|| {
+        let mut config = Config::default();
+        let tokens =
+            "[access.tokens]\nalgorithms = [\"HS256\"]\nsecret_file = \"/nowhere/secret\"\n";
+        access(&mut config, &(rules() + tokens));
+        Ok(config)
+    });
+    let answer = crate::support::http::exchange(server.admin(), "POST", "/-/reload", &[], b"");
+    assert_eq!(answer.refusal(), "bad_config");
+    assert!(
+        answer.text().contains("/nowhere/secret"),
+        "{}",
+        answer.text()
+    );
+}
