@@ -231,3 +231,59 @@ fn an_open_socket_takes_a_fresh_key_of_its_own_holder_alone() {
     device.operate(json!({"op": "publish", "channel": "rooms/42", "data": 1}));
     device.next_op("ack");
 }
+
+/// Asks as the device, but for the one byte of its body; the server has let it in on return.
+fn begin(server: &Fixture, method: &str, target: &str) -> crate::support::Wire {
+    let target = format!("{target}access_token={DEVICE}");
+    let body = [("Expect", "100-continue"), ("Content-Length", "1")];
+    let mut wire = server.connect();
+    wire.send(crate::support::http::request(method, &target, &body, b""));
+    let interim = crate::support::http::Head::read(&mut wire, crate::support::wire::deadline());
+    assert_eq!(interim.expect("a head").status, 100);
+    wire
+}
+
+const WITH_A_BODY: [(&str, &str); 4] = [
+    ("POST", "/rooms/42?"),
+    ("DELETE", "/rooms/42?"),
+    ("GET", "/rooms/42?"),
+    ("GET", "/rooms/42?after=now&wait=60&"),
+];
+
+#[test]
+fn a_key_that_goes_while_a_body_comes_does_nothing_any_more() {
+    for (method, target) in WITH_A_BODY {
+        let changing = Changing::with(rules() + "delete = [\"rooms/42\"]\n");
+        let kept = publish(&changing.server, "rooms/42", "kept");
+        let mut wire = begin(&changing.server, method, target);
+        changing.change(without_device);
+        wire.send("x");
+        let answer = Response::read(&mut wire, method);
+        assert_eq!(
+            (answer.status(), answer.refusal()),
+            (401, "bad_token".to_owned()),
+            "{method} {target}"
+        );
+        let challenge = answer.head.must("WWW-Authenticate");
+        assert_eq!(challenge, "Bearer error=\"invalid_token\"");
+        let target = format!("/rooms/42?access_token={BACKEND}");
+        let events = changing.server.get(&target, &[]).json()["events"].clone();
+        assert_eq!((&events[0]["id"], &events[1]), (&json!(kept), &Value::Null));
+    }
+}
+
+#[test]
+fn a_right_that_goes_while_a_body_comes_is_gone() {
+    for (method, target) in WITH_A_BODY {
+        let changing = Changing::with(rules() + "delete = [\"rooms/42\"]\n");
+        let mut wire = begin(&changing.server, method, target);
+        changing.change(|rules| {
+            let (others, device) = rules.split_once("name = \"device\"").expect("a device");
+            let device = device.replace("rooms/", "other/");
+            format!("{others}name = \"device\"{device}")
+        });
+        wire.send("x");
+        let answer = Response::read(&mut wire, method);
+        assert_eq!(answer.refusal(), "forbidden", "{method} {target}");
+    }
+}

@@ -267,3 +267,24 @@ fn a_reload_whose_file_of_keys_cannot_be_used_is_refused_as_a_whole() {
         answer.text()
     );
 }
+
+#[test]
+fn a_token_that_ends_while_a_body_comes_does_nothing_any_more() {
+    let server = with_tokens();
+    let target = format!("/rooms/7?access_token={}", of_rooms("ana", SHORT));
+    let body = [("Expect", "100-continue"), ("Content-Length", "1")];
+    let mut wires = ["POST", "GET"].map(|method| {
+        let mut wire = server.connect();
+        wire.send(crate::support::http::request(method, &target, &body, b""));
+        let interim = crate::support::http::Head::read(&mut wire, crate::support::wire::deadline());
+        assert_eq!(interim.expect("a head").status, 100);
+        (method, wire)
+    });
+    let mut stream = Listener::open(Way::Sse, &server, &target);
+    stream.rest();
+    for (method, wire) in &mut wires {
+        wire.send("x");
+        let answer = Response::read(wire, method);
+        assert_eq!(answer.refusal(), "token_expired", "{method}");
+    }
+}
