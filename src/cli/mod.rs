@@ -128,6 +128,11 @@ pub fn say(text: &str) -> Result<(), Failure> {
         .map_err(Failure::of_stdout)
 }
 
+/// Tells a person something on stderr; when nobody reads it, the command still goes on.
+fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "fourcast: {text}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

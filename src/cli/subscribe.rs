@@ -1,12 +1,11 @@
 //! `fourcast subscribe`: events as lines on standard output, over any of the five ways.
 
-use std::io::{self, Write as _};
 use std::time::{Duration, SystemTime};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
 use super::remote::{self, Remote};
-use super::{Failure, say};
+use super::{Failure, note, say};
 use crate::client::{Item, Start, Subscription, Transport};
 use crate::event::Cursor;
 
@@ -92,11 +91,6 @@ fn print(subscription: &mut Subscription, count: Option<u64>) -> Result<(), Fail
         }
     }
     Ok(())
-}
-
-/// Tells a person; when nobody reads it, the events still go on.
-fn note(text: &str) {
-    let _ = writeln!(io::stderr(), "fourcast: {text}");
 }
 
 pub(super) fn transport() -> impl clap::builder::TypedValueParser<Value = Transport> {

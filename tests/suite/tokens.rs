@@ -245,6 +245,57 @@ fn without_anything_to_sign_with_no_token_is_made() {
 }
 
 #[test]
+fn no_token_is_made_that_every_server_refuses() {
+    let secret = &SECRET[..32];
+    let place = Place::new(
+        "refused",
+        &format!("algorithms = [\"HS256\"]\nsecret = \"{secret}\"\n"),
+    );
+    let long = "a".repeat(257);
+    for (arguments, code, why) in [
+        (
+            &["--subject", ""][..],
+            2,
+            "the token's sub does not have 1 to",
+        ),
+        (
+            &["--subject", &long],
+            2,
+            "the token's sub does not have 1 to",
+        ),
+        (
+            &["--subject", "a\nb"],
+            2,
+            "the token's sub does not have 1 to",
+        ),
+        (&["--subject", "a", "--kid", &long], 2, "the token's kid"),
+        (
+            &["--subject", "a", "--algorithm", "HS512"],
+            1,
+            "HS512 takes a secret of at least 64 bytes",
+        ),
+    ] {
+        let output = place.run(&[&["token", "new"], arguments].concat(), "");
+        assert_eq!(output.status.code(), Some(code), "{}", told(&output));
+        assert_tells(&told(&output), &[why]);
+        assert_eq!(text(&output), "");
+    }
+}
+
+#[test]
+fn a_token_that_the_configuration_refuses_is_made_with_a_word_of_it() {
+    let place = Place::with_secret("elsewhere");
+    let new = ["token", "new", "--subject", "ana"];
+    let output = place.run(&[&new[..], &["--algorithm", "HS512"]].concat(), "");
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_tells(
+        &told(&output),
+        &["this configuration refuses it: the token is signed by HS512"],
+    );
+    assert_eq!(told(&place.run(&new, "")), "");
+}
+
+#[test]
 fn a_file_of_keys_that_cannot_be_used_is_told_before_anything_starts() {
     let lines = format!(
         "algorithms = [\"RS256\"]\npublic_key = \"{}\"\n",

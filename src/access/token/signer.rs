@@ -74,10 +74,16 @@ impl Signer {
     /// A token with this header and these claims, which are JSON.
     ///
     /// # Errors
-    /// When the key is not for `algorithm`, or the system gives no random numbers.
+    /// When the key is not for `algorithm` or too short, or the system gives no random numbers.
     pub fn sign(&self, algorithm: Algorithm, header: &str, claims: &str) -> Result<String, String> {
         if self.kind() != algorithm.kind() {
             return Err(format!("{} does not sign by {algorithm}", self.kind()));
+        }
+        let least = algorithm.least_secret();
+        if matches!(&self.0, Secret::Shared(secret) if secret.len() < least) {
+            return Err(format!(
+                "{algorithm} takes a secret of at least {least} bytes"
+            ));
         }
         let message = [header, claims]
             .map(|part| URL_SAFE_NO_PAD.encode(part))

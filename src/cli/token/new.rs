@@ -8,13 +8,16 @@ use serde::Serialize;
 
 use super::super::config_file::ConfigFile;
 use super::super::rights::RightsArgs;
-use super::super::{Failure, remote, say};
+use super::super::{Failure, note, remote, say};
 use crate::access::token::algorithm::{Algorithm, Kind};
 use crate::access::token::compact::LONGEST;
 use crate::access::token::keyring::without_line_end;
 use crate::access::token::signer::Signer;
+use crate::access::token::verifier::Verifier;
+use crate::access::token::{claims, header};
 use crate::config::Tokens;
 use crate::hub::selector::Selector;
+use crate::refusal::Refusal;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -96,13 +99,39 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         typ: "JWT",
         kid: args.kid.as_deref(),
     };
-    let token = signer.sign(algorithm, &json(&header)?, &claims?);
+    let (header, claims) = (json(&header)?, claims?);
+    check(&header, &claims)?;
+    let token = signer.sign(algorithm, &header, &claims);
     let token = token.map_err(Failure::Failed)?;
-    match token.len() {
-        ..=LONGEST => say(&format!("{token}\n")),
-        _ => Err(Failure::Usage(format!(
+    if token.len() > LONGEST {
+        return Err(Failure::Usage(format!(
             "the token would be longer than {LONGEST} bytes; use patterns for many channels"
-        ))),
+        )));
+    }
+    say(&format!("{token}\n"))?;
+    if tokens.are_accepted() {
+        warn_if_refused(&token, &tokens);
+    }
+    Ok(())
+}
+
+/// No server takes what cannot be read.
+fn check(header: &str, claims: &str) -> Result<(), Failure> {
+    let is_read = header::Header::parse(header.as_bytes())
+        .and_then(|_| claims::Claims::parse(claims.as_bytes()));
+    let refused = |refusal: Refusal| Failure::Usage(refusal.detail.into_owned());
+    is_read.map(drop).map_err(refused)
+}
+
+/// It may be meant for another server.
+fn warn_if_refused(token: &str, tokens: &Tokens) {
+    let verifier = Verifier::source(tokens).read();
+    let verified = verifier.and_then(|verifier| {
+        let verified = verifier.verify(token, SystemTime::now());
+        verified.map_err(|refusal| refusal.detail.into_owned())
+    });
+    if let Err(why) = verified {
+        note(&format!("this configuration refuses it: {why}"));
     }
 }
 
