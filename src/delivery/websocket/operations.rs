@@ -205,19 +205,18 @@ fn selectors(operation: &Operation<'_>, most: usize) -> Result<Vec<Selector>, Re
         let detail = format!("an operation names {most} channels and patterns at most");
         return Err(Refusal::new(Kind::TooManySubscriptions, detail));
     }
-    let parse = |name: &str| {
-        name.parse::<Selector>()
-            .map_err(|error| refused_name(name, &error))
-    };
-    channels.iter().map(|name| parse(name)).collect()
+    let numbered = channels.iter().zip(1..);
+    numbered
+        .map(|(name, number)| name.parse().map_err(|error| refused_name(number, &error)))
+        .collect()
 }
 
-/// Names what was refused, unless it is longer than any name: a refusal is no echo.
-fn refused_name(name: &str, error: &SelectorError) -> Refusal {
-    match name.len() <= ChannelName::MAX_BYTES {
-        true => Refusal::new(Kind::BadChannel, format!("'{name}': {error}")),
-        false => Refusal::new(Kind::BadChannel, error.to_string()),
-    }
+/// Says which one is refused by its number: what was sent may be a token.
+fn refused_name(number: usize, error: &SelectorError) -> Refusal {
+    Refusal::new(
+        Kind::BadChannel,
+        format!("number {number} of 'channels': {error}"),
+    )
 }
 
 /// The start that `after` names; now is no replay.
