@@ -107,7 +107,7 @@ impl Outbox {
         let Some(mut state) = self.lock().filter(|state| !state.is_ending()) else {
             return;
         };
-        if state.debts().control.len() >= self.context.config().limits.control_messages {
+        if state.debts().control.len() >= self.most_messages() {
             return self.dismiss_with(
                 state,
                 Kind::TooSlow,
@@ -191,9 +191,9 @@ impl Outbox {
         let Some(state) = self.lock().filter(|state| !state.is_ending()) else {
             return;
         };
-        match state.work_waiting() < self.context.config().limits.control_messages {
-            true => self.queue_in(state, work),
-            false => self.dismiss_with(
+        match state.has_all_work(self.most_messages()) {
+            false => self.queue_in(state, work),
+            true => self.dismiss_with(
                 state,
                 Kind::TooSlow,
                 "answers wait faster than they are read",
@@ -203,17 +203,23 @@ impl Outbox {
 
     fn queue_in(&self, mut state: MutexGuard<'_, State>, work: Work) {
         state.debts().work.push_back(work);
-        if state.feeder == Feeder::Shard {
-            state.say_what_is_due();
-        }
-        self.flush_now(state);
+        match state.feeder {
+            Feeder::Shard => state.pay(&self.stream, self.most_messages()),
+            Feeder::Delivery => state.flush(&self.stream),
+        };
+        self.call_feeder(state);
+    }
+
+    /// How many messages of one kind wait for the peer at most.
+    fn most_messages(&self) -> usize {
+        self.context.config().limits.control_messages
     }
 
     /// Waits until there is room for more work: a client that asks faster than it reads is not read.
     fn wait_for_room(&self) -> Option<MutexGuard<'_, State>> {
-        let bound = self.context.config().limits.control_messages;
+        let most = self.most_messages();
         let patience = self.context.config().timeouts.write;
-        let full = |state: &mut State| state.work_waiting() >= bound && !state.is_ending();
+        let full = |state: &mut State| state.has_all_work(most) && !state.is_ending();
         let state = self.lock()?;
         let (state, waited) = self.room.wait_timeout_while(state, patience, full).ok()?;
         if waited.timed_out() {
@@ -285,9 +291,9 @@ impl Outbox {
         let Some(mut state) = self.lock() else {
             return Flushed::Over;
         };
-        state.say_what_is_due();
+        let flushed = state.pay(&self.stream, self.most_messages());
         self.room.notify_one();
-        state.flush(&self.stream)
+        flushed
     }
 
     /// Takes the next errand, if it is its turn, with what it needs to know.
@@ -466,7 +472,6 @@ impl Subscriber for Outbox {
     fn answer(&self, place: u64) -> Offer {
         self.attend(place, |state| {
             state.asked = false;
-            state.say_what_is_due();
             self.room.notify_one();
         })
     }
@@ -506,7 +511,7 @@ impl Outbox {
         }
         state.place = state.place.max(place);
         queue(&mut state);
-        match state.flush(&self.stream) {
+        match state.pay(&self.stream, self.most_messages()) {
             Flushed::Clear => Offer::Taken,
             Flushed::Blocked => Offer::Behind(place),
             Flushed::Over => Offer::Done,

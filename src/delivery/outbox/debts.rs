@@ -57,14 +57,29 @@ impl Debts {
         self.hold_events_back() || self.work.iter().any(|work| matches!(work, Work::Do(_)))
     }
 
-    /// Queues what is to be said by now, with everything up to `place` given.
-    pub(super) fn say_what_is_due(&mut self, place: u64) {
+    /// The bytes of the work that waits.
+    pub(super) fn work_bytes(&self) -> usize {
+        self.work.iter().map(Work::bytes).sum()
+    }
+
+    /// Queues what is to be said by now, with everything up to `place` given, until `most` frames of control wait: a
+    /// peer that does not read has no more of them than that. Whether it stopped there.
+    pub(super) fn say_what_is_due(&mut self, place: u64, most: usize) -> bool {
+        // Nothing comes between or behind the last words.
+        if self.ending.as_ref().is_some_and(|ending| ending.sent > 0) {
+            return false;
+        }
         while let Some(Work::Say(_, after)) = self.work.front()
             && *after <= place
-            && let Some(Work::Say(frame, _)) = self.work.pop_front()
         {
-            self.control.push_back(frame);
+            if self.control.len() >= most.max(1) {
+                return true;
+            }
+            if let Some(Work::Say(frame, _)) = self.work.pop_front() {
+                self.control.push_back(frame);
+            }
         }
+        false
     }
 
     /// Takes the next errand, if it is its turn.
@@ -102,5 +117,25 @@ impl Ending {
     /// The bytes that were not sent.
     pub(super) fn bytes(&self) -> &[u8] {
         self.bytes.get(self.sent..).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due_waits_while_as_much_as_may_be_was_said() {
+        let mut debts = Debts::default();
+        let say = |number: u8| Work::Say(vec![number], 0);
+        debts.work.extend((0..5).map(say));
+        assert!(debts.say_what_is_due(0, 2), "there is more");
+        assert_eq!(debts.control, [[0], [1]]);
+        debts.control.pop_front();
+        assert!(debts.say_what_is_due(0, 2));
+        assert_eq!(debts.control, [[1], [2]]);
+        assert_eq!((debts.work.len(), debts.work_bytes()), (2, 2));
+        debts.control.clear();
+        assert!(!debts.say_what_is_due(0, 2), "this is all");
     }
 }
