@@ -186,18 +186,11 @@ impl Outbox {
         }
     }
 
-    /// The same without a wait: whoever has no room for more is too slow.
-    fn queue_at_once(&self, work: Work) {
-        let Some(state) = self.lock().filter(|state| !state.is_ending()) else {
-            return;
-        };
-        match state.has_all_work(self.most_messages()) {
-            false => self.queue_in(state, work),
-            true => self.dismiss_with(
-                state,
-                Kind::TooSlow,
-                "answers wait faster than they are read",
-            ),
+    /// Has this done before all work. Does not wait. One that is queued already goes by the same pass.
+    fn restrict_by(&self, errand: Box<dyn Errand>) {
+        if let Some(mut state) = self.lock().filter(|state| !state.is_ending()) {
+            state.debts().restriction = Some(errand);
+            self.flush_now(state);
         }
     }
 

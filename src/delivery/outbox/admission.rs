@@ -4,7 +4,6 @@ use std::sync::PoisonError;
 use std::time::Instant;
 
 use super::Outbox;
-use super::errand::Work;
 use crate::access::current::Current;
 use crate::access::pass::Pass;
 use crate::access::rights::Action;
@@ -18,7 +17,10 @@ impl Outbox {
 
     /// Has another pass count from now on, of the same holder.
     pub fn take_pass(&self, pass: Pass) {
-        *self.held() = pass;
+        let before = std::mem::replace(&mut *self.held(), pass.clone());
+        if !before.allows_as_much_as(&pass) {
+            self.restrict(&pass);
+        }
         // What counts may be another access by now than the one that gave this pass.
         self.obey_access(&self.context.access);
     }
@@ -67,7 +69,7 @@ impl Outbox {
     /// Takes away what may not be read any more; ends the stream where its way has no word for that.
     fn restrict(&self, pass: &Pass) {
         if let Some(errand) = self.framing.restriction() {
-            return self.queue_at_once(Work::Do(errand));
+            return self.restrict_by(errand);
         }
         let Some((selection, _)) = self.wants() else {
             return;

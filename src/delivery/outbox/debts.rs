@@ -20,6 +20,8 @@ pub(super) struct Debts {
     pub(super) pong: Option<Vec<u8>>,
     pub(super) control: VecDeque<Vec<u8>>,
     pub(super) work: VecDeque<Work>,
+    /// Takes away what may not be read any more: before all work, which is done at the pace of the peer.
+    pub(super) restriction: Option<Box<dyn Errand>>,
     pub(super) ending: Option<Ending>,
 }
 
@@ -50,6 +52,7 @@ impl Debts {
             || self.pong.is_some()
             || self.ending.is_some()
             || self.gap.is_some()
+            || self.restriction.is_some()
     }
 
     /// Whether there is something to be done that a shard cannot do.
@@ -65,8 +68,9 @@ impl Debts {
     /// Queues what is to be said by now, with everything up to `place` given, until `most` frames of control wait: a
     /// peer that does not read has no more of them than that. Whether it stopped there.
     pub(super) fn say_what_is_due(&mut self, place: u64, most: usize) -> bool {
-        // Nothing comes between or behind the last words.
-        if self.ending.as_ref().is_some_and(|ending| ending.sent > 0) {
+        // Nothing comes between or behind the last words, and what is taken away is told before what comes of it.
+        let has_begun_to_end = self.ending.as_ref().is_some_and(|ending| ending.sent > 0);
+        if has_begun_to_end || self.restriction.is_some() {
             return false;
         }
         while let Some(Work::Say(_, after)) = self.work.front()
@@ -84,6 +88,9 @@ impl Debts {
 
     /// Takes the next errand, if it is its turn.
     pub(super) fn take_errand(&mut self) -> Option<Box<dyn Errand>> {
+        if self.restriction.is_some() {
+            return self.restriction.take();
+        }
         match self.work.pop_front()? {
             Work::Do(errand) => Some(errand),
             say => {
@@ -122,7 +129,31 @@ impl Ending {
 
 #[cfg(test)]
 mod tests {
+    use super::super::errand::{Outcome, Place};
     use super::*;
+
+    struct Nothing;
+
+    impl Errand for Nothing {
+        fn advance(&mut self, _: &Place<'_>) -> Outcome {
+            unreachable!("it is queued only")
+        }
+    }
+
+    #[test]
+    fn a_restriction_comes_before_what_waits_for_the_peer_to_read() {
+        let mut debts = Debts::default();
+        debts.work.push_back(Work::Say(b"a".to_vec(), 9));
+        debts.work.push_back(Work::Say(b"b".to_vec(), 0));
+        debts.restriction = Some(Box::new(Nothing));
+        assert!(debts.hold_events_back() && debts.need_delivery());
+        debts.say_what_is_due(9, 64);
+        assert!(debts.control.is_empty(), "what is taken away is told first");
+        assert!(debts.take_errand().is_some());
+        assert!(debts.take_errand().is_none(), "the others wait");
+        debts.say_what_is_due(9, 64);
+        assert_eq!(debts.control, [b"a", b"b"]);
+    }
 
     #[test]
     fn what_is_due_waits_while_as_much_as_may_be_was_said() {

@@ -66,7 +66,7 @@ impl Framing for WebSocket {
     }
 
     fn restriction(&self) -> Option<Box<dyn Errand>> {
-        (!self.raw).then(|| Box::new(Restrict::default()) as _)
+        (!self.raw).then(|| Box::new(Restrict) as _)
     }
 
     fn farewell(&self, bye: &Control, detail: &str) -> Vec<u8> {
