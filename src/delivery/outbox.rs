@@ -200,6 +200,7 @@ impl Outbox {
             Feeder::Shard => state.pay(&self.stream, self.most_messages()),
             Feeder::Delivery => state.flush(&self.stream),
         };
+        self.hold_what_waits(&mut state);
         self.call_feeder(state);
     }
 
@@ -228,20 +229,28 @@ impl Outbox {
 
     fn flush_now(&self, mut state: MutexGuard<'_, State>) {
         state.flush(&self.stream);
+        self.hold_what_waits(&mut state);
         self.call_feeder(state);
     }
 
-    fn dismiss_with(&self, state: MutexGuard<'_, State>, kind: Kind, detail: &str) {
+    fn dismiss_with(&self, mut state: MutexGuard<'_, State>, kind: Kind, detail: &str) {
         if !state.is_ending() {
-            self.context.hub.metrics().refusals(kind).count();
+            self.say_goodbye(&mut state, kind, detail);
+            self.flush_now(state);
         }
+    }
+
+    /// Queues a goodbye, which leaves when whoever feeds this subscriber looks after it.
+    fn say_goodbye(&self, state: &mut State, kind: Kind, detail: &str) {
+        self.context.hub.metrics().refusals(kind).count();
         let row = kind.row();
         let retry = (row.retry == Retry::Later).then(|| self.context.retry_after());
         let bye = Control::Bye {
             code: row.close,
             retry,
         };
-        self.end(state, self.framing.farewell(&bye, detail));
+        state.end(self.framing.farewell(&bye, detail));
+        self.room.notify_all();
     }
 
     fn end(&self, mut state: MutexGuard<'_, State>, last: Vec<u8>) {
@@ -249,6 +258,15 @@ impl Outbox {
             state.end(last);
             self.room.notify_all();
             self.flush_now(state);
+        }
+    }
+
+    /// Has what a peer does not take counted in the budget of memory; without room for it, it is told to come back: else
+    /// those who read nothing would hold an event each for as long as they like.
+    fn hold_what_waits(&self, state: &mut State) {
+        if let Err(refusal) = state.hold(&self.context.memory) {
+            log::debug!("{}: let go: {refusal}", self.stream.peer());
+            self.say_goodbye(state, refusal.kind, refusal.told());
         }
     }
 
@@ -285,6 +303,7 @@ impl Outbox {
             return Flushed::Over;
         };
         let flushed = state.pay(&self.stream, self.most_messages());
+        self.hold_what_waits(&mut state);
         self.room.notify_one();
         flushed
     }
@@ -487,7 +506,11 @@ impl Outbox {
             None => Offer::Done,
             Some(state) if state.closed => Offer::Done,
             Some(state) if hindered(&state) => Offer::Behind(run.before()),
-            Some(mut state) => state.send_run(run, self.framing.form(), &self.stream),
+            Some(mut state) => {
+                let offer = state.send_run(run, self.framing.form(), &self.stream);
+                self.hold_what_waits(&mut state);
+                offer
+            }
         }
     }
 
@@ -504,7 +527,9 @@ impl Outbox {
         }
         state.place = state.place.max(place);
         queue(&mut state);
-        match state.pay(&self.stream, self.most_messages()) {
+        let flushed = state.pay(&self.stream, self.most_messages());
+        self.hold_what_waits(&mut state);
+        match flushed {
             Flushed::Clear => Offer::Taken,
             Flushed::Blocked => Offer::Behind(place),
             Flushed::Over => Offer::Done,

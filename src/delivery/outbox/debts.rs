@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use super::errand::{Errand, Work};
 use crate::delivery::control::Gap;
+use crate::refusal::Refusal;
+use crate::server::memory::{Memory, Reservation, SMALL};
 
 /// All that leaves before the next event, or changes what the next event is.
 #[derive(Default)]
@@ -23,6 +25,8 @@ pub(super) struct Debts {
     /// Takes away what may not be read any more: before all work, which is done at the pace of the peer.
     pub(super) restriction: Option<Box<dyn Errand>>,
     pub(super) ending: Option<Ending>,
+    /// The memory of what the peer does not take.
+    pub(super) held: Option<Reservation>,
 }
 
 /// The unsent part of a frame begun.
@@ -86,6 +90,22 @@ impl Debts {
         false
     }
 
+    /// Reserves the memory of what is large and has begun to wait for the peer.
+    pub(super) fn hold(&mut self, memory: &Memory) -> Result<(), Refusal> {
+        let bytes = self.rest.as_ref().map_or(0, Rest::share) + self.control_bytes();
+        match bytes > SMALL {
+            true => self
+                .held
+                .get_or_insert_with(|| memory.nothing())
+                .grow_to(bytes),
+            false => Ok(()),
+        }
+    }
+
+    fn control_bytes(&self) -> usize {
+        self.control.iter().map(Vec::len).sum()
+    }
+
     /// Takes the next errand, if it is its turn.
     pub(super) fn take_errand(&mut self) -> Option<Box<dyn Errand>> {
         if self.restriction.is_some() {
@@ -114,6 +134,13 @@ impl Debts {
 }
 
 impl Rest {
+    /// What falls to this peer of the frame, which is there once for all who have begun it and for the tail, which may let
+    /// go of it at any time. Counted anew whenever some of it leaves, so whoever is the last pays for all of it.
+    fn share(&self) -> usize {
+        let peers = Arc::strong_count(&self.bytes).saturating_sub(1).max(1);
+        self.bytes.len() / peers
+    }
+
     /// The bytes that were not sent.
     pub(super) fn bytes(&self) -> &[u8] {
         self.bytes.get(self.sent..).unwrap_or_default()

@@ -10,7 +10,8 @@ use crate::delivery::Opening;
 use crate::hub::fanout::{Offer, Run};
 use crate::hub::selector::Selection;
 use crate::hub::tail::Form;
-use crate::server::memory::SMALL;
+use crate::refusal::Refusal;
+use crate::server::memory::{Memory, SMALL};
 use crate::server::stream::{Sent, Stream};
 
 /// What one subscriber is owed, and where it is.
@@ -145,6 +146,18 @@ impl State {
         }
     }
 
+    /// Reserves the memory of what the peer does not take, if there is some.
+    ///
+    /// # Errors
+    /// 503 when it is not there.
+    pub(super) fn hold(&mut self, memory: &Memory) -> Result<(), Refusal> {
+        let waits = self.stalled.is_some() && !self.is_ending();
+        match self.owed_mut().filter(|_| waits) {
+            Some(debts) => debts.hold(memory),
+            None => Ok(()),
+        }
+    }
+
     /// Queues the last words.
     pub(super) fn end(&mut self, bytes: Vec<u8>) {
         self.debts().ending = Some(Ending {
@@ -177,6 +190,7 @@ impl State {
             self.stalled = None;
             if rest.bytes().is_empty() {
                 debts.rest = None;
+                debts.held = None;
             }
             if stream.owes() {
                 return self.owe_within();
