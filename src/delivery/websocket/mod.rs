@@ -293,7 +293,11 @@ impl Reader {
             };
         }
         match message {
-            Message::Ping(_) => self.outbox.send_pong(reply),
+            Message::Ping(_) => {
+                if self.operations.admit_ping() {
+                    self.outbox.send_pong(reply);
+                }
+            }
             Message::Pong(_) | Message::Frame(_) => {}
             Message::Close(_) => {
                 self.outbox.end_with(reply);

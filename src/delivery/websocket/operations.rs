@@ -24,7 +24,7 @@ pub(super) struct Operations {
     outbox: Arc<Outbox>,
     /// The channel of a publish that names none.
     only: Option<ChannelName>,
-    /// Operations that came too fast since the last one that did not.
+    /// Operations that came too fast since the last one that was done.
     too_fast: usize,
 }
 
@@ -89,20 +89,29 @@ impl Operations {
         }
     }
 
+    /// Counts a ping as an operation; whether it is answered. One that comes too fast is not, which RFC 6455 has no word
+    /// for, and the next that does not is answered in its place (section 5.5.3).
+    pub(super) fn admit_ping(&mut self) -> bool {
+        let admitted = self.admit();
+        if let Err(refusal) = &admitted {
+            self.count_if_too_fast(refusal);
+        }
+        admitted.is_ok()
+    }
+
     /// Binary messages mean something on a raw socket only.
     pub(super) fn refuse_binary(&mut self) {
+        if let Err(refusal) = self.admit() {
+            return self.refuse(None, &refusal);
+        }
         let detail = "a binary message is no operation; publish with {\"op\":\"publish\",\"encoding\":\"base64\",…}, or \
                       open the socket with ?format=raw";
         self.refuse(None, &Refusal::new(Kind::UnsupportedData, detail));
     }
 
     fn refuse(&mut self, reference: Option<&str>, refusal: &Refusal) {
-        self.too_fast = match refusal.kind {
-            Kind::RateLimited => self.too_fast.saturating_add(1),
-            _ => 0,
-        };
-        if self.too_fast > TOO_FAST {
-            return self.outbox.refuse(refusal);
+        if self.count_if_too_fast(refusal) {
+            return;
         }
         log::debug!(
             "{}: an operation is refused: {refusal}",
@@ -112,6 +121,18 @@ impl Operations {
         metrics.refusals(refusal.kind).count();
         self.outbox
             .say(wire::text_frame(&error_json(reference, refusal)), 0);
+    }
+
+    /// Counts what came too fast, and ends the connection if that was too often; whether it did. What is refused for
+    /// something else is no sign that the client heeds it.
+    fn count_if_too_fast(&mut self, refusal: &Refusal) -> bool {
+        let is_too_fast = refusal.kind == Kind::RateLimited;
+        self.too_fast = self.too_fast.saturating_add(usize::from(is_too_fast));
+        let is_heedless = self.too_fast > TOO_FAST;
+        if is_heedless {
+            self.outbox.refuse(refusal);
+        }
+        is_heedless
     }
 
     fn publish(&self, operation: &mut Operation<'_>) -> Result<(), Refusal> {
