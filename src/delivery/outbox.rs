@@ -8,7 +8,7 @@ mod state;
 
 use std::os::fd::AsFd as _;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use self::errand::{Errand, Next, Outcome, Work};
 pub use self::state::Flushed;
@@ -209,13 +209,21 @@ impl Outbox {
         self.context.config().limits.control_messages
     }
 
-    /// Waits until there is room for more work: a client that asks faster than it reads is not read.
+    /// Waits until there is room for more work: a client that asks faster than it reads is not read. No longer than its
+    /// pass counts, since whoever waits here does not look at that.
     fn wait_for_room(&self) -> Option<MutexGuard<'_, State>> {
         let most = self.most_messages();
-        let patience = self.context.config().timeouts.write;
+        let now = Instant::now();
+        let end = self.until(now + self.context.config().timeouts.write);
+        let patience = end.saturating_duration_since(now);
         let full = |state: &mut State| state.has_all_work(most) && !state.is_ending();
         let state = self.lock()?;
         let (state, waited) = self.room.wait_timeout_while(state, patience, full).ok()?;
+        if waited.timed_out() && self.pass().is_over() {
+            drop(state);
+            self.end_if_over();
+            return None;
+        }
         if waited.timed_out() {
             self.dismiss_with(
                 state,

@@ -1,13 +1,16 @@
 //! What a subscriber may do, and until when; and what becomes of it when something else counts.
 
 use std::sync::PoisonError;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Outbox;
 use crate::access::current::Current;
 use crate::access::pass::Pass;
 use crate::access::rights::Action;
 use crate::refusal::{Kind, Refusal};
+
+/// The shortest wait for the end of a pass.
+const A_MOMENT: Duration = Duration::from_millis(1);
 
 impl Outbox {
     /// What its subscriber may do.
@@ -27,8 +30,11 @@ impl Outbox {
 
     /// When its pass is over, and at `latest` in any case: whoever waits does so until then at most.
     pub fn until(&self, latest: Instant) -> Instant {
-        let left = self.pass().left().filter(|left| !left.is_zero());
-        let over = left.and_then(|left| Instant::now().checked_add(left));
+        let Some(left) = self.pass().left().filter(|_| !self.is_ending()) else {
+            return latest;
+        };
+        // If it ended just now, whoever waits finds that out next; it does not turn in circles until then.
+        let over = Instant::now().checked_add(left.max(A_MOMENT));
         over.map_or(latest, |over| over.min(latest))
     }
 
