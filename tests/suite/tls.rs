@@ -150,8 +150,9 @@ fn whoever_trickles_a_handshake_is_closed_when_its_time_is_over() {
 #[test]
 fn what_a_trusted_proxy_says_comes_before_the_handshake() {
     let server = Fixture::secured(|config| {
-        let text = "[proxies]\ntrusted = [\"127.0.0.1\"]\nclient = \"proxy-protocol\"";
-        config.proxies = Config::from_toml(text).expect("a configuration").proxies;
+        let text = "[access]\nmode = \"open\"\n[proxies]\ntrusted = [\"127.0.0.1\"]\nclient = \"proxy-protocol\"";
+        let said = Config::from_toml(text).expect("a configuration");
+        (config.access, config.proxies) = (said.access, said.proxies);
     });
     let mut stream = secured(connect(&server), &tls::authorities(), &[]);
     // In one piece, as it arrives where the network is fast.
