@@ -102,6 +102,11 @@ impl Stream {
         self.socket.traffic()
     }
 
+    /// Whether this end asks for TLS.
+    pub fn speaks_tls(&self) -> bool {
+        self.identity.is_some()
+    }
+
     /// Whether nothing may be read or sent before the [handshake](Self::shake_hands).
     pub fn awaits_handshake(&self) -> bool {
         self.identity.is_some() && self.session.get().is_none()
