@@ -187,6 +187,10 @@ impl Stream {
         mut sink: impl FnMut(&[u8]) -> usize,
     ) -> Result<usize, ReadError> {
         loop {
+            // Also where bytes are there: whoever sends without a pause would put off all that is due at its time.
+            if Instant::now() >= deadline {
+                return Err(ReadError::TimedOut);
+            }
             match session.receive(&mut Now(&self.socket), &mut sink) {
                 Ok(0) => return Err(ReadError::HungUp),
                 Ok(count) => return Ok(count),
