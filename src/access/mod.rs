@@ -116,14 +116,8 @@ impl Access {
         self.key_with(KeyHash::of(text))
     }
 
-    /// Compared with every key, without an end at the one that it is: how long that takes tells nothing.
     fn key_with(&self, hash: KeyHash) -> Result<Pass, Refusal> {
-        let is_it = |key: &&ApiKey| key.hash == hash;
-        let found = self
-            .keys
-            .iter()
-            .fold(None, |found, key| Some(key).filter(is_it).or(found));
-        found
+        find(self.keys.iter(), hash)
             .map(Pass::of_key)
             .ok_or_else(|| bad("this key is not known here; it may have been taken back"))
     }
@@ -131,6 +125,16 @@ impl Access {
     fn token(&self, text: &str) -> Result<Pass, Refusal> {
         self.tokens.get().verify(text, SystemTime::now())
     }
+}
+
+/// The first key with this hash. Compared with every one, without an end at the one that it is: how long that takes
+/// tells nothing.
+fn find<'k>(keys: impl Iterator<Item = &'k ApiKey>, hash: KeyHash) -> Option<&'k ApiKey> {
+    let is_it = |key: &&ApiKey| key.hash == hash;
+    keys.fold(None, |found, key| {
+        let compared = Some(key).filter(is_it);
+        found.or(compared)
+    })
 }
 
 fn bad(detail: &'static str) -> Refusal {

@@ -63,6 +63,24 @@ fn a_key_has_its_name_and_its_rights() {
     assert!(!reads(&admit(&access, "").unwrap(), "rooms/42"));
 }
 
+/// How long it takes to find a key must not tell which one it is, or whether it is one at all.
+#[test]
+fn a_key_is_compared_with_all_whichever_it_is() {
+    let text = with_key("a", KEY, "**") + &with_key("b", OTHER, "**") + &with_key("c", "c", "**");
+    let keys = Config::from_toml(&text).unwrap().access.keys;
+    for (shown, expected) in [
+        (KEY, Some("a")),
+        (OTHER, Some("b")),
+        ("c", Some("c")),
+        ("d", None),
+    ] {
+        let mut compared = 0;
+        let found = find(keys.iter().inspect(|_| compared += 1), KeyHash::of(shown));
+        assert_eq!(found.map(|key| &*key.name), expected);
+        assert_eq!(compared, keys.len(), "{shown}");
+    }
+}
+
 #[test]
 fn what_is_not_valid_is_refused_even_where_nothing_is_needed() {
     let unknown = KEY.replace("fck_A", "fck_C");

@@ -31,6 +31,8 @@ use crate::web::lanes::{Meter, Token};
 const SKIPPED_BODY: u64 = 64 * 1024;
 /// The most that is read after a refusal, so that its sender has a chance to read it.
 const DRAINED: usize = 16 * 1024 * 1024;
+/// How long each step of a client may take that has all its connections already.
+const CROWDED: Duration = Duration::from_secs(1);
 
 /// One connection and what it has sent so far.
 pub(super) struct Connection {
@@ -41,8 +43,10 @@ pub(super) struct Connection {
     berth: Arc<Berth>,
     /// Whoever sends its requests: a client, or a proxy that says in each of them for whom it is.
     sender: Peer,
-    /// Whose connection it was at the door.
+    /// Whose connection it is counted as.
     counted: Peer,
+    /// Whether its client has all connections that it may have, and this is one more.
+    is_crowded: bool,
     inbound: Inbound,
     /// Whether a request was answered already.
     seasoned: bool,
@@ -115,6 +119,7 @@ impl Connection {
             context,
             sender: stream.peer(),
             counted: stream.peer(),
+            is_crowded: false,
             inbound: Inbound::new(stream.clone()),
             stream,
             berth,
@@ -156,7 +161,32 @@ impl Connection {
         let introduced = introduce(&self.stream, &self.config.proxies, deadline);
         self.berth.release();
         self.sender = self.stream.peer();
+        self.count_sender();
         introduced
+    }
+
+    /// Counts whom the PROXY protocol named from here on: a client that is slow or idle behind a proxy takes places as
+    /// one before the door does. One beyond its share is told so when it asks, and has little time to (slowloris).
+    fn count_sender(&mut self) {
+        if self.sender == self.counted {
+            return;
+        }
+        let (shares, limits) = (&self.context.shares, &self.config.limits);
+        match shares.connection(limits, self.sender.ip()) {
+            Ok(share) => {
+                self.counted = self.sender;
+                share.into_iter().for_each(|share| self.stream.count(share));
+            }
+            Err(_) => self.is_crowded = true,
+        }
+    }
+
+    /// How long a step may take that usually may take so long.
+    fn patience(&self, usual: Duration) -> Duration {
+        match self.is_crowded {
+            true => usual.min(CROWDED),
+            false => usual,
+        }
     }
 
     /// One request and its answer.
@@ -256,7 +286,7 @@ impl Connection {
         }
     }
 
-    /// Counts what a client takes that a trusted proxy brings: at the door it was the proxy that was counted.
+    /// Counts what a client takes that a trusted proxy brings, and that was not counted with the connection.
     fn count_brought(&self) -> Result<Option<Share<Client>>, Refusal> {
         let client = self.stream.peer();
         match client == self.counted {
@@ -425,7 +455,7 @@ impl Connection {
     /// Until it is done the connection is idle, and may be cut by a stopping server.
     fn shake_hands(&self) -> Result<(), Unshaken> {
         self.berth.hold(self.stream.clone());
-        let deadline = Instant::now() + self.config.timeouts.handshake;
+        let deadline = Instant::now() + self.patience(self.config.timeouts.handshake);
         let shaken = self.stream.shake_hands(deadline);
         self.berth.release();
         shaken
@@ -459,7 +489,8 @@ impl Connection {
         // What counts for this request, to its end.
         self.config = self.context.config();
         let ceilings = ceilings(&self.config.limits);
-        self.inbound.read_head(&ceilings, self.config.timeouts.head)
+        let patience = self.patience(self.config.timeouts.head);
+        self.inbound.read_head(&ceilings, patience)
     }
 
     /// Waits for the first bytes of a request. Until then the connection is idle, and may be cut by a
@@ -471,6 +502,7 @@ impl Connection {
         } else {
             timeouts.head
         };
+        let patience = self.patience(idle);
         let buffer = &mut self.inbound.buffer;
         // What a large body needed.
         buffer.shrink_to(READ_BYTES);
@@ -481,7 +513,7 @@ impl Connection {
             // (16 connections, 2 cores).
             thread::yield_now();
         }
-        let deadline = Instant::now() + idle;
+        let deadline = Instant::now() + patience;
         let read = self.stream.append_to(buffer, READ_BYTES, deadline);
         self.berth.release();
         read

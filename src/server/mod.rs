@@ -18,7 +18,7 @@ pub mod listener;
 pub mod memory;
 pub mod permit;
 mod proxies;
-mod proxy_protocol;
+pub mod proxy_protocol;
 mod reload;
 pub mod reloader;
 pub mod socket;
