@@ -21,6 +21,7 @@ use self::rights::Rights;
 use self::token::verifier::Verifier;
 use crate::config::{self, ApiKey};
 use crate::exchange::negotiate::Parameters;
+use crate::exchange::origin::Visitor;
 use crate::http::head::Head;
 use crate::refusal::{Kind, Refusal};
 use crate::server::upkeep::Kept;
@@ -58,12 +59,22 @@ impl Access {
     /// even where it takes nothing: it would wonder why it may less than it thinks.
     ///
     /// # Errors
-    /// 401 for what is not valid, 400 for several credentials.
-    pub fn admit(&self, head: &Head, parameters: &Parameters<'_>) -> Result<Pass, Refusal> {
-        match Credential::shown_by(head, parameters, self.cookie.as_deref())? {
-            None => Ok(self.anonymous.clone()),
-            Some(credential) => self.admit_with(&credential),
+    /// 401 for what is not valid, 400 for several credentials, 403 for a cookie of a page that may not use it.
+    pub fn admit(
+        &self,
+        head: &Head,
+        parameters: &Parameters<'_>,
+        visitor: &Visitor,
+    ) -> Result<Pass, Refusal> {
+        let Some(credential) = Credential::shown_by(head, parameters, self.cookie.as_deref())?
+        else {
+            return Ok(self.anonymous.clone());
+        };
+        // Against cross-site request forgery, cross-site WebSocket hijacking and cross-site script inclusion.
+        if credential.is_added() {
+            visitor.check_cookie(head)?;
         }
+        self.admit_with(&credential)
     }
 
     /// Finds who shows this.

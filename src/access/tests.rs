@@ -33,7 +33,7 @@ fn admit(access: &Access, shown: &str) -> Result<Pass, Refusal> {
     };
     let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{field}\r\n");
     let (head, _) = parse(text.as_bytes(), &ceilings).unwrap().unwrap();
-    access.admit(&head, &Parameters::parse(head.query()))
+    access.admit(&head, &Parameters::parse(head.query()), &Visitor::unknown())
 }
 
 fn reads(pass: &Pass, asked: &str) -> bool {

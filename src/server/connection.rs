@@ -241,7 +241,7 @@ impl Connection {
         self.stream.set_peer(client);
         let mut request = Request {
             client,
-            visitor: Visitor::of(&head, &self.config),
+            visitor: Visitor::of(&head, &self.config, self.stream.speaks_tls()),
             body_read: head.body == BodyFraming::None,
             head,
         };

@@ -148,7 +148,7 @@ fn refuse(context: &Context, stream: &Arc<Stream>, refusal: Refusal) {
     let Ok(Some(head)) = head else {
         return;
     };
-    let bytes = refusal_bytes(context, &head, stream.local(), refusal);
+    let bytes = refusal_bytes(context, &head, stream, refusal);
     if stream.write_all(&bytes, PATIENCE).is_ok() {
         stream.shutdown_write();
         stream.drain(PATIENCE, DRAINED);
@@ -157,12 +157,7 @@ fn refuse(context: &Context, stream: &Arc<Stream>, refusal: Refusal) {
 
 /// The no, in the way that was asked for. Who may not come in at all is told so; and a server that is full
 /// is a healthy one.
-fn refusal_bytes(
-    context: &Context,
-    head: &Head,
-    local: Option<IpAddr>,
-    refusal: Refusal,
-) -> Vec<u8> {
+fn refusal_bytes(context: &Context, head: &Head, stream: &Stream, refusal: Refusal) -> Vec<u8> {
     let answering = Answering {
         version: head.version,
         keep_alive: None,
@@ -170,8 +165,9 @@ fn refusal_bytes(
         date: SystemTime::now(),
         names_server: context.config().server_header,
     };
-    let visitor = Visitor::of(head, &context.config());
-    let refusal = match origin::check(head, &visitor, &context.config(), local) {
+    let config = context.config();
+    let visitor = Visitor::of(head, &config, stream.speaks_tls());
+    let refusal = match origin::check(head, &visitor, &config, stream.local()) {
         Err(refusal) => refusal,
         Ok(()) if head.path() == "/-/healthy" => {
             return visitor.decorate(healthy()).encode(&answering);

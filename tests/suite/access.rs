@@ -13,6 +13,7 @@ use crate::support::{Fixture, Listener, Way};
 use crate::ways::on_every_way;
 
 mod changing;
+mod cookies;
 mod publishing;
 pub(crate) mod tokens;
 

@@ -113,6 +113,11 @@ impl Stream {
         self.socket.traffic()
     }
 
+    /// Whether this end asks for TLS.
+    pub fn speaks_tls(&self) -> bool {
+        self.identity.is_some()
+    }
+
     /// Whether nothing may be read or sent before the [handshake](Self::shake_hands).
     pub fn awaits_handshake(&self) -> bool {
         self.identity.is_some() && self.session.get().is_none()
@@ -193,6 +198,10 @@ impl Stream {
         mut sink: impl FnMut(&[u8]) -> usize,
     ) -> Result<usize, ReadError> {
         loop {
+            // Also where bytes are there: whoever sends without a pause would put off all that is due at its time.
+            if Instant::now() >= deadline {
+                return Err(ReadError::TimedOut);
+            }
             match session.receive(&mut Now(&self.socket), &mut sink) {
                 Ok(0) => return Err(ReadError::HungUp),
                 Ok(count) => return Ok(count),
