@@ -15,6 +15,8 @@ use self::plain::{Now, Plain};
 use super::permit::Permit;
 use super::socket::Socket;
 use crate::access::current::Current;
+use crate::access::shares::Client;
+use crate::access::tally::Share;
 use crate::peer::Peer;
 use crate::refusal::Refusal;
 use crate::roster::{Guest, Link, Presence, Traffic};
@@ -35,6 +37,8 @@ pub struct Stream {
     identity: Option<Arc<Identity>>,
     /// From the end of the handshake on; without it bytes go as they are.
     session: OnceLock<Box<Session>>,
+    /// What it counts for, where the PROXY protocol named its client.
+    brought: OnceLock<Share<Client>>,
     _permit: Option<Permit>,
 }
 
@@ -73,6 +77,7 @@ impl Stream {
             local,
             identity: None,
             session: OnceLock::new(),
+            brought: OnceLock::new(),
             _permit: permit,
         })
     }
@@ -90,6 +95,12 @@ impl Stream {
     /// Says whom the proxy at the other end speaks for from now on.
     pub fn set_peer(&self, client: Peer) {
         *self.peer.lock().unwrap_or_else(PoisonError::into_inner) = client;
+    }
+
+    /// Has it count for the client that its proxy brought, as long as it is open.
+    pub fn count_for(&self, client: Share<Client>) {
+        // One client is named once.
+        let _ = self.brought.set(client);
     }
 
     /// The address of this end; a Unix socket has none.
