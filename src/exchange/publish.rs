@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::negotiate::Parameters;
+use crate::access::Access;
 use crate::access::pass::Pass;
 use crate::access::rights::Action;
 use crate::config::Limits;
@@ -79,6 +80,20 @@ impl Publication {
     /// What the publisher was let in with.
     pub fn pass(&self) -> &Pass {
         &self.pass
+    }
+
+    /// Goes by what counts now. What the lines of a batch name is checked when they are read.
+    ///
+    /// # Errors
+    /// 401 or 403 when its publisher may not publish there any more.
+    pub fn confirm(&mut self, access: &Access) -> Result<(), Refusal> {
+        self.pass = access.confirm(&self.pass)?;
+        match &self.body {
+            Body::Payload(channel, _) | Body::Batch(Some(channel)) => {
+                self.pass.check_channel(Action::Publish, channel)
+            }
+            Body::Batch(None) => self.pass.check_any(Action::Publish),
+        }
     }
 
     /// The most bytes that its body may have.

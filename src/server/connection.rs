@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::ceilings;
+use super::doorman::Doormen;
 use super::inbound::{Inbound, READ_BYTES};
 use super::memory::Reservation;
 use super::proxies::{client_of, introduce};
@@ -35,13 +36,14 @@ const DRAINED: usize = 16 * 1024 * 1024;
 /// One connection and what it has sent so far.
 pub(super) struct Connection {
     context: Arc<Context>,
+    doormen: Arc<Doormen>,
     /// What counts for the request under way.
     config: Arc<Config>,
     stream: Arc<Stream>,
     berth: Arc<Berth>,
     /// Whoever sends its requests: a client, or a proxy that says in each of them for whom it is.
     sender: Peer,
-    /// Whose connection it was at the door.
+    /// Whose connection it is: who came to the door, or whom the PROXY protocol named.
     counted: Peer,
     inbound: Inbound,
     /// Whether a request was answered already.
@@ -108,11 +110,12 @@ struct Request {
 }
 
 impl Connection {
-    pub(super) fn new(context: Arc<Context>, stream: Arc<Stream>) -> Self {
+    pub(super) fn new(context: Arc<Context>, doormen: Arc<Doormen>, stream: Arc<Stream>) -> Self {
         let berth = Arc::new(context.roster.berth(stream.clone()));
         Connection {
             config: context.config(),
             context,
+            doormen,
             sender: stream.peer(),
             counted: stream.peer(),
             inbound: Inbound::new(stream.clone()),
@@ -131,6 +134,10 @@ impl Connection {
     pub(super) fn serve(mut self) -> Option<Box<dyn Listening>> {
         if self.introduce().is_none() {
             self.stream.shutdown();
+            return None;
+        }
+        if let Err(refusal) = self.count_named() {
+            self.doormen.refuse_brought(self.stream, refusal);
             return None;
         }
         loop {
@@ -157,6 +164,22 @@ impl Connection {
         self.berth.release();
         self.sender = self.stream.peer();
         introduced
+    }
+
+    /// Counts the connection for the client that the PROXY protocol named, from now on and also while nothing is asked:
+    /// else one client could have all of them, as the proxy itself is not counted.
+    fn count_named(&mut self) -> Result<(), Refusal> {
+        let client = self.sender;
+        if client == self.counted {
+            return Ok(());
+        }
+        self.counted = client;
+        let limits = &self.config.limits;
+        let share = self.context.shares.connection(limits, client.ip())?;
+        share
+            .into_iter()
+            .for_each(|share| self.stream.count_for(share));
+        Ok(())
     }
 
     /// One request and its answer.
@@ -211,7 +234,7 @@ impl Connection {
         self.stream.set_peer(client);
         let mut request = Request {
             client,
-            visitor: Visitor::of(&head, &self.config),
+            visitor: Visitor::of(&head, &self.config, self.stream.speaks_tls()),
             body_read: head.body == BodyFraming::None,
             head,
         };
@@ -256,7 +279,7 @@ impl Connection {
         }
     }
 
-    /// Counts what a client takes that a trusted proxy brings: at the door it was the proxy that was counted.
+    /// Counts what a client takes whom a field of the request names: its connection is one of the proxy.
     fn count_brought(&self) -> Result<Option<Share<Client>>, Refusal> {
         let client = self.stream.peer();
         match client == self.counted {
@@ -283,9 +306,10 @@ impl Connection {
     }
 
     /// Goes where the request leads.
-    fn follow(&mut self, plan: Plan, request: &mut Request) -> Result<After, Refusal> {
-        if !matches!(plan, Plan::Publish(_)) {
+    fn follow(&mut self, mut plan: Plan, request: &mut Request) -> Result<After, Refusal> {
+        if !matches!(plan, Plan::Publish(_)) && !request.body_read {
             self.skip_body(request)?;
+            plan.confirm(&self.context.access.get())?;
         }
         Ok(match plan {
             Plan::Answer(response) => self.answer(request, response),
@@ -316,6 +340,8 @@ impl Connection {
         query: Query,
         wait: Duration,
     ) -> Result<After, Refusal> {
+        // Nobody waits longer than what it showed counts.
+        let wait = query.pass.left().map_or(wait, |left| wait.min(left));
         // A HEAD never waits.
         let is_head = request.head.method == Method::Head;
         let keeps_alive = request.head.keeps_alive();
@@ -401,13 +427,14 @@ impl Connection {
 
     fn publish(
         &mut self,
-        publication: Publication,
+        mut publication: Publication,
         request: &mut Request,
     ) -> Result<Response, Refusal> {
         let limits = &self.config.limits;
         let most = u64::try_from(publication.most_bytes(limits)).unwrap_or(u64::MAX);
         let mut held = self.context.memory.nothing();
         let body = self.read_body(request, most, &mut held)?;
+        publication.confirm(&self.context.access.get())?;
         // What comes in is there twice for a moment: as it came, and as events.
         held.hold(body.capacity().saturating_add(body.len()))?;
         let (config, pass) = (&self.config, publication.pass().clone());
@@ -505,10 +532,8 @@ impl Connection {
 
     /// Reads a body that nobody asked for, so that the next request can be found behind it.
     fn skip_body(&mut self, request: &mut Request) -> Result<(), Refusal> {
-        if !request.body_read {
-            let mut held = self.context.memory.nothing();
-            self.read_body(request, SKIPPED_BODY, &mut held)?;
-        }
+        let mut held = self.context.memory.nothing();
+        self.read_body(request, SKIPPED_BODY, &mut held)?;
         Ok(())
     }
 }

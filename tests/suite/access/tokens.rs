@@ -8,13 +8,13 @@ use ring::hmac;
 
 use super::*;
 
-const SECRET: &str = "a-secret-of-the-suite-32-and-more";
-const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const SECRET: &str = "a-secret-of-the-suite-32-and-more";
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 /// Long enough to come in with, on a machine that is busy.
-const SHORT: Duration = Duration::from_secs(3);
+pub(crate) const SHORT: Duration = Duration::from_secs(3);
 
 /// The time after so long.
-fn after(length: Duration) -> f64 {
+pub(crate) fn after(length: Duration) -> f64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     (now.expect("a clock") + length).as_secs_f64()
 }
@@ -25,9 +25,15 @@ fn token(subject: &str, lasts: Duration, rights: Value) -> String {
 }
 
 fn signed(claims: &Value) -> String {
-    let parts = [r#"{"alg":"HS256"}"#, &claims.to_string()];
-    let message = parts.map(|part| URL_SAFE_NO_PAD.encode(part)).join(".");
-    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    signed_as(r#"{"alg":"HS256"}"#, &claims.to_string(), SECRET.as_bytes())
+}
+
+/// A token with this header and these claims, whatever they are, signed by HS256 with `secret`.
+pub(crate) fn signed_as(header: &str, claims: &str, secret: &[u8]) -> String {
+    let message = [header, claims]
+        .map(|part| URL_SAFE_NO_PAD.encode(part))
+        .join(".");
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
     let signature = URL_SAFE_NO_PAD.encode(hmac::sign(&key, message.as_bytes()));
     format!("{message}.{signature}")
 }
@@ -247,4 +253,44 @@ fn the_operator_sees_the_subject_and_never_the_token() {
     let seen = crate::support::http::exchange(server.admin(), "GET", "/-/connections", &[], b"");
     assert!(!seen.text().contains(&ana), "{}", seen.text());
     assert_eq!(seen.json()["connections"][0]["subject"], "ana");
+}
+
+#[test]
+fn a_reload_whose_file_of_keys_cannot_be_used_is_refused_as_a_whole() {
+    let server = with_tokens();
+    server.reread_from(|| {
+        let mut config = Config::default();
+        let tokens =
+            "[access.tokens]\nalgorithms = [\"HS256\"]\nsecret_file = \"/nowhere/secret\"\n";
+        access(&mut config, &(rules() + tokens));
+        Ok(config)
+    });
+    let answer = crate::support::http::exchange(server.admin(), "POST", "/-/reload", &[], b"");
+    assert_eq!(answer.refusal(), "bad_config");
+    assert!(
+        answer.text().contains("/nowhere/secret"),
+        "{}",
+        answer.text()
+    );
+}
+
+#[test]
+fn a_token_that_ends_while_a_body_comes_does_nothing_any_more() {
+    let server = with_tokens();
+    let target = format!("/rooms/7?access_token={}", of_rooms("ana", SHORT));
+    let body = [("Expect", "100-continue"), ("Content-Length", "1")];
+    let mut wires = ["POST", "GET"].map(|method| {
+        let mut wire = server.connect();
+        wire.send(crate::support::http::request(method, &target, &body, b""));
+        let interim = crate::support::http::Head::read(&mut wire, crate::support::wire::deadline());
+        assert_eq!(interim.expect("a head").status, 100);
+        (method, wire)
+    });
+    let mut stream = Listener::open(Way::Sse, &server, &target);
+    stream.rest();
+    for (method, wire) in &mut wires {
+        wire.send("x");
+        let answer = Response::read(wire, method);
+        assert_eq!(answer.refusal(), "token_expired", "{method}");
+    }
 }
