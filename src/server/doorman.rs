@@ -75,10 +75,11 @@ impl Doormen {
 
     /// Has a connection refused, or closes it when too many wait already, in all or from its address. Does not wait.
     pub(super) fn refuse(&self, stream: Stream, refusal: Refusal) {
-        let address = stream.peer().ip();
+        let (peer, config) = (stream.peer(), self.context.config());
+        // As at the door: a proxy that says whom it brings is no client.
+        let address = peer.ip().filter(|_| !config.proxies.bring(peer));
         warn(&refusal, address);
-        let limits = &self.context.config().limits;
-        let client = address.and_then(|address| Client::at(address, limits));
+        let client = address.and_then(|address| Client::at(address, &config.limits));
         // Whoever is turned away here is closed without a byte, from which EventSource comes back.
         let _ = self.waiting.push(client, Unwanted { stream, refusal });
     }
