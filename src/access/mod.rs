@@ -87,12 +87,16 @@ impl Access {
             Form::Token => self.token(credential.text()),
             Form::Unknown => Err(bad("what was shown is neither a token nor a key")),
         };
-        // As RFC 6750, section 3.1, has it.
-        let invalid = "Bearer error=\"invalid_token\"";
-        match pass {
-            Ok(pass) => Ok(pass.among(&self.common)),
-            Err(refusal) => Err(refusal.with_field("WWW-Authenticate", invalid)),
-        }
+        pass.map(|pass| pass.among(&self.common)).map_err(invalid)
+    }
+
+    /// What counts of a pass that a request was let in with, after a wait for the rest of that request.
+    ///
+    /// # Errors
+    /// 401 when its time is over, or its API key gone.
+    pub fn confirm(&self, pass: &Pass) -> Result<Pass, Refusal> {
+        let confirmed = pass.check_time().and_then(|()| self.renew(pass));
+        confirmed.map_err(invalid)
     }
 
     /// The pass that this access gives to whoever was given `pass` before: with the rights that count now.
@@ -135,6 +139,11 @@ fn find<'k>(keys: impl Iterator<Item = &'k ApiKey>, hash: KeyHash) -> Option<&'k
         let compared = Some(key).filter(is_it);
         found.or(compared)
     })
+}
+
+/// As RFC 6750, section 3.1, has it.
+fn invalid(refusal: Refusal) -> Refusal {
+    refusal.with_field("WWW-Authenticate", "Bearer error=\"invalid_token\"")
 }
 
 fn bad(detail: &'static str) -> Refusal {

@@ -120,6 +120,20 @@ impl Pass {
         self.left().is_some_and(|left| left.is_zero())
     }
 
+    /// Checks that its time is not over.
+    ///
+    /// # Errors
+    /// 401 when it is.
+    pub fn check_time(&self) -> Result<(), Refusal> {
+        match self.is_over() {
+            false => Ok(()),
+            true => Err(Refusal::new(
+                Kind::TokenExpired,
+                "the time of what was shown is over; come back with a fresh token",
+            )),
+        }
+    }
+
     /// What `path` is called where its holder's names must not meet those of others.
     pub fn scope(&self, path: &str) -> String {
         // A path has no space, so that no other pair of both reads the same.

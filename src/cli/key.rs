@@ -22,7 +22,8 @@ Examples:
 
 The first line is the key, which is kept nowhere and cannot be found out again: give it to whoever is to use it. The
 lines after it go into the configuration, and count from the next reload; they have only its hash, and whoever reads
-them cannot use the key. To take a key back remove its lines and reload.";
+them cannot use the key. To take a key back remove its lines and reload; leave mode = \"closed\", so that without any
+key nobody may come in.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -68,7 +69,8 @@ impl New {
         let hash = KeyHash::of(&key);
         let rights = self.rights.rights();
         format!(
-            "{key}\n\n[[access.keys]]\nname = \"{}\"\nhash = \"{hash}\"\n\
+            "{key}\n\n[access]                     # once: if it is there already, its mode alone\n\
+             mode = \"closed\"\n\n[[access.keys]]\nname = \"{}\"\nhash = \"{hash}\"\n\
              subscribe = {}\npublish = {}\ndelete = {}\n",
             self.name,
             listed(&rights.subscribe),
@@ -111,6 +113,8 @@ mod tests {
         assert_eq!(
             lines,
             "fck_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n\n\
+             [access]                     # once: if it is there already, its mode alone\n\
+             mode = \"closed\"\n\n\
              [[access.keys]]\nname = \"a\"\n\
              hash = \"sha256:9a62a21e942231b480dfe6602614ad68c90f166be472cefa1723d4ffbc87e802\"\n\
              subscribe = []\npublish = [\"b/*\",\"c\"]\ndelete = []\n"

@@ -109,7 +109,10 @@ pub(crate) fn advice(reach: &Reach) -> String {
          [access]\n\
          mode = \"open\"              # whoever reaches it may read, publish and delete\n\
          \n\
-         [[access.keys]]            # or a key, which 'fourcast key new' makes\n\
+         [access]\n\
+         mode = \"closed\"            # or whoever has a key, which 'fourcast key new' makes\n\
+         \n\
+         [[access.keys]]\n\
          name = \"backend\"\n\
          hash = \"sha256:…\"          # as that command prints it\n\
          subscribe = [\"**\"]\n\
@@ -118,6 +121,10 @@ pub(crate) fn advice(reach: &Reach) -> String {
 }
 
 pub(super) fn read(section: &mut Section<'_>, access: &mut Access) {
+    // Whoever writes anything here but the mode does not mean everyone, though what he wrote lets nobody in.
+    if !section.is_empty() {
+        access.mode = Mode::Closed;
+    }
     section.set("mode", &mut access.mode, mode);
     section.section("anonymous", |section| {
         rights(section, &mut access.anonymous);

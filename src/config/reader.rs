@@ -276,6 +276,11 @@ impl Section<'_> {
         self.table.iter().any(|entry| entry.key == key)
     }
 
+    /// Whether nothing was written that has not been taken.
+    pub(super) fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
     fn place(&self, key: &str) -> Option<Place> {
         let entry = self.table.iter().find(|entry| entry.key == key)?;
         Some(entry.value.place.clone())

@@ -303,13 +303,14 @@ fn a_port_that_others_reach_needs_a_word_on_who_may_do_what() {
         let text = format!("listen = \"{address}\"\n");
         let place = "config.toml:1:10: listen: other machines reach ";
         let paste = ["mode = \"open\"", "[[access.keys]]", "hash = \"sha256:"];
-        for unsaid in ["", "[access]", "[access.anonymous]\npublish = []"] {
+        for unsaid in ["", "[access]", "[access]\nmode = \"auto\""] {
             let message = refused(&format!("{text}{unsaid}"));
             assert_tells(&message, &[&[place, address], &paste[..]].concat());
         }
         for said in [
             "[access]\nmode = \"open\"",
             "[access]\nmode = \"closed\"",
+            "[access.anonymous]\npublish = []",
             "[access.anonymous]\nsubscribe = [\"a\"]",
             API_KEY,
         ] {
@@ -326,7 +327,15 @@ fn everyone_may_do_everything_until_something_else_is_said() {
         ("", true),
         ("[access]\nmode = \"auto\"", true),
         ("[access]\nmode = \"closed\"", false),
+        ("[access]", true),
+        (
+            "[access]\nmode = \"auto\"\n[access.anonymous]\ndelete = []",
+            true,
+        ),
         ("[access.anonymous]\ndelete = [\"a\"]", false),
+        ("[access.anonymous]\ndelete = []", false),
+        ("[access.tokens]\nalgorithms = []", false),
+        ("[access]\nkeys = []", false),
         (&API_KEY.replace("closed", "auto"), false),
         (&API_KEY.replace("closed", "open"), true),
     ] {

@@ -64,6 +64,28 @@ impl Plan {
             | Plan::WebSocket(query, _) => Some(&query.pass),
         }
     }
+
+    /// Goes by what counts now that the body was read, which may have taken long.
+    ///
+    /// # Errors
+    /// 401 or 403 when whoever asks may not do that any more.
+    pub fn confirm(&mut self, access: &Access) -> Result<(), Refusal> {
+        match self {
+            Plan::Answer(_) | Plan::Asset(_) => Ok(()),
+            Plan::Publish(publication) => publication.confirm(access),
+            Plan::Forget(channel, pass) => {
+                *pass = access.confirm(pass)?;
+                pass.check_channel(Action::Delete, channel)
+            }
+            Plan::Poll(query)
+            | Plan::LongPoll(query, _)
+            | Plan::Stream(query, ..)
+            | Plan::WebSocket(query, _) => {
+                query.pass = access.confirm(&query.pass)?;
+                check_subscribe(&query.pass, &query.selectors)
+            }
+        }
+    }
 }
 
 /// Finds where a request leads.
@@ -147,16 +169,12 @@ fn subscribe(
     selectors: Vec<Selector>,
 ) -> Result<Plan, Refusal> {
     // Before anything else: whoever may not read a channel learns nothing of it, not even whether it is there.
-    for selector in &selectors {
-        pass.check(Action::Subscribe, selector)?;
-    }
-    let left = pass.left();
+    check_subscribe(&pass, &selectors)?;
     let (way, query) = negotiate(head, parameters, pass, selectors, &config.timeouts)?;
     let chunked = head.version == Version::Http11;
     Ok(match way {
         Way::Poll => Plan::Poll(query),
-        // Nobody waits longer than what it showed counts.
-        Way::LongPoll(wait) => Plan::LongPoll(query, left.map_or(wait, |left| wait.min(left))),
+        Way::LongPoll(wait) => Plan::LongPoll(query, wait),
         Way::WebSocket => return upgrade(config, head, query),
         Way::Sse => {
             let framing: &'static dyn Framing = match (query.raw, chunked) {
@@ -176,6 +194,11 @@ fn subscribe(
             Plan::Stream(query, framing, stream_head("application/x-ndjson"))
         }
     })
+}
+
+fn check_subscribe(pass: &Pass, selectors: &[Selector]) -> Result<(), Refusal> {
+    let mut selectors = selectors.iter();
+    selectors.try_for_each(|selector| pass.check(Action::Subscribe, selector))
 }
 
 fn upgrade(config: &Config, head: &Head, query: Query) -> Result<Plan, Refusal> {

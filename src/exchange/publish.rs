@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::negotiate::Parameters;
+use crate::access::Access;
 use crate::access::pass::Pass;
 use crate::access::rights::Action;
 use crate::config::Limits;
@@ -12,7 +13,7 @@ use crate::http::head::{BodyFraming, Head};
 use crate::http::response::Response;
 use crate::hub::Hub;
 use crate::hub::channel::ChannelName;
-use crate::hub::draft::{Members, media_type, not_json, parse_ttl, parse_type};
+use crate::hub::draft::{Members, json_fault, media_type, not_json, parse_ttl, parse_type};
 use crate::journal::{Batch, Draft, IdempotencyKey, Receipt};
 use crate::refusal::{Kind, Refusal};
 
@@ -79,6 +80,20 @@ impl Publication {
     /// What the publisher was let in with.
     pub fn pass(&self) -> &Pass {
         &self.pass
+    }
+
+    /// Goes by what counts now. What the lines of a batch name is checked when they are read.
+    ///
+    /// # Errors
+    /// 401 or 403 when its publisher may not publish there any more.
+    pub fn confirm(&mut self, access: &Access) -> Result<(), Refusal> {
+        self.pass = access.confirm(&self.pass)?;
+        match &self.body {
+            Body::Payload(channel, _) | Body::Batch(Some(channel)) => {
+                self.pass.check_channel(Action::Publish, channel)
+            }
+            Body::Batch(None) => self.pass.check_any(Action::Publish),
+        }
     }
 
     /// The most bytes that its body may have.
@@ -226,7 +241,8 @@ fn lines(
 
 fn event_of(line: &str, channel: Option<&ChannelName>, limits: &Limits) -> Result<Draft, Refusal> {
     let members: Members<'_> = serde_json::from_str(line).map_err(|error| {
-        let detail = format!("not an event ({error}), such as {{\"channel\":\"chat\",\"data\":1}}");
+        let fault = json_fault(&error);
+        let detail = format!("not an event ({fault}), such as {{\"channel\":\"chat\",\"data\":1}}");
         Refusal::new(Kind::BadPayload, detail)
     })?;
     let draft = members.draft(channel)?;

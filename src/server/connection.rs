@@ -318,9 +318,10 @@ impl Connection {
     }
 
     /// Goes where the request leads.
-    fn follow(&mut self, plan: Plan, request: &mut Request) -> Result<After, Refusal> {
-        if !matches!(plan, Plan::Publish(_)) {
+    fn follow(&mut self, mut plan: Plan, request: &mut Request) -> Result<After, Refusal> {
+        if !matches!(plan, Plan::Publish(_)) && !request.body_read {
             self.skip_body(request)?;
+            plan.confirm(&self.context.access.get())?;
         }
         Ok(match plan {
             Plan::Answer(response) => self.answer(request, response),
@@ -351,6 +352,8 @@ impl Connection {
         query: Query,
         wait: Duration,
     ) -> Result<After, Refusal> {
+        // Nobody waits longer than what it showed counts.
+        let wait = query.pass.left().map_or(wait, |left| wait.min(left));
         // A HEAD never waits.
         let is_head = request.head.method == Method::Head;
         let keeps_alive = request.head.keeps_alive();
@@ -436,13 +439,14 @@ impl Connection {
 
     fn publish(
         &mut self,
-        publication: Publication,
+        mut publication: Publication,
         request: &mut Request,
     ) -> Result<Response, Refusal> {
         let limits = &self.config.limits;
         let most = u64::try_from(publication.most_bytes(limits)).unwrap_or(u64::MAX);
         let mut held = self.context.memory.nothing();
         let body = self.read_body(request, most, &mut held)?;
+        publication.confirm(&self.context.access.get())?;
         // What comes in is there twice for a moment: as it came, and as events.
         held.hold(body.capacity().saturating_add(body.len()))?;
         let (config, pass) = (&self.config, publication.pass().clone());
@@ -552,10 +556,8 @@ impl Connection {
 
     /// Reads a body that nobody asked for, so that the next request can be found behind it.
     fn skip_body(&mut self, request: &mut Request) -> Result<(), Refusal> {
-        if !request.body_read {
-            let mut held = self.context.memory.nothing();
-            self.read_body(request, SKIPPED_BODY, &mut held)?;
-        }
+        let mut held = self.context.memory.nothing();
+        self.read_body(request, SKIPPED_BODY, &mut held)?;
         Ok(())
     }
 }

@@ -6,7 +6,9 @@ use super::Server;
 use super::permit::Permits;
 use super::reloader::ReloadError;
 use super::upkeep::Kept;
-use crate::config::{Access, Admin, Change, Config, ConfigError, Journal, Limits, Reloaded, Tls};
+use crate::config::{
+    Access, Admin, Change, Config, ConfigError, Journal, Limits, Mode, Reloaded, Tls,
+};
 use crate::delivery::Context;
 use crate::tls::Identity;
 
@@ -148,8 +150,20 @@ impl Reload {
     }
 }
 
-/// Who may do what changes; but a port that others reach is never opened to them without a word.
+/// Who may do what changes; but what was closed is never opened without a word, to this machine's users neither: whoever
+/// takes the last key back does not mean everyone. Nor is a port that others reach.
 fn next_access(asked: &Config, running: &Config) -> Access {
+    let is_opened = asked.access.is_open() && !running.access.is_open();
+    if is_opened && asked.access.mode == Mode::Auto {
+        log::warn!(
+            "reload: nothing says any more who may do what, so nobody may do anything until a restart, and everyone \
+             after it; write mode = \"closed\" or \"open\" under [access]"
+        );
+        return Access {
+            mode: Mode::Closed,
+            ..asked.access.clone()
+        };
+    }
     let next = Config {
         listen: running.listen.clone(),
         proxies: asked.proxies.clone(),

@@ -15,6 +15,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::reload::Reload;
 use super::threads::Threads;
+use crate::access::token::verifier::Verifier;
 use crate::config::{Config, ConfigError, Reloaded};
 use crate::delivery::Context;
 use crate::hub::fanout::or_abort;
@@ -36,6 +37,8 @@ type Outcome = Result<Reloaded, ReloadError>;
 pub enum ReloadError {
     /// What is wrong with the configuration: the operator's matter. Nothing has changed.
     Unusable(ConfigError),
+    /// What is wrong with the files that it names to verify tokens by. Nothing has changed.
+    Keys(String),
     /// Nobody said where it comes from. Nothing has changed.
     NoSource,
     /// Another one is under way. Nothing has changed by this one.
@@ -52,6 +55,9 @@ impl fmt::Display for ReloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             ReloadError::Unusable(error) => return error.fmt(f),
+            ReloadError::Keys(trouble) => {
+                return write!(f, "cannot verify tokens, so nothing has changed: {trouble}");
+            }
             ReloadError::NoSource => {
                 "the program that this server is a part of gave it its configuration, and says not where to read it \
                  again"
@@ -266,7 +272,19 @@ impl Desk {
                 source.ok_or(ReloadError::NoSource)?().map_err(ReloadError::Unusable)?
             }
         };
+        self.check_keys(&config)?;
         Ok(self.reload.apply(&self.context, config))
+    }
+
+    /// A start would refuse it too. To go on with the keys that were read before is right where files change, but not
+    /// where the configuration says others: what it took back would go on to count.
+    fn check_keys(&self, config: &Config) -> Result<(), ReloadError> {
+        let tokens = &config.access.tokens;
+        if *tokens == self.context.config().access.tokens {
+            return Ok(());
+        }
+        let verifier = Verifier::source(tokens).read();
+        verifier.map(drop).map_err(ReloadError::Keys)
     }
 }
 

@@ -32,11 +32,14 @@ impl Upkeep {
 
     /// Has everyone look, one after the other. Blocks while files are read: for the reload thread alone.
     pub(super) fn look(&self) {
-        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = all.clone();
-        for follower in all {
+        for follower in self.all() {
             follower.look();
         }
+    }
+
+    fn all(&self) -> Vec<Arc<dyn Follow>> {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.clone()
     }
 }
 
@@ -88,7 +91,9 @@ pub struct Kept<T> {
 struct Seen {
     /// The digest of what was in the files.
     digest: Option<Vec<u8>>,
-    /// What was wrong with them, which is told once.
+    /// What is wrong with that.
+    wrong: Option<String>,
+    /// What was told to be wrong last; it is told once.
     trouble: Option<String>,
 }
 
@@ -102,7 +107,7 @@ impl<T> Kept<T> {
         let value = (source.parse)(&contents)?;
         let seen = Seen {
             digest: Some(digest(&contents)),
-            trouble: None,
+            ..Seen::default()
         };
         Ok(Kept {
             name,
@@ -128,11 +133,15 @@ impl<T> Kept<T> {
     }
 
     fn catch_up(&self) {
-        let source = self.source.read().unwrap_or_else(PoisonError::into_inner);
-        let source = source.clone();
+        let source = self.source();
         let taken = source.contents().and_then(|contents| {
-            let is_new = self.see(digest(&contents));
-            is_new.then(|| (source.parse)(&contents)).transpose()
+            let digest = digest(&contents);
+            if let Some(known) = self.known(&digest) {
+                return known.map(|()| None);
+            }
+            let parsed = (source.parse)(&contents);
+            self.note(digest, parsed.as_ref().err());
+            parsed.map(Some)
         });
         match taken {
             Ok(Some(value)) => self.replace(value, &source.files),
@@ -141,12 +150,23 @@ impl<T> Kept<T> {
         }
     }
 
-    /// Whether that is not what was seen last.
-    fn see(&self, digest: Vec<u8>) -> bool {
+    /// Not under the lock: a disk may hang while it is read.
+    fn source(&self) -> Arc<Source<T>> {
+        let source = self.source.read().unwrap_or_else(PoisonError::into_inner);
+        source.clone()
+    }
+
+    /// What came of these contents, if they are those that were parsed last.
+    fn known(&self, digest: &[u8]) -> Option<Result<(), String>> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = seen.digest.as_deref() == Some(digest);
+        is_known.then(|| seen.wrong.clone().map_or(Ok(()), Err))
+    }
+
+    fn note(&self, digest: Vec<u8>, wrong: Option<&String>) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = seen.digest.as_ref() != Some(&digest);
         seen.digest = Some(digest);
-        is_new
+        seen.wrong = wrong.cloned();
     }
 
     fn replace(&self, value: T, files: &[PathBuf]) {
@@ -277,9 +297,11 @@ mod tests {
         let a = directory.file("a", "old");
         let kept = Kept::read("letters", source(&[&a])).unwrap();
         fs::write(&a, "broken").unwrap();
-        kept.look();
-        assert_eq!(*kept.get(), "old");
-        assert_eq!(trouble(&kept).unwrap(), "it is broken");
+        for _ in 0..2 {
+            kept.look();
+            assert_eq!(*kept.get(), "old");
+            assert_eq!(trouble(&kept).unwrap(), "it is broken");
+        }
         fs::remove_file(&a).unwrap();
         kept.look();
         assert_eq!(*kept.get(), "old");

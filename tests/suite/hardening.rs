@@ -12,6 +12,7 @@ mod injection;
 mod names;
 mod pages;
 mod proxies;
+mod rights;
 mod slowness;
 mod smuggling;
 mod tokens;

@@ -327,7 +327,7 @@ fn a_new_key_is_printed_once_with_the_lines_that_let_it_in() {
         assert_tells(
             output,
             &[
-                "\n\n[[access.keys]]\nname = \"backend\"\nhash = \"sha256:",
+                "\nmode = \"closed\"\n\n[[access.keys]]\nname = \"backend\"\nhash = \"sha256:",
                 "\nsubscribe = [\"**\"]\npublish = [\"rooms/*\"]\ndelete = []\n",
             ],
         );

@@ -10,11 +10,15 @@ struct Changing {
 
 impl Changing {
     fn start() -> Self {
+        Self::with(rules())
+    }
+
+    fn with(rules: String) -> Self {
         let server = Fixture::start(|config| {
-            access(config, &rules());
+            access(config, &rules);
             config.admin.listen = Some(([127, 0, 0, 1], 0).into());
         });
-        let rules = Arc::new(Mutex::new(rules()));
+        let rules = Arc::new(Mutex::new(rules));
         let source = rules.clone();
         server.reread_from(move || {
             let mut config = Config::default();
@@ -151,6 +155,39 @@ fn a_websocket_goes_on_with_what_it_may_still_read() {
 }
 
 #[test]
+fn what_may_not_be_read_any_more_does_not_wait_for_answers_that_nobody_reads() {
+    const EVENTS: usize = 64;
+    let changing = Changing::start();
+    let server = &changing.server;
+    for _ in 0..EVENTS {
+        // More in all than sockets take.
+        publish(server, "rooms/2", &"x".repeat(1 << 19));
+    }
+    let target = format!("/rooms/2?after=earliest&access_token={DEVICE}");
+    let mut device = WebSocket::open(server.address, &target);
+    // Its answer comes behind all of these.
+    device.operate(json!({"op": "publish", "channel": "rooms/42", "data": 1}));
+    let of_backend = [("Authorization", &*bearer(BACKEND))];
+    let end = crate::support::wire::deadline();
+    while server.get("/rooms/42", &of_backend).json()["events"] == json!([]) {
+        assert!(std::time::Instant::now() < end, "it is not published");
+        std::thread::yield_now();
+    }
+    changing.change(|rules| rules.replace("\"rooms/*\"", "\"rooms/1\""));
+    device.next_op("welcome");
+    let told: Vec<_> = std::iter::repeat_with(|| device.next_json())
+        .take_while(|message| message["op"] != "ack")
+        .collect();
+    let events = told.iter().filter(|message| message["id"].is_string());
+    assert!(events.count() < EVENTS, "all were delivered");
+    let last = told.last().expect("a word");
+    assert_eq!(
+        (&last["op"], &last["channel"]),
+        (&json!("error"), &json!("rooms/2"))
+    );
+}
+
+#[test]
 fn whoever_gains_rights_has_them_at_once() {
     let changing = Changing::start();
     let mut device = socket(&changing.server, DEVICE);
@@ -167,6 +204,29 @@ fn whoever_shows_nothing_is_let_go_when_that_is_not_enough_any_more() {
     let mut public = Listener::open(Way::WebSocket, &changing.server, "/public/news");
     changing.change(|rules| rules.replace("[\"public/**\"]", "[]"));
     assert_eq!(bye_code(&public.rest()), Some(4403));
+}
+
+#[test]
+fn nobody_may_do_more_since_the_last_key_was_taken_back() {
+    let key = rules();
+    let key = &key[key.find("[[").expect("a key")..];
+    let mode = "[access]\nmode = \"auto\"\n";
+    for (before, after) in [
+        (format!("{mode}{key}"), mode),
+        (format!("{mode}{key}"), ""),
+        (key.to_owned(), ""),
+        (key.to_owned(), "[access.anonymous]\npublish = []\n"),
+    ] {
+        let changing = Changing::with(before);
+        let server = &changing.server;
+        publish(server, "rooms/1", "a");
+        changing.change(|_| after.to_owned());
+        for (shown, code) in [(None, "unauthorized"), (Some(BACKEND), "bad_token")] {
+            let answer = refused(server, Way::Poll, "/rooms/1", shown);
+            assert_eq!(answer.refusal(), code, "{after}");
+        }
+        assert_eq!(server.post("/rooms/1", &[], "b").status(), 401);
+    }
 }
 
 #[test]
@@ -203,4 +263,60 @@ fn an_open_socket_takes_a_fresh_key_of_its_own_holder_alone() {
     }
     device.operate(json!({"op": "publish", "channel": "rooms/42", "data": 1}));
     device.next_op("ack");
+}
+
+/// Asks as the device, but for the one byte of its body; the server has let it in on return.
+fn begin(server: &Fixture, method: &str, target: &str) -> crate::support::Wire {
+    let target = format!("{target}access_token={DEVICE}");
+    let body = [("Expect", "100-continue"), ("Content-Length", "1")];
+    let mut wire = server.connect();
+    wire.send(crate::support::http::request(method, &target, &body, b""));
+    let interim = crate::support::http::Head::read(&mut wire, crate::support::wire::deadline());
+    assert_eq!(interim.expect("a head").status, 100);
+    wire
+}
+
+const WITH_A_BODY: [(&str, &str); 4] = [
+    ("POST", "/rooms/42?"),
+    ("DELETE", "/rooms/42?"),
+    ("GET", "/rooms/42?"),
+    ("GET", "/rooms/42?after=now&wait=60&"),
+];
+
+#[test]
+fn a_key_that_goes_while_a_body_comes_does_nothing_any_more() {
+    for (method, target) in WITH_A_BODY {
+        let changing = Changing::with(rules() + "delete = [\"rooms/42\"]\n");
+        let kept = publish(&changing.server, "rooms/42", "kept");
+        let mut wire = begin(&changing.server, method, target);
+        changing.change(without_device);
+        wire.send("x");
+        let answer = Response::read(&mut wire, method);
+        assert_eq!(
+            (answer.status(), answer.refusal()),
+            (401, "bad_token".to_owned()),
+            "{method} {target}"
+        );
+        let challenge = answer.head.must("WWW-Authenticate");
+        assert_eq!(challenge, "Bearer error=\"invalid_token\"");
+        let target = format!("/rooms/42?access_token={BACKEND}");
+        let events = changing.server.get(&target, &[]).json()["events"].clone();
+        assert_eq!((&events[0]["id"], &events[1]), (&json!(kept), &Value::Null));
+    }
+}
+
+#[test]
+fn a_right_that_goes_while_a_body_comes_is_gone() {
+    for (method, target) in WITH_A_BODY {
+        let changing = Changing::with(rules() + "delete = [\"rooms/42\"]\n");
+        let mut wire = begin(&changing.server, method, target);
+        changing.change(|rules| {
+            let (others, device) = rules.split_once("name = \"device\"").expect("a device");
+            let device = device.replace("rooms/", "other/");
+            format!("{others}name = \"device\"{device}")
+        });
+        wire.send("x");
+        let answer = Response::read(&mut wire, method);
+        assert_eq!(answer.refusal(), "forbidden", "{method} {target}");
+    }
 }

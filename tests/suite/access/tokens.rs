@@ -254,3 +254,43 @@ fn the_operator_sees_the_subject_and_never_the_token() {
     assert!(!seen.text().contains(&ana), "{}", seen.text());
     assert_eq!(seen.json()["connections"][0]["subject"], "ana");
 }
+
+#[test]
+fn a_reload_whose_file_of_keys_cannot_be_used_is_refused_as_a_whole() {
+    let server = with_tokens();
+    server.reread_from(|| {
+        let mut config = Config::default();
+        let tokens =
+            "[access.tokens]\nalgorithms = [\"HS256\"]\nsecret_file = \"/nowhere/secret\"\n";
+        access(&mut config, &(rules() + tokens));
+        Ok(config)
+    });
+    let answer = crate::support::http::exchange(server.admin(), "POST", "/-/reload", &[], b"");
+    assert_eq!(answer.refusal(), "bad_config");
+    assert!(
+        answer.text().contains("/nowhere/secret"),
+        "{}",
+        answer.text()
+    );
+}
+
+#[test]
+fn a_token_that_ends_while_a_body_comes_does_nothing_any_more() {
+    let server = with_tokens();
+    let target = format!("/rooms/7?access_token={}", of_rooms("ana", SHORT));
+    let body = [("Expect", "100-continue"), ("Content-Length", "1")];
+    let mut wires = ["POST", "GET"].map(|method| {
+        let mut wire = server.connect();
+        wire.send(crate::support::http::request(method, &target, &body, b""));
+        let interim = crate::support::http::Head::read(&mut wire, crate::support::wire::deadline());
+        assert_eq!(interim.expect("a head").status, 100);
+        (method, wire)
+    });
+    let mut stream = Listener::open(Way::Sse, &server, &target);
+    stream.rest();
+    for (method, wire) in &mut wires {
+        wire.send("x");
+        let answer = Response::read(wire, method);
+        assert_eq!(answer.refusal(), "token_expired", "{method}");
+    }
+}

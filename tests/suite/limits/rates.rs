@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{GREEDY, HONEST, ask, connect};
 use crate::support::sse::EventSource;
-use crate::support::websocket::Message;
+use crate::support::websocket::{BINARY, Message, PING, PONG};
 use crate::support::{Fixture, Frame, PATIENCE, Response, Way, WebSocket, request};
 
 /// So many, and none more within the hour.
@@ -213,6 +213,47 @@ fn operations_on_a_websocket_count_as_requests() {
         (&error["code"], &error["ref"]),
         (&json!("rate_limited"), &json!("a"))
     );
+}
+
+#[test]
+fn binary_messages_and_pings_on_a_websocket_count_as_operations() {
+    let server = server(few(4), None);
+    let mut socket = WebSocket::open(server.address, "/chat");
+    socket.next_op("welcome");
+    for code in ["unsupported_data", "unsupported_data"] {
+        socket.send(&Frame::new(BINARY, "x"));
+        assert_eq!(socket.next_op("error")["code"], code);
+    }
+    socket.send(&Frame::new(PING, "in time"));
+    assert_eq!(
+        socket.next_frame().expect("a pong"),
+        Frame::new(PONG, "in time")
+    );
+    for _ in 0..5 {
+        socket.send(&Frame::new(BINARY, "x"));
+        assert_eq!(socket.next_op("error")["code"], "rate_limited");
+        socket.send(&Frame::new(PING, "too fast"));
+    }
+    socket.send(&Frame::new(PING, "too fast"));
+    assert_eq!(socket.next_op("bye")["code"], 1008);
+    assert_eq!(socket.close_code(), Some(1008));
+}
+
+#[test]
+fn what_is_refused_for_something_else_does_not_excuse_what_comes_too_fast() {
+    let server = server(None, few(1));
+    let mut socket = WebSocket::open(server.address, "/other");
+    socket.next_op("welcome");
+    socket.operate(json!({"op": "publish", "channel": "chat", "data": 0}));
+    socket.next_op("ack");
+    for _ in 0..10 {
+        socket.operate(json!({"op": "publish", "channel": "chat", "data": 1}));
+        assert_eq!(socket.next_op("error")["code"], "rate_limited");
+        socket.send(&Frame::new(BINARY, "x"));
+        assert_eq!(socket.next_op("error")["code"], "unsupported_data");
+    }
+    socket.operate(json!({"op": "publish", "channel": "chat", "data": 1}));
+    assert_eq!(socket.next_op("bye")["code"], 1008);
 }
 
 #[test]

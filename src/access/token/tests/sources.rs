@@ -222,7 +222,6 @@ fn a_set_without_a_usable_key_is_told() {
         ("", "is no set of keys (JWKS)"),
         ("[]", "is no set of keys (JWKS)"),
         (r#"{"kty":"RSA"}"#, "is no set of keys (JWKS)"),
-        (r#"{"keys":[]}"#, "has no key for RS256"),
         (
             r#"{"keys":[{}]}"#,
             "has no key that can be used: keys[0] is not used",
@@ -273,4 +272,12 @@ fn other_keys_in_a_file_count_and_broken_ones_do_not() {
     fs::write(&secret.0, "x".repeat(32)).unwrap();
     kept.look();
     assert!(!counts());
+}
+
+#[test]
+fn a_set_without_any_key_takes_all_of_them_back() {
+    let set = Scratch::new("empty-set", r#"{"keys":[]}"#);
+    let path = set.0.display();
+    let verifier = verifier(&format!("algorithms = [\"RS256\"]\njwks = \"{path}\""));
+    assert!(!verifier.has_keys());
 }
