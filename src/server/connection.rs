@@ -184,10 +184,15 @@ impl Connection {
 
     /// One request and its answer.
     fn exchange(&mut self) -> After {
-        if self.stream.awaits_handshake()
-            && let Err(unshaken) = self.shake_hands()
-        {
-            return self.part(&unshaken);
+        if self.stream.awaits_handshake() {
+            if let Err(refusal) = self.count_handshake() {
+                log::debug!("{}: no TLS: {refusal}", self.stream.peer());
+                self.context.hub.metrics().refusals(refusal.kind).count();
+                return After::Close;
+            }
+            if let Err(unshaken) = self.shake_hands() {
+                return self.part(&unshaken);
+            }
         }
         let before = self.traffic();
         // Nobody knows yet whom the next one is for.
@@ -449,6 +454,16 @@ impl Connection {
 
 /// TLS.
 impl Connection {
+    /// Counts the dearest thing that a stranger can ask for, a signature, as a request of whoever is known by now.
+    fn count_handshake(&self) -> Result<(), Refusal> {
+        let (config, sender) = (&self.config, self.sender);
+        let asker = Asker {
+            address: sender.ip().filter(|_| !config.proxies.bring(sender)),
+            holder: None,
+        };
+        self.context.shares.request(config, asker)
+    }
+
     /// Until it is done the connection is idle, and may be cut by a stopping server.
     fn shake_hands(&self) -> Result<(), Unshaken> {
         self.berth.hold(self.stream.clone());

@@ -60,7 +60,11 @@ impl Door {
         let config = self.context.config();
         let address = peer.ip().filter(|_| !config.proxies.bring(peer));
         let share = self.context.shares.connection(&config.limits, address)?;
-        let memory = self.context.memory.reserve(memory::CONNECTION)?;
+        let bytes = match self.identity {
+            None => memory::CONNECTION,
+            Some(_) => memory::CONNECTION + memory::SESSION,
+        };
+        let memory = self.context.memory.reserve(bytes)?;
         let permit = self.permits.try_take().ok_or_else(|| {
             let detail = "every connection is taken; come back later";
             Refusal::new(Kind::Overloaded, detail)

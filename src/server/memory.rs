@@ -16,6 +16,8 @@ use crate::seldom::Seldom;
 
 /// What a connection takes: the stack that its thread touches (20 KiB), its buffers, and a body that is not large.
 pub const CONNECTION: usize = 32 * 1024;
+/// What TLS adds to it: a record that is not whole yet, one whose reader is slow, and the library's state.
+pub const SESSION: usize = 40 * 1024;
 /// Bytes of a body, a message or an answer that a connection's own reservation covers.
 pub const SMALL: usize = 16 * 1024;
 /// The least that clients have where the operator named no budget.

@@ -361,6 +361,8 @@ fn one_client_of_a_proxy_takes_no_place_of_another() {
     assert_eq!(bye.kind, "bye");
     assert!(source.retry.is_some(), "it comes back");
     assert_eq!(server.ask(Way::WebSocket, "/chat", &greedy).status(), 429);
+    // The place of a request is free a moment after its answer has come: when the next one is answered, it is.
+    assert_eq!(ask(&mut kept, GREEDY, "GET").status(), 429);
     let honest: Vec<_> = [Way::Sse, Way::WebSocket]
         .map(|way| Listener::open_with(way, &server, "/chat", &[("X-Forwarded-For", HONEST)]))
         .into();
