@@ -140,6 +140,9 @@ refusals! {
     Removed = 403 4403 "removed" "Disconnected by the operator" Never;
 }
 
+/// The longest detail that is told, in bytes.
+const DETAIL_BYTES: usize = 1024;
+
 /// One refusal: its kind, and a sentence that says what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -181,6 +184,11 @@ impl Refusal {
         self.kind.row()
     }
 
+    /// The detail as it is told: longer ones are cut, since answers wait in memory until they are read.
+    pub fn told(&self) -> &str {
+        &self.detail[..self.detail.floor_char_boundary(DETAIL_BYTES)]
+    }
+
     /// The body of the HTTP answer: `application/problem+json` (RFC 9457) and a final LF.
     pub fn problem(&self) -> String {
         let row = self.row();
@@ -189,7 +197,7 @@ impl Refusal {
             r#"{{"type":"about:blank","title":{},"status":{},"detail":{},"code":"{}","retry":{retry}}}"#,
             quoted(row.title),
             row.status,
-            quoted(&self.detail),
+            quoted(self.told()),
             row.code,
         );
         body.push('\n');
@@ -200,7 +208,7 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let row = self.row();
-        write!(f, "{} {}: {}", row.status, row.code, self.detail)
+        write!(f, "{} {}: {}", row.status, row.code, self.told())
     }
 }
 
@@ -261,5 +269,15 @@ mod tests {
         assert_eq!(value["code"], "bad_request");
         assert_eq!(value["detail"], "a \"quote\"\nand a line");
         assert!(refusal.problem().ends_with("}\n"));
+    }
+
+    #[test]
+    fn a_detail_is_told_up_to_a_bound_and_cut_between_characters() {
+        let refusal = Refusal::new(Kind::BadRequest, "é".repeat(DETAIL_BYTES));
+        assert_eq!(refusal.told(), "é".repeat(DETAIL_BYTES / 2));
+        let refusal = Refusal::new(Kind::BadRequest, format!("a{}", refusal.detail));
+        assert_eq!(refusal.told().len(), DETAIL_BYTES - 1);
+        assert!(refusal.problem().len() < 2 * DETAIL_BYTES);
+        assert!(refusal.to_string().len() < 2 * DETAIL_BYTES);
     }
 }

@@ -22,8 +22,10 @@ impl Server {
             .stdout(Stdio::piped())
             .spawn()
             .expect("a server");
-        let configuration = "listen = \"127.0.0.1:0\"\n[admin]\nlisten = \"off\"\n[journal]\nkind = \"memory\"\n\
-             max_bytes = \"64 MiB\"\n[log]\nlevel = \"error\"\n";
+        let configuration = format!(
+            "listen = \"127.0.0.1:0\"\n[admin]\nlisten = \"off\"\n[journal]\nkind = \"memory\"\n\
+             max_bytes = \"64 MiB\"\n[limits]\nmemory = \"{BUDGET}\"\n[log]\nlevel = \"error\"\n"
+        );
         let mut input = child.stdin.take().expect("its input");
         input
             .write_all(configuration.as_bytes())

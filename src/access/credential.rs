@@ -16,6 +16,8 @@ const SCHEME: &str = "Bearer";
 /// What somebody shows.
 pub struct Credential<'a> {
     text: &'a str,
+    /// Whether it is in a cookie and nowhere else.
+    is_added: bool,
 }
 
 /// What a credential looks like.
@@ -32,7 +34,10 @@ pub enum Form {
 impl<'a> Credential<'a> {
     /// A credential with this text.
     pub fn new(text: &'a str) -> Self {
-        Credential { text }
+        Credential {
+            text,
+            is_added: false,
+        }
     }
 
     /// The one that a request shows: in `Authorization`, in the cookie called `cookie`, or in the URL.
@@ -48,13 +53,21 @@ impl<'a> Credential<'a> {
         let cookies = cookie.into_iter().flat_map(|name| cookies(head, name));
         // An empty one is none, as a client writes that has none.
         let in_url = parameters.get(PARAMETER)?.filter(|text| !text.is_empty());
-        let mut shown = fields.chain(cookies).chain(in_url);
-        let first = shown.next();
-        if shown.any(|other| Some(other) != first) {
+        let given = fields.chain(in_url).map(|text| (text, false));
+        let mut shown = given.chain(cookies.map(|text| (text, true)));
+        let Some((text, is_added)) = shown.next() else {
+            return Ok(None);
+        };
+        if shown.any(|(other, _)| other != text) {
             let detail = "several different tokens or keys are shown; show one";
             return Err(Refusal::new(Kind::BadParameter, detail));
         }
-        Ok(first.map(Credential::new))
+        Ok(Some(Credential { text, is_added }))
+    }
+
+    /// Whether a browser may have added it by itself, for a page that does not know it.
+    pub fn is_added(&self) -> bool {
+        self.is_added
     }
 
     /// The text. Whoever has it can do what its owner can.

@@ -21,6 +21,7 @@ use self::rights::Rights;
 use self::token::verifier::Verifier;
 use crate::config::{self, ApiKey};
 use crate::exchange::negotiate::Parameters;
+use crate::exchange::origin::Visitor;
 use crate::http::head::Head;
 use crate::refusal::{Kind, Refusal};
 use crate::server::upkeep::Kept;
@@ -58,12 +59,22 @@ impl Access {
     /// even where it takes nothing: it would wonder why it may less than it thinks.
     ///
     /// # Errors
-    /// 401 for what is not valid, 400 for several credentials.
-    pub fn admit(&self, head: &Head, parameters: &Parameters<'_>) -> Result<Pass, Refusal> {
-        match Credential::shown_by(head, parameters, self.cookie.as_deref())? {
-            None => Ok(self.anonymous.clone()),
-            Some(credential) => self.admit_with(&credential),
+    /// 401 for what is not valid, 400 for several credentials, 403 for a cookie of a page that may not use it.
+    pub fn admit(
+        &self,
+        head: &Head,
+        parameters: &Parameters<'_>,
+        visitor: &Visitor,
+    ) -> Result<Pass, Refusal> {
+        let Some(credential) = Credential::shown_by(head, parameters, self.cookie.as_deref())?
+        else {
+            return Ok(self.anonymous.clone());
+        };
+        // Against cross-site request forgery, cross-site WebSocket hijacking and cross-site script inclusion.
+        if credential.is_added() {
+            visitor.check_cookie(head)?;
         }
+        self.admit_with(&credential)
     }
 
     /// Finds who shows this.
@@ -109,14 +120,8 @@ impl Access {
         self.key_with(KeyHash::of(text))
     }
 
-    /// Compared with every key, without an end at the one that it is: how long that takes tells nothing.
     fn key_with(&self, hash: KeyHash) -> Result<Pass, Refusal> {
-        let is_it = |key: &&ApiKey| key.hash == hash;
-        let found = self
-            .keys
-            .iter()
-            .fold(None, |found, key| Some(key).filter(is_it).or(found));
-        found
+        find(self.keys.iter(), hash)
             .map(Pass::of_key)
             .ok_or_else(|| bad("this key is not known here; it may have been taken back"))
     }
@@ -124,6 +129,16 @@ impl Access {
     fn token(&self, text: &str) -> Result<Pass, Refusal> {
         self.tokens.get().verify(text, SystemTime::now())
     }
+}
+
+/// The first key with this hash. Compared with every one, without an end at the one that it is: how long that takes
+/// tells nothing.
+fn find<'k>(keys: impl Iterator<Item = &'k ApiKey>, hash: KeyHash) -> Option<&'k ApiKey> {
+    let is_it = |key: &&ApiKey| key.hash == hash;
+    keys.fold(None, |found, key| {
+        let compared = Some(key).filter(is_it);
+        found.or(compared)
+    })
 }
 
 /// As RFC 6750, section 3.1, has it.

@@ -135,14 +135,21 @@ impl Shares {
         if at.is_none() && holder.is_none() {
             return Ok(());
         }
-        let now = self.begun.elapsed();
-        for client in [at, holder].into_iter().flatten() {
+        let mut paid = None;
+        for client in [holder, at].into_iter().flatten() {
             let Some(rate) = deed.rate(&config.rates, &client) else {
                 continue;
             };
-            let pace = Pace::new(rate, config.rates.burst);
+            let (pace, now) = (Pace::new(rate, config.rates.burst), self.begun.elapsed());
             let taken = self.buckets.take((deed, &client), pace, cost, now);
-            taken.map_err(|wait| deed.refused(&client, rate, wait))?;
+            if let Err(wait) = taken {
+                // Whoever is refused pays for nobody: else one who goes on trying would use up what an office shares.
+                if let Some((client, pace)) = paid {
+                    self.buckets.give_back((deed, &client), pace, cost);
+                }
+                return Err(deed.refused(&client, rate, wait));
+            }
+            paid = Some((client, pace));
         }
         Ok(())
     }
@@ -337,6 +344,46 @@ mod tests {
         for _ in 0..100 {
             assert!(shares.request(&config, unnamed).is_ok());
         }
+    }
+
+    #[test]
+    fn whoever_is_refused_for_what_it_showed_takes_nothing_from_its_address() {
+        let (shares, config, subject) = (Shares::new(), config(), holder("a"));
+        let asker = Asker {
+            address: address(ADDRESS),
+            holder: Some(&subject),
+        };
+        assert!(shares.publishes(&config, asker, 10).is_ok());
+        for _ in 0..100 {
+            assert!(shares.publishes(&config, asker, 10).is_err());
+        }
+        let neighbour = Asker {
+            holder: None,
+            ..asker
+        };
+        assert!(shares.publishes(&config, neighbour, 20).is_ok());
+    }
+
+    #[test]
+    fn whoever_is_refused_for_its_address_has_all_that_is_its_own() {
+        let (shares, config, subject) = (Shares::new(), config(), holder("a"));
+        let crowd = Asker {
+            address: address(ADDRESS),
+            holder: None,
+        };
+        assert!(shares.publishes(&config, crowd, 30).is_ok());
+        let asker = Asker {
+            holder: Some(&subject),
+            ..crowd
+        };
+        for _ in 0..100 {
+            assert!(shares.publishes(&config, asker, 10).is_err());
+        }
+        let elsewhere = Asker {
+            address: address("192.0.2.2"),
+            ..asker
+        };
+        assert!(shares.publishes(&config, elsewhere, 10).is_ok());
     }
 
     #[test]

@@ -33,7 +33,7 @@ fn admit(access: &Access, shown: &str) -> Result<Pass, Refusal> {
     };
     let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{field}\r\n");
     let (head, _) = parse(text.as_bytes(), &ceilings).unwrap().unwrap();
-    access.admit(&head, &Parameters::parse(head.query()))
+    access.admit(&head, &Parameters::parse(head.query()), &Visitor::unknown())
 }
 
 fn reads(pass: &Pass, asked: &str) -> bool {
@@ -61,6 +61,24 @@ fn a_key_has_its_name_and_its_rights() {
     );
     assert!(reads(&a, "rooms/*") && !reads(&a, "**") && reads(&b, "**"));
     assert!(!reads(&admit(&access, "").unwrap(), "rooms/42"));
+}
+
+/// How long it takes to find a key must not tell which one it is, or whether it is one at all.
+#[test]
+fn a_key_is_compared_with_all_whichever_it_is() {
+    let text = with_key("a", KEY, "**") + &with_key("b", OTHER, "**") + &with_key("c", "c", "**");
+    let keys = Config::from_toml(&text).unwrap().access.keys;
+    for (shown, expected) in [
+        (KEY, Some("a")),
+        (OTHER, Some("b")),
+        ("c", Some("c")),
+        ("d", None),
+    ] {
+        let mut compared = 0;
+        let found = find(keys.iter().inspect(|_| compared += 1), KeyHash::of(shown));
+        assert_eq!(found.map(|key| &*key.name), expected);
+        assert_eq!(compared, keys.len(), "{shown}");
+    }
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn is_of_another_page(head: &Head) -> bool {
     let is_near = |site: &str| matches!(site, "same-origin" | "none");
     let is_followed_link =
         || head.method == Method::Get && head.fields.get("Sec-Fetch-Mode") == Some("navigate");
-    !origins.all(|origin| origin::is_own(origin, head))
+    !origins.all(|origin| origin::is_own(origin, head, false))
         || !(sites.all(is_near) || is_followed_link())
 }
 

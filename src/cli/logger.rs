@@ -47,16 +47,25 @@ impl Logger {
 
 impl log::Log for Logger {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        self.filtering().enabled(metadata)
+        may_tell(metadata) && self.filtering().enabled(metadata)
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        self.filtering().log(record);
+        if may_tell(record.metadata()) {
+            self.filtering().log(record);
+        }
     }
 
     fn flush(&self) {
         self.filtering().flush();
     }
+}
+
+/// Whether a record may be written at any level: libraries trace what goes through them, whole messages with the tokens in
+/// them, and nobody who looks for a fault asks for those.
+fn may_tell(metadata: &log::Metadata<'_>) -> bool {
+    let is_ours = || metadata.target().split("::").next() == Some("fourcast");
+    metadata.level() < log::Level::Trace || is_ours()
 }
 
 fn filtering(log: &Log) -> env_logger::Logger {
@@ -91,6 +100,18 @@ fn one_line(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_this_program_traces() {
+        let may_tell = |target, level| {
+            let metadata = log::Metadata::builder().target(target).level(level).build();
+            may_tell(&metadata)
+        };
+        assert!(may_tell("fourcast::hub", log::Level::Trace));
+        assert!(may_tell("tungstenite::protocol", log::Level::Debug));
+        assert!(!may_tell("tungstenite::protocol", log::Level::Trace));
+        assert!(!may_tell("fourcaster", log::Level::Trace));
+    }
 
     #[test]
     fn a_record_cannot_be_forged_from_within_another() {

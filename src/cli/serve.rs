@@ -105,7 +105,11 @@ fn greeting(loaded: &Loaded, addresses: &[Listen], admin: Option<SocketAddr>) ->
     let journal = describe_journal(&loaded.config.journal);
     let access = describe_access(&loaded.config.access);
     let admin = describe_admin(admin, loaded.config.admin.key.is_some());
-    let attempt = addresses.first().map(attempt).unwrap_or_default();
+    let plainest = addresses.iter().min_by_key(|listen| listen.tls);
+    let is_open = loaded.config.access.is_open();
+    let attempt = plainest
+        .map(|listen| attempt(listen, is_open))
+        .unwrap_or_default();
     let addresses = describe_addresses(addresses, loaded.config.socket_mode);
     format!(
         "configuration  {source}\n\
@@ -118,17 +122,19 @@ fn greeting(loaded: &Loaded, addresses: &[Listen], admin: Option<SocketAddr>) ->
 }
 
 /// Publishes and reads.
-fn attempt(listen: &Listen) -> String {
+fn attempt(listen: &Listen, is_open: bool) -> String {
     let place = match &listen.endpoint {
-        Endpoint::Tcp(address) => {
-            let scheme = if listen.tls { "https" } else { "http" };
-            format!("{scheme}://{}/chat", from_here(*address))
-        }
+        // No certificate is made for the address by which this machine reaches itself.
+        Endpoint::Tcp(address) if listen.tls => format!("-k https://{}/chat", from_here(*address)),
+        Endpoint::Tcp(address) => format!("http://{}/chat", from_here(*address)),
         Endpoint::Unix(path) => {
             format!("--unix-socket {} http://localhost/chat", path.display())
         }
     };
-    format!("curl -d hello {place} && curl {place}")
+    match is_open {
+        true => format!("curl -d hello {place} && curl {place}"),
+        false => format!("curl -H \"Authorization: Bearer $KEY\" -d hello {place}"),
+    }
 }
 
 /// The address by which this machine reaches itself.
@@ -144,19 +150,23 @@ fn from_here(address: SocketAddr) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, Mode};
 
     fn greeting_at(address: &str) -> String {
         greeting_of(address.parse::<SocketAddr>().unwrap().into())
     }
 
     fn greeting_of(address: Listen) -> String {
+        greeting_with(&[address], Config::default())
+    }
+
+    fn greeting_with(addresses: &[Listen], config: Config) -> String {
         let loaded = Loaded {
-            config: Config::default(),
+            config,
             source: None,
             unheeded: None,
         };
-        greeting(&loaded, &[address], loaded.config.admin.listen)
+        greeting(&loaded, addresses, loaded.config.admin.listen)
     }
 
     #[test]
@@ -182,6 +192,22 @@ mod tests {
         ] {
             assert!(text.contains(part), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_tried_is_what_works_there() {
+        let [plain, secured] = [false, true].map(|tls| Listen {
+            tls,
+            ..Listen::from(SocketAddr::from(([127, 0, 0, 1], 8443)))
+        });
+        let text = greeting_with(&[secured.clone(), plain], Config::default());
+        assert!(text.contains("curl -d hello http://127.0.0.1:8443/chat &&"));
+        let mut closed = Config::default();
+        closed.access.mode = Mode::Closed;
+        let text = greeting_with(&[secured], closed);
+        let told =
+            "curl -H \"Authorization: Bearer $KEY\" -d hello -k https://127.0.0.1:8443/chat\n";
+        assert!(text.ends_with(told), "{text}");
     }
 
     #[test]

@@ -96,7 +96,7 @@ pub fn error_json(reference: Option<&str>, refusal: &Refusal) -> String {
     let mut out = br#"{"op":"error""#.to_vec();
     write_reference(&mut out, reference);
     let _ = write!(out, r#","code":"{}","detail":"#, row.code);
-    write_json_string(&mut out, &refusal.detail);
+    write_json_string(&mut out, refusal.told());
     let is_later = row.retry == crate::refusal::Retry::Later;
     let _ = write!(out, r#","retry":{is_later}"#);
     if let Some(wait) = refusal.retry_after {

@@ -8,7 +8,7 @@ mod state;
 
 use std::os::fd::AsFd as _;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use self::errand::{Errand, Next, Outcome, Work};
 pub use self::state::Flushed;
@@ -107,7 +107,7 @@ impl Outbox {
         let Some(mut state) = self.lock().filter(|state| !state.is_ending()) else {
             return;
         };
-        if state.debts().control.len() >= self.context.config().limits.control_messages {
+        if state.debts().control.len() >= self.most_messages() {
             return self.dismiss_with(
                 state,
                 Kind::TooSlow,
@@ -186,36 +186,44 @@ impl Outbox {
         }
     }
 
-    /// The same without a wait: whoever has no room for more is too slow.
-    fn queue_at_once(&self, work: Work) {
-        let Some(state) = self.lock().filter(|state| !state.is_ending()) else {
-            return;
-        };
-        match state.work_waiting() < self.context.config().limits.control_messages {
-            true => self.queue_in(state, work),
-            false => self.dismiss_with(
-                state,
-                Kind::TooSlow,
-                "answers wait faster than they are read",
-            ),
+    /// Has this done before all work. Does not wait. One that is queued already goes by the same pass.
+    fn restrict_by(&self, errand: Box<dyn Errand>) {
+        if let Some(mut state) = self.lock().filter(|state| !state.is_ending()) {
+            state.debts().restriction = Some(errand);
+            self.flush_now(state);
         }
     }
 
     fn queue_in(&self, mut state: MutexGuard<'_, State>, work: Work) {
         state.debts().work.push_back(work);
-        if state.feeder == Feeder::Shard {
-            state.say_what_is_due();
-        }
-        self.flush_now(state);
+        match state.feeder {
+            Feeder::Shard => state.pay(&self.stream, self.most_messages()),
+            Feeder::Delivery => state.flush(&self.stream),
+        };
+        self.hold_what_waits(&mut state);
+        self.call_feeder(state);
     }
 
-    /// Waits until there is room for more work: a client that asks faster than it reads is not read.
+    /// How many messages of one kind wait for the peer at most.
+    fn most_messages(&self) -> usize {
+        self.context.config().limits.control_messages
+    }
+
+    /// Waits until there is room for more work: a client that asks faster than it reads is not read. No longer than its
+    /// pass counts, since whoever waits here does not look at that.
     fn wait_for_room(&self) -> Option<MutexGuard<'_, State>> {
-        let bound = self.context.config().limits.control_messages;
-        let patience = self.context.config().timeouts.write;
-        let full = |state: &mut State| state.work_waiting() >= bound && !state.is_ending();
+        let most = self.most_messages();
+        let now = Instant::now();
+        let end = self.until(now + self.context.config().timeouts.write);
+        let patience = end.saturating_duration_since(now);
+        let full = |state: &mut State| state.has_all_work(most) && !state.is_ending();
         let state = self.lock()?;
         let (state, waited) = self.room.wait_timeout_while(state, patience, full).ok()?;
+        if waited.timed_out() && self.pass().is_over() {
+            drop(state);
+            self.end_if_over();
+            return None;
+        }
         if waited.timed_out() {
             self.dismiss_with(
                 state,
@@ -229,20 +237,28 @@ impl Outbox {
 
     fn flush_now(&self, mut state: MutexGuard<'_, State>) {
         state.flush(&self.stream);
+        self.hold_what_waits(&mut state);
         self.call_feeder(state);
     }
 
-    fn dismiss_with(&self, state: MutexGuard<'_, State>, kind: Kind, detail: &str) {
+    fn dismiss_with(&self, mut state: MutexGuard<'_, State>, kind: Kind, detail: &str) {
         if !state.is_ending() {
-            self.context.hub.metrics().refusals(kind).count();
+            self.say_goodbye(&mut state, kind, detail);
+            self.flush_now(state);
         }
+    }
+
+    /// Queues a goodbye, which leaves when whoever feeds this subscriber looks after it.
+    fn say_goodbye(&self, state: &mut State, kind: Kind, detail: &str) {
+        self.context.hub.metrics().refusals(kind).count();
         let row = kind.row();
         let retry = (row.retry == Retry::Later).then(|| self.context.retry_after());
         let bye = Control::Bye {
             code: row.close,
             retry,
         };
-        self.end(state, self.framing.farewell(&bye, detail));
+        state.end(self.framing.farewell(&bye, detail));
+        self.room.notify_all();
     }
 
     fn end(&self, mut state: MutexGuard<'_, State>, last: Vec<u8>) {
@@ -250,6 +266,15 @@ impl Outbox {
             state.end(last);
             self.room.notify_all();
             self.flush_now(state);
+        }
+    }
+
+    /// Has what a peer does not take counted in the budget of memory; without room for it, it is told to come back: else
+    /// those who read nothing would hold an event each for as long as they like.
+    fn hold_what_waits(&self, state: &mut State) {
+        if let Err(refusal) = state.hold(&self.context.memory) {
+            log::debug!("{}: let go: {refusal}", self.stream.peer());
+            self.say_goodbye(state, refusal.kind, refusal.told());
         }
     }
 
@@ -285,9 +310,10 @@ impl Outbox {
         let Some(mut state) = self.lock() else {
             return Flushed::Over;
         };
-        state.say_what_is_due();
+        let flushed = state.pay(&self.stream, self.most_messages());
+        self.hold_what_waits(&mut state);
         self.room.notify_one();
-        state.flush(&self.stream)
+        flushed
     }
 
     /// Takes the next errand, if it is its turn, with what it needs to know.
@@ -466,7 +492,6 @@ impl Subscriber for Outbox {
     fn answer(&self, place: u64) -> Offer {
         self.attend(place, |state| {
             state.asked = false;
-            state.say_what_is_due();
             self.room.notify_one();
         })
     }
@@ -489,7 +514,11 @@ impl Outbox {
             None => Offer::Done,
             Some(state) if state.closed => Offer::Done,
             Some(state) if hindered(&state) => Offer::Behind(run.before()),
-            Some(mut state) => state.send_run(run, self.framing.form(), &self.stream),
+            Some(mut state) => {
+                let offer = state.send_run(run, self.framing.form(), &self.stream);
+                self.hold_what_waits(&mut state);
+                offer
+            }
         }
     }
 
@@ -506,7 +535,9 @@ impl Outbox {
         }
         state.place = state.place.max(place);
         queue(&mut state);
-        match state.flush(&self.stream) {
+        let flushed = state.pay(&self.stream, self.most_messages());
+        self.hold_what_waits(&mut state);
+        match flushed {
             Flushed::Clear => Offer::Taken,
             Flushed::Blocked => Offer::Behind(place),
             Flushed::Over => Offer::Done,

@@ -112,28 +112,28 @@ pub fn plan(
     match (route, head.method) {
         (route, Method::Options) => Ok(Plan::Answer(visitor.preflight(route.methods()))),
         (Route::Channels(selectors), Method::Get | Method::Head) => {
-            let pass = access.admit(head, &parameters)?;
+            let pass = access.admit(head, &parameters, visitor)?;
             subscribe(config, head, &parameters, pass, selectors)
         }
         (route @ Route::Channels(_), Method::Post | Method::Put) => {
-            let pass = access.admit(head, &parameters)?;
+            let pass = access.admit(head, &parameters, visitor)?;
             let channel = route.one_channel()?;
             pass.check_channel(Action::Publish, &channel)?;
             Publication::plan(head, &parameters, pass, Some(channel)).map(Plan::Publish)
         }
         (route @ Route::Channels(_), Method::Delete) => {
-            let pass = access.admit(head, &parameters)?;
+            let pass = access.admit(head, &parameters, visitor)?;
             let channel = route.one_channel()?;
             pass.check_channel(Action::Delete, &channel)?;
             Ok(Plan::Forget(channel, pass))
         }
         (Route::Publish, Method::Post | Method::Put) => {
-            let pass = access.admit(head, &parameters)?;
+            let pass = access.admit(head, &parameters, visitor)?;
             pass.check_any(Action::Publish)?;
             Publication::plan(head, &parameters, pass, None).map(Plan::Publish)
         }
         (Route::Socket, Method::Get | Method::Head) => {
-            let pass = access.admit(head, &parameters)?;
+            let pass = access.admit(head, &parameters, visitor)?;
             pass.check_entry()?;
             let (_, query) = negotiate(head, &parameters, pass, Vec::new(), &config.timeouts)?;
             upgrade(config, head, query)

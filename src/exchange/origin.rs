@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use crate::config::Config;
+use crate::http::Method;
 use crate::http::fields::{Authority, is_token};
 use crate::http::head::Head;
 use crate::http::response::Response;
@@ -13,6 +14,7 @@ use crate::web::{Asset, Audience};
 
 static HOSTS: Seldom = Seldom::new();
 static ORIGINS: Seldom = Seldom::new();
+static COOKIES: Seldom = Seldom::new();
 
 /// The page that a request came from, if it came from one that is allowed.
 #[derive(Clone)]
@@ -20,6 +22,8 @@ pub struct Visitor {
     origin: Option<String>,
     /// Whether the operator named this origin, and it did not pass by where it is.
     is_listed: bool,
+    /// Whether a cookie that comes along is from a page that may use it.
+    may_use_cookies: bool,
 }
 
 /// Checks whom the request is for and who sent it. `local` is the address that it came in at; a Unix socket has none.
@@ -81,6 +85,32 @@ fn refused_origin(head: &Head) -> Refusal {
     Refusal::new(Kind::ForbiddenOrigin, detail)
 }
 
+fn refused_cookie(head: &Head) -> Refusal {
+    let detail = match head.fields.get("Origin") {
+        Some(origin) => {
+            COOKIES.say(|more| {
+                log::warn!(
+                    "refused: a page of '{origin}' brings the cookie with a token; origins = [\"{origin}\"] in the \
+                     config allows it{more}"
+                );
+            });
+            "a page of this origin may not use the cookie with a token; 'origins' in the server's configuration may \
+             name it"
+        }
+        None => {
+            COOKIES.say(|more| {
+                log::warn!(
+                    "refused: a page of another site, or a program that says no Origin, brings the cookie with a token; \
+                     pages of origins in the config say theirs{more}"
+                );
+            });
+            "only a page of this server, or of 'origins' in its configuration, may use the cookie with a token, and \
+             this request does not come from one; a program shows its token in Authorization"
+        }
+    };
+    Refusal::new(Kind::ForbiddenOrigin, detail)
+}
+
 /// Whether a text is an origin that the configuration could name: only then it is put into a line that an
 /// operator is told to copy.
 fn is_origin(text: &str) -> bool {
@@ -110,32 +140,47 @@ fn is_below(origin: &str, scheme: &str, domain: &str) -> bool {
         .is_some_and(|labels| labels.split('.').all(is_label))
 }
 
-fn is_near(origin: &str, head: &Head) -> bool {
-    Source::parse(origin).is_some_and(|from| from.is_loopback() || from.is_host_of(head))
+fn is_of_this_machine(origin: &str) -> bool {
+    Source::parse(origin).is_some_and(|from| from.is_loopback())
 }
 
-/// Whether a page of `origin` came from the very host and port that this request is for.
-pub fn is_own(origin: &str, head: &Head) -> bool {
-    Source::parse(origin).is_some_and(|from| from.is_host_of(head))
+/// Whether a page of `origin` came from the very host and port that this request is for; `by_tls`: by TLS. Without it
+/// the scheme may differ: behind a proxy that ends TLS the page is https and this is http. With it, a page of http is
+/// one that whoever is on the line can make.
+pub fn is_own(origin: &str, head: &Head, by_tls: bool) -> bool {
+    Source::parse(origin).is_some_and(|from| (from.is_secure || !by_tls) && from.is_host_of(head))
+}
+
+/// Whether a request without an origin is one that a page from here makes, or no page at all. Of what a page includes
+/// (`<script>`, `<img>`, `<iframe>`) and of a link that is followed a browser says how far the page is, and no more
+/// (W3C Fetch Metadata, section 2.4). One that says neither can only read: an old one, or no browser.
+fn is_from_here(head: &Head) -> bool {
+    let mut sites = head.fields.get_all("Sec-Fetch-Site").peekable();
+    match sites.peek() {
+        Some(_) => sites.all(|site| matches!(site, "same-origin" | "none")),
+        None => matches!(head.method, Method::Get | Method::Head),
+    }
 }
 
 /// Where a page of the web came from.
 struct Source {
     authority: Authority,
-    /// The port of its scheme.
-    default: u16,
+    is_secure: bool,
 }
 
 impl Source {
     fn parse(origin: &str) -> Option<Self> {
         let (scheme, rest) = origin.split_once("://")?;
-        let default = match scheme {
-            "http" => 80,
-            "https" => 443,
+        let is_secure = match scheme {
+            "http" => false,
+            "https" => true,
             _ => return None,
         };
         let authority = Authority::parse(rest)?;
-        Some(Source { authority, default })
+        Some(Source {
+            authority,
+            is_secure,
+        })
     }
 
     fn is_loopback(&self) -> bool {
@@ -145,9 +190,9 @@ impl Source {
         )
     }
 
-    /// The scheme may differ: behind a proxy that ends TLS the page is https and this is http.
     fn is_host_of(&self, head: &Head) -> bool {
-        let port = |authority: &Authority| authority.port.unwrap_or(self.default);
+        let default = if self.is_secure { 443 } else { 80 };
+        let port = |authority: &Authority| authority.port.unwrap_or(default);
         head.host.as_ref().is_some_and(|host| {
             host.host == self.authority.host && port(host) == port(&self.authority)
         })
@@ -161,16 +206,31 @@ fn is_loopback(host: &str, ip: Option<IpAddr>) -> bool {
 }
 
 impl Visitor {
-    /// The page that a request came from, if it may use this server: only such a page may read answers,
-    /// refusals among them.
-    pub fn of(head: &Head, config: &Config) -> Self {
+    /// The page that a request came from, which `by_tls` brought or not, if it may use this server: only such a page
+    /// may read answers, refusals among them.
+    pub fn of(head: &Head, config: &Config, by_tls: bool) -> Self {
         let mut origins = head.fields.get_all("Origin");
-        let only = origins.next().filter(|_| origins.next().is_none());
+        let first = origins.next();
+        let only = first.filter(|_| origins.next().is_none());
         let is_listed = only.is_some_and(|origin| is_listed(origin, config));
-        let allowed = only.filter(|origin| is_listed || is_near(origin, head));
+        let is_trusted = is_listed || only.is_some_and(|origin| is_own(origin, head, by_tls));
+        let allowed = only.filter(|origin| is_trusted || is_of_this_machine(origin));
         Visitor {
             origin: allowed.map(str::to_owned),
             is_listed,
+            may_use_cookies: is_trusted || (first.is_none() && is_from_here(head)),
+        }
+    }
+
+    /// Checks that a cookie may count: a browser adds it for any page that asks. A page of this machine may come in,
+    /// but what else runs here shares a name with the page that the cookie is for, and has no business with it.
+    ///
+    /// # Errors
+    /// 403 for all pages but the server's own and those of `origins`.
+    pub fn check_cookie(&self, head: &Head) -> Result<(), Refusal> {
+        match self.may_use_cookies {
+            true => Ok(()),
+            false => Err(refused_cookie(head)),
         }
     }
 
@@ -179,6 +239,7 @@ impl Visitor {
         Visitor {
             origin: None,
             is_listed: false,
+            may_use_cookies: false,
         }
     }
 
@@ -196,8 +257,8 @@ impl Visitor {
         let response = response
             .with("Access-Control-Allow-Origin", origin)
             .with("Access-Control-Expose-Headers", EXPOSED);
-        // Cookies are for a proxy in front. Whatever else runs on this machine shares its loopback name, and has no
-        // business with somebody's session there.
+        // For the cookies of a proxy in front as for ours: whatever else runs on this machine shares its loopback name,
+        // and has no business with somebody's session there.
         match self.is_listed {
             true => response.with("Access-Control-Allow-Credentials", "true"),
             false => response,

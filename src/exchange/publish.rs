@@ -13,7 +13,7 @@ use crate::http::head::{BodyFraming, Head};
 use crate::http::response::Response;
 use crate::hub::Hub;
 use crate::hub::channel::ChannelName;
-use crate::hub::draft::{Members, media_type, not_json, parse_ttl, parse_type};
+use crate::hub::draft::{Members, json_fault, media_type, not_json, parse_ttl, parse_type};
 use crate::journal::{Batch, Draft, IdempotencyKey, Receipt};
 use crate::refusal::{Kind, Refusal};
 
@@ -241,7 +241,8 @@ fn lines(
 
 fn event_of(line: &str, channel: Option<&ChannelName>, limits: &Limits) -> Result<Draft, Refusal> {
     let members: Members<'_> = serde_json::from_str(line).map_err(|error| {
-        let detail = format!("not an event ({error}), such as {{\"channel\":\"chat\",\"data\":1}}");
+        let fault = json_fault(&error);
+        let detail = format!("not an event ({fault}), such as {{\"channel\":\"chat\",\"data\":1}}");
         Refusal::new(Kind::BadPayload, detail)
     })?;
     let draft = members.draft(channel)?;

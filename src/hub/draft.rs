@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::channel::ChannelName;
@@ -82,7 +83,7 @@ impl Members<'_> {
                 match only.filter(|only| **only != name) {
                     None => Ok(name),
                     Some(only) => Err(bad(format!(
-                        "'channel' is '{name}', but this goes to '{only}'"
+                        "'channel' is another one, but this goes to '{only}'"
                     ))),
                 }
             }
@@ -155,6 +156,19 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     match text.parse::<u64>() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
         Err(_) => humantime::parse_duration(text).ok(),
+    }
+}
+
+/// What is wrong with an object, and where. A refusal is no echo: serde would tell names and values as they came, which may
+/// be a token, or a mebibyte.
+pub fn json_fault(error: &serde_json::Error) -> String {
+    match error.classify() {
+        Category::Data => format!(
+            "a member is missing, unknown, given twice or of another type, at line {} column {}",
+            error.line(),
+            error.column()
+        ),
+        Category::Syntax | Category::Eof | Category::Io => error.to_string(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::ceilings;
+use super::doorman::Doormen;
 use super::inbound::{Inbound, READ_BYTES};
 use super::memory::Reservation;
 use super::proxies::{client_of, introduce};
@@ -35,13 +36,14 @@ const DRAINED: usize = 16 * 1024 * 1024;
 /// One connection and what it has sent so far.
 pub(super) struct Connection {
     context: Arc<Context>,
+    doormen: Arc<Doormen>,
     /// What counts for the request under way.
     config: Arc<Config>,
     stream: Arc<Stream>,
     berth: Arc<Berth>,
     /// Whoever sends its requests: a client, or a proxy that says in each of them for whom it is.
     sender: Peer,
-    /// Whose connection it was at the door.
+    /// Whose connection it is: who came to the door, or whom the PROXY protocol named.
     counted: Peer,
     inbound: Inbound,
     /// Whether a request was answered already.
@@ -108,11 +110,12 @@ struct Request {
 }
 
 impl Connection {
-    pub(super) fn new(context: Arc<Context>, stream: Arc<Stream>) -> Self {
+    pub(super) fn new(context: Arc<Context>, doormen: Arc<Doormen>, stream: Arc<Stream>) -> Self {
         let berth = Arc::new(context.roster.berth(stream.clone()));
         Connection {
             config: context.config(),
             context,
+            doormen,
             sender: stream.peer(),
             counted: stream.peer(),
             inbound: Inbound::new(stream.clone()),
@@ -131,6 +134,10 @@ impl Connection {
     pub(super) fn serve(mut self) -> Option<Box<dyn Listening>> {
         if self.introduce().is_none() {
             self.stream.shutdown();
+            return None;
+        }
+        if let Err(refusal) = self.count_named() {
+            self.doormen.refuse_brought(self.stream, refusal);
             return None;
         }
         loop {
@@ -159,12 +166,33 @@ impl Connection {
         introduced
     }
 
+    /// Counts the connection for the client that the PROXY protocol named, from now on and also while nothing is asked:
+    /// else one client could have all of them, as the proxy itself is not counted.
+    fn count_named(&mut self) -> Result<(), Refusal> {
+        let client = self.sender;
+        if client == self.counted {
+            return Ok(());
+        }
+        self.counted = client;
+        let limits = &self.config.limits;
+        let share = self.context.shares.connection(limits, client.ip())?;
+        share
+            .into_iter()
+            .for_each(|share| self.stream.count_for(share));
+        Ok(())
+    }
+
     /// One request and its answer.
     fn exchange(&mut self) -> After {
-        if self.stream.awaits_handshake()
-            && let Err(unshaken) = self.shake_hands()
-        {
-            return self.part(&unshaken);
+        if self.stream.awaits_handshake() {
+            if let Err(refusal) = self.count_handshake() {
+                log::debug!("{}: no TLS: {refusal}", self.stream.peer());
+                self.context.hub.metrics().refusals(refusal.kind).count();
+                return After::Close;
+            }
+            if let Err(unshaken) = self.shake_hands() {
+                return self.part(&unshaken);
+            }
         }
         let before = self.traffic();
         // Nobody knows yet whom the next one is for.
@@ -211,7 +239,7 @@ impl Connection {
         self.stream.set_peer(client);
         let mut request = Request {
             client,
-            visitor: Visitor::of(&head, &self.config),
+            visitor: Visitor::of(&head, &self.config, self.stream.speaks_tls()),
             body_read: head.body == BodyFraming::None,
             head,
         };
@@ -256,7 +284,7 @@ impl Connection {
         }
     }
 
-    /// Counts what a client takes that a trusted proxy brings: at the door it was the proxy that was counted.
+    /// Counts what a client takes whom a field of the request names: its connection is one of the proxy.
     fn count_brought(&self) -> Result<Option<Share<Client>>, Refusal> {
         let client = self.stream.peer();
         match client == self.counted {
@@ -426,6 +454,16 @@ impl Connection {
 
 /// TLS.
 impl Connection {
+    /// Counts the dearest thing that a stranger can ask for, a signature, as a request of whoever is known by now.
+    fn count_handshake(&self) -> Result<(), Refusal> {
+        let (config, sender) = (&self.config, self.sender);
+        let asker = Asker {
+            address: sender.ip().filter(|_| !config.proxies.bring(sender)),
+            holder: None,
+        };
+        self.context.shares.request(config, asker)
+    }
+
     /// Until it is done the connection is idle, and may be cut by a stopping server.
     fn shake_hands(&self) -> Result<(), Unshaken> {
         self.berth.hold(self.stream.clone());

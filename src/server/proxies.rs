@@ -108,7 +108,7 @@ mod tests {
 
     fn proxies(client: &str) -> Proxies {
         let text = format!(
-            "[proxies]\ntrusted = [\"127.0.0.1\", \"10.0.0.0/8\", \"unix\"]\nclient = \"{client}\""
+            "[access]\nmode = \"open\"\n[proxies]\ntrusted = [\"127.0.0.1\", \"10.0.0.0/8\", \"unix\"]\nclient = \"{client}\""
         );
         Config::from_toml(&text).unwrap().proxies
     }

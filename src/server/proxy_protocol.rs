@@ -16,7 +16,7 @@ const LEAST: usize = 15;
 
 /// What a proxy says of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Header {
+pub enum Header {
     /// It brings this client.
     Client(SocketAddr),
     /// It is there itself, to see whether the server is well; or it does not say whom it brings.
@@ -25,7 +25,7 @@ pub(super) enum Header {
 
 /// How far the header is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Progress {
+pub enum Progress {
     /// So many bytes more may be read, and are there if this is a header.
     Wants(usize),
     /// It is whole.
@@ -34,10 +34,13 @@ pub(super) enum Progress {
 
 /// What begins a connection is no such header.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Malformed(pub &'static str);
+pub struct Malformed(pub &'static str);
 
-/// Reads what came so far, which is never more than what the calls before wanted.
-pub(super) fn parse(bytes: &[u8]) -> Result<Progress, Malformed> {
+/// Reads what came so far, which is never more than what the calls before wanted: 536 bytes at most in all.
+///
+/// # Errors
+/// What is wrong with it, as the rest of a sentence.
+pub fn parse(bytes: &[u8]) -> Result<Progress, Malformed> {
     let is_v1 = bytes.iter().zip(b"PROXY ").all(|(a, b)| a == b);
     let is_v2 = bytes.iter().zip(V2_SIGNATURE).all(|(a, b)| a == b);
     if !is_v1 && !is_v2 {

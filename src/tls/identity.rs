@@ -1,6 +1,6 @@
 //! The server's certificate and key, checked against each other, as they are shown to whoever comes.
 
-use std::path::{Path, PathBuf};
+use std::path::{Display, Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::ring;
@@ -75,19 +75,30 @@ fn chain((path, text): Contents<'_>) -> Result<Vec<CertificateDer<'static>>, Tls
             "there is no certificate in {path}; one begins with -----BEGIN CERTIFICATE-----"
         ))),
         Ok(chain) => Ok(chain),
-        Err(error) => Err(TlsError::new(format!("{path} is no PEM file: {error}"))),
+        Err(error) => Err(mangled(path, &error)),
     }
 }
 
 fn private_key((path, text): Contents<'_>) -> Result<PrivateKeyDer<'static>, TlsError> {
     let path = path.display();
-    PrivateKeyDer::from_pem_slice(text).map_err(|error| {
-        TlsError::new(match error {
-            pem::Error::NoItemsFound => format!(
-                "there is no key in {path}; one begins with -----BEGIN PRIVATE KEY-----, and one with a passphrase \
-                 cannot be read"
-            ),
-            error => format!("{path} is no PEM file: {error}"),
-        })
+    PrivateKeyDer::from_pem_slice(text).map_err(|error| match error {
+        pem::Error::NoItemsFound => TlsError::new(format!(
+            "there is no key in {path}; one begins with -----BEGIN PRIVATE KEY-----, and one with a passphrase cannot be \
+             read"
+        )),
+        error => mangled(path, &error),
     })
+}
+
+/// The library's own sentences have the line, or the section, in which all of a key may stand.
+fn mangled(path: Display<'_>, error: &pem::Error) -> TlsError {
+    let why = match error {
+        pem::Error::MissingSectionEnd { .. } => {
+            "a section has no -----END line (or the file has lost its line ends)"
+        }
+        pem::Error::IllegalSectionStart { .. } => "a -----BEGIN line does not end in -----",
+        pem::Error::Base64Decode(_) => "what is in a section is not base64",
+        _ => "it cannot be read as one",
+    };
+    TlsError::new(format!("{path} is no PEM file: {why}"))
 }

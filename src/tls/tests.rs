@@ -209,6 +209,29 @@ fn files_that_cannot_be_used_are_named_with_what_is_wrong() {
     }
 }
 
+/// As it comes out of a variable or a store of secrets that has eaten its line ends.
+#[test]
+fn a_key_that_is_mangled_is_not_told() {
+    let certified = certified();
+    let certificate = certified.cert.pem();
+    let key = certified.signing_key.serialize_pem();
+    let lines: Vec<&str> = key.lines().collect();
+    let [one_line, spaced] = ["", " "].map(|separator| lines.join(separator));
+    let begun = spaced.trim_end_matches('-').to_owned();
+    let endless = key.replace("-----END PRIVATE KEY-----", "");
+    let holed = key.replacen(lines[1], &format!("!{}", lines[1]), 1);
+    for key in [&one_line, &spaced, &begun, &endless, &holed] {
+        for sentence in [load(&certificate, key), load(key, &certificate)] {
+            let sentence = sentence.err().unwrap();
+            let bytes = |text: &str| format!("{:?}", text.as_bytes()).replace(['[', ']'], "");
+            let secret = &lines[1][..12];
+            assert!(!sentence.contains(secret), "{sentence}");
+            assert!(!sentence.contains(&bytes(secret)), "{sentence}");
+            assert!(sentence.contains(".pem"), "{sentence}");
+        }
+    }
+}
+
 #[test]
 fn a_client_without_an_authority_says_so() {
     let directory = Directory::new();

@@ -13,8 +13,9 @@ use crate::support::{Fixture, Listener, Way};
 use crate::ways::on_every_way;
 
 mod changing;
+mod cookies;
 mod publishing;
-mod tokens;
+pub(crate) mod tokens;
 
 /// Keys with their hashes, as `printf %s KEY | sha256sum` has them.
 pub(crate) const BACKEND: &str = "fck_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -33,7 +34,7 @@ pub(crate) fn rules() -> String {
     )
 }
 
-fn access(config: &mut Config, text: &str) {
+pub(crate) fn access(config: &mut Config, text: &str) {
     config.access = Config::from_toml(text).expect("a configuration").access;
 }
 
@@ -41,12 +42,12 @@ fn guarded() -> Fixture {
     Fixture::start(|config| access(config, &rules()))
 }
 
-fn bearer(key: &str) -> String {
+pub(crate) fn bearer(key: &str) -> String {
     format!("Bearer {key}")
 }
 
 /// Publishes as the backend.
-fn publish(server: &Fixture, channel: &str, text: &str) -> String {
+pub(crate) fn publish(server: &Fixture, channel: &str, text: &str) -> String {
     let field = bearer(BACKEND);
     server.publish_as(&format!("/{channel}"), &[("Authorization", &field)], text)
 }

@@ -11,8 +11,11 @@ mod frames;
 mod injection;
 mod names;
 mod pages;
+mod proxies;
+mod rights;
 mod slowness;
 mod smuggling;
+mod tokens;
 
 /// Deadlines so short that what must time out does so within a test.
 fn impatient() -> Fixture {

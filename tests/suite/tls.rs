@@ -138,13 +138,13 @@ fn whoever_trickles_a_handshake_is_closed_when_its_time_is_over() {
     let mut hello = Vec::new();
     stream.conn.write_tls(&mut hello).expect("a hello");
     let mut wire = Wire::bare(connect(&server));
-    let end = deadline();
-    for byte in hello.iter().cycle() {
+    // Never whole: a second hello would be closed for what it is. All of it takes seconds.
+    for byte in &hello[..hello.len() - 1] {
         if wire.try_send([*byte]).is_err() || wire.pause() == Arrival::End {
             return;
         }
-        assert!(Instant::now() < end, "it was never closed");
     }
+    panic!("its time did not end while it went on");
 }
 
 #[test]

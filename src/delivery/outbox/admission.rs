@@ -1,14 +1,16 @@
 //! What a subscriber may do, and until when; and what becomes of it when something else counts.
 
 use std::sync::PoisonError;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Outbox;
-use super::errand::Work;
 use crate::access::current::Current;
 use crate::access::pass::Pass;
 use crate::access::rights::Action;
 use crate::refusal::{Kind, Refusal};
+
+/// The shortest wait for the end of a pass.
+const A_MOMENT: Duration = Duration::from_millis(1);
 
 impl Outbox {
     /// What its subscriber may do.
@@ -18,15 +20,21 @@ impl Outbox {
 
     /// Has another pass count from now on, of the same holder.
     pub fn take_pass(&self, pass: Pass) {
-        *self.held() = pass;
+        let before = std::mem::replace(&mut *self.held(), pass.clone());
+        if !before.allows_as_much_as(&pass) {
+            self.restrict(&pass);
+        }
         // What counts may be another access by now than the one that gave this pass.
         self.obey_access(&self.context.access);
     }
 
     /// When its pass is over, and at `latest` in any case: whoever waits does so until then at most.
     pub fn until(&self, latest: Instant) -> Instant {
-        let left = self.pass().left().filter(|left| !left.is_zero());
-        let over = left.and_then(|left| Instant::now().checked_add(left));
+        let Some(left) = self.pass().left().filter(|_| !self.is_ending()) else {
+            return latest;
+        };
+        // If it ended just now, whoever waits finds that out next; it does not turn in circles until then.
+        let over = Instant::now().checked_add(left.max(A_MOMENT));
         over.map_or(latest, |over| over.min(latest))
     }
 
@@ -67,7 +75,7 @@ impl Outbox {
     /// Takes away what may not be read any more; ends the stream where its way has no word for that.
     fn restrict(&self, pass: &Pass) {
         if let Some(errand) = self.framing.restriction() {
-            return self.queue_at_once(Work::Do(errand));
+            return self.restrict_by(errand);
         }
         let Some((selection, _)) = self.wants() else {
             return;

@@ -15,11 +15,26 @@ pub enum Work {
     Do(Box<dyn Errand>),
 }
 
+impl Work {
+    /// The bytes that it holds while it waits.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Work::Say(frame, _) => frame.len(),
+            Work::Do(errand) => errand.bytes(),
+        }
+    }
+}
+
 /// Something that changes what the subscriber is owed, at an exact place of its stream. Run by a feeder
 /// of delivery, one step at a time.
 pub trait Errand: Send {
     /// Does the next step. No lock is held.
     fn advance(&mut self, place: &Place<'_>) -> Outcome;
+
+    /// The bytes of what the peer named, which it holds while it waits.
+    fn bytes(&self) -> usize {
+        0
+    }
 }
 
 /// Where an errand finds the subscriber.

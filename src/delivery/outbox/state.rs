@@ -10,6 +10,8 @@ use crate::delivery::Opening;
 use crate::hub::fanout::{Offer, Run};
 use crate::hub::selector::Selection;
 use crate::hub::tail::Form;
+use crate::refusal::Refusal;
+use crate::server::memory::{Memory, SMALL};
 use crate::server::stream::{Sent, Stream};
 
 /// What one subscriber is owed, and where it is.
@@ -114,11 +116,25 @@ impl State {
         self.owed().map_or(0, |debts| debts.work.len())
     }
 
-    /// Queues what is to be said by now.
-    pub(super) fn say_what_is_due(&mut self) {
-        let place = self.place;
-        if let Some(debts) = self.owed_mut() {
-            debts.say_what_is_due(place);
+    /// Whether no more work may be queued: `most` wait already, or they hold as much as a connection may.
+    pub(super) fn has_all_work(&self, most: usize) -> bool {
+        let full = |debts: &Debts| debts.work.len() >= most || debts.work_bytes() >= SMALL;
+        self.owed().is_some_and(full)
+    }
+
+    /// Says what is to be said by now, and sends all that leaves before the next event, with `most` frames of control
+    /// waiting at a time.
+    pub(super) fn pay(&mut self, stream: &Stream, most: usize) -> Flushed {
+        loop {
+            let place = self.place;
+            let is_more = match self.owed_mut() {
+                Some(debts) => debts.say_what_is_due(place, most),
+                None => false,
+            };
+            match self.flush(stream) {
+                Flushed::Clear if is_more => {}
+                flushed => return flushed,
+            }
         }
     }
 
@@ -127,6 +143,18 @@ impl State {
         self.debts().control.extend(outcome.frames);
         if let Some(selection) = outcome.selection {
             self.selection = selection;
+        }
+    }
+
+    /// Reserves the memory of what the peer does not take, if there is some.
+    ///
+    /// # Errors
+    /// 503 when it is not there.
+    pub(super) fn hold(&mut self, memory: &Memory) -> Result<(), Refusal> {
+        let waits = self.stalled.is_some() && !self.is_ending();
+        match self.owed_mut().filter(|_| waits) {
+            Some(debts) => debts.hold(memory),
+            None => Ok(()),
         }
     }
 
@@ -162,6 +190,7 @@ impl State {
             self.stalled = None;
             if rest.bytes().is_empty() {
                 debts.rest = None;
+                debts.held = None;
             }
             if stream.owes() {
                 return self.owe_within();

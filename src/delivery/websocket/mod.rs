@@ -284,6 +284,8 @@ impl Reader {
     }
 
     fn obey(&mut self, message: Message, reply: Vec<u8>) -> Next {
+        // One read may bring a thousand operations, each of which may wait.
+        self.outbox.end_if_over();
         if self.outbox.is_ending() {
             // After our close only the peer's counts (RFC 6455, section 5.5.1).
             return if matches!(message, Message::Close(_)) {
@@ -293,7 +295,11 @@ impl Reader {
             };
         }
         match message {
-            Message::Ping(_) => self.outbox.send_pong(reply),
+            Message::Ping(_) => {
+                if self.operations.admit_ping() {
+                    self.outbox.send_pong(reply);
+                }
+            }
             Message::Pong(_) | Message::Frame(_) => {}
             Message::Close(_) => {
                 self.outbox.end_with(reply);

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::restriction::Restrict;
 use super::subscription::{Subscribe, Unsubscribe, check};
 use super::wire::{self, Operation};
 use crate::access::credential::Credential;
@@ -25,7 +24,7 @@ pub(super) struct Operations {
     outbox: Arc<Outbox>,
     /// The channel of a publish that names none.
     only: Option<ChannelName>,
-    /// Operations that came too fast since the last one that did not.
+    /// Operations that came too fast since the last one that was done.
     too_fast: usize,
 }
 
@@ -90,20 +89,29 @@ impl Operations {
         }
     }
 
+    /// Counts a ping as an operation; whether it is answered. One that comes too fast is not, which RFC 6455 has no word
+    /// for, and the next that does not is answered in its place (section 5.5.3).
+    pub(super) fn admit_ping(&mut self) -> bool {
+        let admitted = self.admit();
+        if let Err(refusal) = &admitted {
+            self.count_if_too_fast(refusal);
+        }
+        admitted.is_ok()
+    }
+
     /// Binary messages mean something on a raw socket only.
     pub(super) fn refuse_binary(&mut self) {
+        if let Err(refusal) = self.admit() {
+            return self.refuse(None, &refusal);
+        }
         let detail = "a binary message is no operation; publish with {\"op\":\"publish\",\"encoding\":\"base64\",…}, or \
                       open the socket with ?format=raw";
         self.refuse(None, &Refusal::new(Kind::UnsupportedData, detail));
     }
 
     fn refuse(&mut self, reference: Option<&str>, refusal: &Refusal) {
-        self.too_fast = match refusal.kind {
-            Kind::RateLimited => self.too_fast.saturating_add(1),
-            _ => 0,
-        };
-        if self.too_fast > TOO_FAST {
-            return self.outbox.refuse(refusal);
+        if self.count_if_too_fast(refusal) {
+            return;
         }
         log::debug!(
             "{}: an operation is refused: {refusal}",
@@ -113,6 +121,18 @@ impl Operations {
         metrics.refusals(refusal.kind).count();
         self.outbox
             .say(wire::text_frame(&error_json(reference, refusal)), 0);
+    }
+
+    /// Counts what came too fast, and ends the connection if that was too often; whether it did. What is refused for
+    /// something else is no sign that the client heeds it.
+    fn count_if_too_fast(&mut self, refusal: &Refusal) -> bool {
+        let is_too_fast = refusal.kind == Kind::RateLimited;
+        self.too_fast = self.too_fast.saturating_add(usize::from(is_too_fast));
+        let is_heedless = self.too_fast > TOO_FAST;
+        if is_heedless {
+            self.outbox.refuse(refusal);
+        }
+        is_heedless
     }
 
     fn publish(&self, operation: &mut Operation<'_>) -> Result<(), Refusal> {
@@ -187,9 +207,7 @@ impl Operations {
         }
         let answer = wire::admitted(operation.reference(), pass.expires());
         self.outbox.take_pass(pass);
-        self.outbox.run(Box::new(Restrict {
-            answer: Some(answer),
-        }));
+        self.outbox.say(answer, 0);
         Ok(())
     }
 }
@@ -205,19 +223,18 @@ fn selectors(operation: &Operation<'_>, most: usize) -> Result<Vec<Selector>, Re
         let detail = format!("an operation names {most} channels and patterns at most");
         return Err(Refusal::new(Kind::TooManySubscriptions, detail));
     }
-    let parse = |name: &str| {
-        name.parse::<Selector>()
-            .map_err(|error| refused_name(name, &error))
-    };
-    channels.iter().map(|name| parse(name)).collect()
+    let numbered = channels.iter().zip(1..);
+    numbered
+        .map(|(name, number)| name.parse().map_err(|error| refused_name(number, &error)))
+        .collect()
 }
 
-/// Names what was refused, unless it is longer than any name: a refusal is no echo.
-fn refused_name(name: &str, error: &SelectorError) -> Refusal {
-    match name.len() <= ChannelName::MAX_BYTES {
-        true => Refusal::new(Kind::BadChannel, format!("'{name}': {error}")),
-        false => Refusal::new(Kind::BadChannel, error.to_string()),
-    }
+/// Says which one is refused by its number: what was sent may be a token.
+fn refused_name(number: usize, error: &SelectorError) -> Refusal {
+    Refusal::new(
+        Kind::BadChannel,
+        format!("number {number} of 'channels': {error}"),
+    )
 }
 
 /// The start that `after` names; now is no replay.

@@ -8,11 +8,7 @@ use crate::access::rights::Action;
 use crate::delivery::outbox::errand::{Errand, Next, Outcome, Place};
 
 /// Takes selectors away that the pass does not cover, and tells each.
-#[derive(Default)]
-pub struct Restrict {
-    /// What is said afterwards: the answer to whoever asked for it.
-    pub answer: Option<Vec<u8>>,
-}
+pub struct Restrict;
 
 impl Errand for Restrict {
     fn advance(&mut self, place: &Place<'_>) -> Outcome {
@@ -26,7 +22,6 @@ impl Errand for Restrict {
             }
         }
         let changed = !frames.is_empty();
-        frames.extend(self.answer.take());
         Outcome {
             frames,
             selection: changed.then(|| Arc::new(selection)),

@@ -52,6 +52,10 @@ impl Errand for Subscribe {
             None => self.begin(place),
         }
     }
+
+    fn bytes(&self) -> usize {
+        bytes_of(&self.selectors)
+    }
 }
 
 impl Subscribe {
@@ -182,6 +186,16 @@ impl Errand for Unsubscribe {
             ..said(ack)
         }
     }
+
+    fn bytes(&self) -> usize {
+        bytes_of(&self.selectors)
+    }
+}
+
+/// What selectors hold, each in its own piece of memory.
+fn bytes_of(selectors: &[Selector]) -> usize {
+    let held = |selector: &Selector| size_of::<Selector>() + selector.as_str().len();
+    selectors.iter().map(held).sum()
 }
 
 /// Checks that all of these may be read.

@@ -16,7 +16,7 @@ use crate::delivery::framing::Framing;
 use crate::delivery::outbox::errand::Errand;
 use crate::delivery::poll::write_list;
 use crate::event::{Cursor, Data, Event, Id};
-use crate::hub::draft::{Members, present};
+use crate::hub::draft::{Members, json_fault, present};
 use crate::hub::selector::Selector;
 use crate::hub::tail::{Entry, Form};
 use crate::refusal::{Kind, Refusal};
@@ -66,7 +66,7 @@ impl Framing for WebSocket {
     }
 
     fn restriction(&self) -> Option<Box<dyn Errand>> {
-        (!self.raw).then(|| Box::new(Restrict::default()) as _)
+        (!self.raw).then(|| Box::new(Restrict) as _)
     }
 
     fn farewell(&self, bye: &Control, detail: &str) -> Vec<u8> {
@@ -226,7 +226,8 @@ impl<'a> Operation<'a> {
             // What it is instead is not told: it may be a token.
             return Err(no_operation("it is no JSON object"));
         }
-        let operation: Operation<'a> = serde_json::from_str(text).map_err(no_operation)?;
+        let operation: Operation<'a> =
+            serde_json::from_str(text).map_err(|error| no_operation(json_fault(&error)))?;
         match operation.reference() {
             Some(reference) if reference.len() > REFERENCE_BYTES => {
                 let detail = format!("'ref' has {REFERENCE_BYTES} bytes at most");
@@ -303,11 +304,25 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_is_sent_bare_is_not_echoed() {
-        for text in ["secret", "\"secret\"", " \"secret\"", "[\"secret\"]"] {
+    fn what_is_no_operation_is_not_echoed() {
+        for text in [
+            "secret",
+            "\"secret\"",
+            " \"secret\"",
+            "[\"secret\"]",
+            r#"{"secret":1}"#,
+            r#"{"op":"auth","channels":"secret"}"#,
+            r#"{"op":"auth","token":"a" secret"#,
+        ] {
             let refusal = Operation::parse(text).unwrap_err();
             assert!(!refusal.detail.contains("secret"), "{text}: {refusal}");
         }
+    }
+
+    #[test]
+    fn what_is_no_operation_is_told_where() {
+        let refusal = Operation::parse("{\"op\":\"ping\",\n\"x\":1}").unwrap_err();
+        assert!(refusal.detail.contains("line 2"), "{refusal}");
     }
 
     #[test]

@@ -15,6 +15,8 @@ use self::plain::{Now, Plain};
 use super::permit::Permit;
 use super::socket::Socket;
 use crate::access::current::Current;
+use crate::access::shares::Client;
+use crate::access::tally::Share;
 use crate::peer::Peer;
 use crate::refusal::Refusal;
 use crate::roster::{Guest, Link, Presence, Traffic};
@@ -35,6 +37,8 @@ pub struct Stream {
     identity: Option<Arc<Identity>>,
     /// From the end of the handshake on; without it bytes go as they are.
     session: OnceLock<Box<Session>>,
+    /// What it counts for, where the PROXY protocol named its client.
+    brought: OnceLock<Share<Client>>,
     _permit: Option<Permit>,
 }
 
@@ -73,6 +77,7 @@ impl Stream {
             local,
             identity: None,
             session: OnceLock::new(),
+            brought: OnceLock::new(),
             _permit: permit,
         })
     }
@@ -92,6 +97,12 @@ impl Stream {
         *self.peer.lock().unwrap_or_else(PoisonError::into_inner) = client;
     }
 
+    /// Has it count for the client that its proxy brought, as long as it is open.
+    pub fn count_for(&self, client: Share<Client>) {
+        // One client is named once.
+        let _ = self.brought.set(client);
+    }
+
     /// The address of this end; a Unix socket has none.
     pub fn local(&self) -> Option<IpAddr> {
         self.local
@@ -100,6 +111,11 @@ impl Stream {
     /// What went over it so far, as it was on the wire.
     pub fn traffic(&self) -> Traffic {
         self.socket.traffic()
+    }
+
+    /// Whether this end asks for TLS.
+    pub fn speaks_tls(&self) -> bool {
+        self.identity.is_some()
     }
 
     /// Whether nothing may be read or sent before the [handshake](Self::shake_hands).
@@ -182,6 +198,10 @@ impl Stream {
         mut sink: impl FnMut(&[u8]) -> usize,
     ) -> Result<usize, ReadError> {
         loop {
+            // Also where bytes are there: whoever sends without a pause would put off all that is due at its time.
+            if Instant::now() >= deadline {
+                return Err(ReadError::TimedOut);
+            }
             match session.receive(&mut Now(&self.socket), &mut sink) {
                 Ok(0) => return Err(ReadError::HungUp),
                 Ok(count) => return Ok(count),

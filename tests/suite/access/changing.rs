@@ -155,6 +155,39 @@ fn a_websocket_goes_on_with_what_it_may_still_read() {
 }
 
 #[test]
+fn what_may_not_be_read_any_more_does_not_wait_for_answers_that_nobody_reads() {
+    const EVENTS: usize = 64;
+    let changing = Changing::start();
+    let server = &changing.server;
+    for _ in 0..EVENTS {
+        // More in all than sockets take.
+        publish(server, "rooms/2", &"x".repeat(1 << 19));
+    }
+    let target = format!("/rooms/2?after=earliest&access_token={DEVICE}");
+    let mut device = WebSocket::open(server.address, &target);
+    // Its answer comes behind all of these.
+    device.operate(json!({"op": "publish", "channel": "rooms/42", "data": 1}));
+    let of_backend = [("Authorization", &*bearer(BACKEND))];
+    let end = crate::support::wire::deadline();
+    while server.get("/rooms/42", &of_backend).json()["events"] == json!([]) {
+        assert!(std::time::Instant::now() < end, "it is not published");
+        std::thread::yield_now();
+    }
+    changing.change(|rules| rules.replace("\"rooms/*\"", "\"rooms/1\""));
+    device.next_op("welcome");
+    let told: Vec<_> = std::iter::repeat_with(|| device.next_json())
+        .take_while(|message| message["op"] != "ack")
+        .collect();
+    let events = told.iter().filter(|message| message["id"].is_string());
+    assert!(events.count() < EVENTS, "all were delivered");
+    let last = told.last().expect("a word");
+    assert_eq!(
+        (&last["op"], &last["channel"]),
+        (&json!("error"), &json!("rooms/2"))
+    );
+}
+
+#[test]
 fn whoever_gains_rights_has_them_at_once() {
     let changing = Changing::start();
     let mut device = socket(&changing.server, DEVICE);

@@ -8,13 +8,13 @@ use ring::hmac;
 
 use super::*;
 
-const SECRET: &str = "a-secret-of-the-suite-32-and-more";
-const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const SECRET: &str = "a-secret-of-the-suite-32-and-more";
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 /// Long enough to come in with, on a machine that is busy.
-const SHORT: Duration = Duration::from_secs(3);
+pub(crate) const SHORT: Duration = Duration::from_secs(3);
 
 /// The time after so long.
-fn after(length: Duration) -> f64 {
+pub(crate) fn after(length: Duration) -> f64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     (now.expect("a clock") + length).as_secs_f64()
 }
@@ -25,9 +25,15 @@ fn token(subject: &str, lasts: Duration, rights: Value) -> String {
 }
 
 fn signed(claims: &Value) -> String {
-    let parts = [r#"{"alg":"HS256"}"#, &claims.to_string()];
-    let message = parts.map(|part| URL_SAFE_NO_PAD.encode(part)).join(".");
-    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    signed_as(r#"{"alg":"HS256"}"#, &claims.to_string(), SECRET.as_bytes())
+}
+
+/// A token with this header and these claims, whatever they are, signed by HS256 with `secret`.
+pub(crate) fn signed_as(header: &str, claims: &str, secret: &[u8]) -> String {
+    let message = [header, claims]
+        .map(|part| URL_SAFE_NO_PAD.encode(part))
+        .join(".");
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
     let signature = URL_SAFE_NO_PAD.encode(hmac::sign(&key, message.as_bytes()));
     format!("{message}.{signature}")
 }

@@ -2,8 +2,10 @@
 
 use serde_json::json;
 
+use crate::support::http::{Head, exchange};
 use crate::support::sse::EventSource;
 use crate::support::websocket::{CONTINUATION, PING, PONG, TEXT};
+use crate::support::wire::deadline;
 use crate::support::{Fixture, Frame, Response, Way, WebSocket, Wire, request};
 
 const KIB: usize = 1024;
@@ -54,7 +56,10 @@ fn large_bodies_at_once_are_refused_beyond_the_budget_and_the_server_goes_on() {
             other => panic!("{other}"),
         }
     }
-    assert!(refused > 0, "{taken} were taken");
+    assert!(
+        taken > 0 && refused > 0,
+        "{taken} were taken, {refused} refused"
+    );
     // What was held is given back.
     assert_eq!(server.post("/chat", &[], vec![b'x'; LARGE]).status(), 201);
     server.assert_serves();
@@ -109,6 +114,85 @@ fn a_long_answer_is_refused_when_there_is_no_memory_for_it() {
     let answer = server.get("/chat", &[]);
     assert_eq!(answer.refusal(), "out_of_memory");
     assert_eq!(server.get("/chat?limit=1", &[]).status(), 200);
+}
+
+/// Escaped it takes six times as much as it came with, so there is room for what comes and none for what would leave.
+#[test]
+fn an_answer_to_whoever_waits_is_refused_when_there_is_no_memory_for_it() {
+    for (size, room) in [(100 * KIB, 500 * KIB), (20 * KIB, 140 * KIB)] {
+        let server = server(room);
+        let seen = server.publish("chat", "seen");
+        let mut waiting = server.connect();
+        let expects = [("Expect", "100-continue"), ("Content-Length", "1")];
+        let target = format!("/chat?after={seen}&wait=60");
+        waiting.send(request("GET", &target, &expects, b""));
+        let interim = Head::read(&mut waiting, deadline()).expect("an interim answer");
+        assert_eq!(interim.status, 100);
+        waiting.send("x");
+        server.publish("chat", &"\u{1}".repeat(size));
+        let answer = Response::read(&mut waiting, "GET");
+        assert_eq!(answer.status(), 503, "{size} bytes");
+        assert_eq!(answer.refusal(), "out_of_memory");
+        server.assert_serves();
+    }
+}
+
+#[test]
+fn events_that_slow_readers_have_begun_are_held_as_long_as_there_is_memory_for_them() {
+    const READERS: usize = 6;
+    const HELD: usize = 3;
+    let server = Fixture::start(|config| {
+        config.journal.max_bytes = 1 << 40;
+        config.limits.memory = Some(config.standing_bytes() + HELD * LARGE + LARGE / 2);
+        config.timeouts.close = std::time::Duration::from_secs(60);
+        config.admin.listen = Some(([127, 0, 0, 1], 0).into());
+    });
+    let mut before = server.publish("chat", "the first");
+    let mut readers = Vec::new();
+    for _ in 0..READERS {
+        // Each has one of its own, of which more than half does not fit into sockets.
+        let target = format!("/chat?after={before}");
+        before = server.publish("chat", &"x".repeat(LARGE));
+        readers.push(target);
+    }
+    let mut readers: Vec<_> = readers
+        .iter()
+        .map(|target| WebSocket::open(server.address, target))
+        .collect();
+    let refused = format!(
+        "fourcast_refusals_total{{code=\"out_of_memory\"}} {}",
+        READERS - HELD
+    );
+    let end = crate::support::wire::deadline();
+    loop {
+        let answer = exchange(server.admin(), "GET", "/metrics", &[], b"");
+        let metrics = answer.text();
+        if metrics.contains(&refused) {
+            break;
+        }
+        assert!(std::time::Instant::now() < end, "{metrics}");
+        std::thread::yield_now();
+    }
+    let mut told_to_come_back = 0;
+    for reader in &mut readers {
+        reader.next_op("welcome");
+        let event = reader.next_json();
+        assert_eq!(event["data"].as_str().map(str::len), Some(LARGE));
+    }
+    server.publish("chat", "the last");
+    for reader in &mut readers {
+        let next = std::iter::repeat_with(|| reader.next_json())
+            .find(|told| told["data"].as_str().is_none_or(|data| data.len() < LARGE))
+            .expect("a word");
+        if next["op"] == "bye" {
+            assert_eq!(next["code"], 1013);
+            assert!(next["retry_ms"].is_u64(), "{next}");
+            told_to_come_back += 1;
+        } else {
+            assert_eq!(next["data"], "the last");
+        }
+    }
+    assert_eq!(told_to_come_back, READERS - HELD);
 }
 
 #[test]

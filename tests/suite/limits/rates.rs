@@ -1,14 +1,16 @@
 //! Rates of requests and of publishes, with buckets that do not fill again while a test runs.
 
+use std::io::Read as _;
+use std::net::TcpStream;
 use std::time::Duration;
 
-use fourcast::config::{Per, Rate, Rates};
+use fourcast::config::{Config, Per, Rate, Rates};
 use serde_json::json;
 
 use super::{GREEDY, HONEST, ask, connect};
 use crate::support::sse::EventSource;
-use crate::support::websocket::Message;
-use crate::support::{Fixture, Frame, Response, Way, WebSocket, request};
+use crate::support::websocket::{BINARY, Message, PING, PONG};
+use crate::support::{Fixture, Frame, PATIENCE, Response, Way, WebSocket, request};
 
 /// So many, and none more within the hour.
 pub(super) fn few(count: u32) -> Option<Rate> {
@@ -21,15 +23,17 @@ pub(super) fn few(count: u32) -> Option<Rate> {
 
 /// With so many requests and events for each address, of which none is exempt.
 fn server(requests: Option<Rate>, publishes: Option<Rate>) -> Fixture {
-    Fixture::start(|config| {
-        config.limits.exempt = Vec::new();
-        config.rates = Rates {
-            requests_per_address: requests,
-            publishes_per_address: publishes,
-            burst: Duration::from_secs(3600),
-            ..Rates::default()
-        };
-    })
+    Fixture::start(|config| limit(config, requests, publishes))
+}
+
+fn limit(config: &mut Config, requests: Option<Rate>, publishes: Option<Rate>) {
+    config.limits.exempt = Vec::new();
+    config.rates = Rates {
+        requests_per_address: requests,
+        publishes_per_address: publishes,
+        burst: Duration::from_secs(3600),
+        ..Rates::default()
+    };
 }
 
 /// Checks that a refusal says when to come back: at the next one of so many an hour, and no earlier.
@@ -67,6 +71,17 @@ fn a_new_connection_is_no_way_around_the_rate() {
         let status = ask(&mut wire, "GET", "/chat", b"").status();
         assert_eq!(status, if number < 2 { 200 } else { 429 }, "{number}");
     }
+}
+
+/// To whoever comes too fast nothing is signed, and so nothing said.
+#[test]
+fn a_handshake_counts_as_a_request() {
+    let server = Fixture::secured(|config| limit(config, few(3), None));
+    assert_eq!(server.get("/chat", &[]).status(), 200);
+    assert_waits(&server.get("/chat", &[]), 3);
+    let mut socket = TcpStream::connect(server.address).expect("a connection");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    assert_eq!(socket.read(&mut [0; 64]).expect("an end"), 0);
 }
 
 #[test]
@@ -198,6 +213,47 @@ fn operations_on_a_websocket_count_as_requests() {
         (&error["code"], &error["ref"]),
         (&json!("rate_limited"), &json!("a"))
     );
+}
+
+#[test]
+fn binary_messages_and_pings_on_a_websocket_count_as_operations() {
+    let server = server(few(4), None);
+    let mut socket = WebSocket::open(server.address, "/chat");
+    socket.next_op("welcome");
+    for code in ["unsupported_data", "unsupported_data"] {
+        socket.send(&Frame::new(BINARY, "x"));
+        assert_eq!(socket.next_op("error")["code"], code);
+    }
+    socket.send(&Frame::new(PING, "in time"));
+    assert_eq!(
+        socket.next_frame().expect("a pong"),
+        Frame::new(PONG, "in time")
+    );
+    for _ in 0..5 {
+        socket.send(&Frame::new(BINARY, "x"));
+        assert_eq!(socket.next_op("error")["code"], "rate_limited");
+        socket.send(&Frame::new(PING, "too fast"));
+    }
+    socket.send(&Frame::new(PING, "too fast"));
+    assert_eq!(socket.next_op("bye")["code"], 1008);
+    assert_eq!(socket.close_code(), Some(1008));
+}
+
+#[test]
+fn what_is_refused_for_something_else_does_not_excuse_what_comes_too_fast() {
+    let server = server(None, few(1));
+    let mut socket = WebSocket::open(server.address, "/other");
+    socket.next_op("welcome");
+    socket.operate(json!({"op": "publish", "channel": "chat", "data": 0}));
+    socket.next_op("ack");
+    for _ in 0..10 {
+        socket.operate(json!({"op": "publish", "channel": "chat", "data": 1}));
+        assert_eq!(socket.next_op("error")["code"], "rate_limited");
+        socket.send(&Frame::new(BINARY, "x"));
+        assert_eq!(socket.next_op("error")["code"], "unsupported_data");
+    }
+    socket.operate(json!({"op": "publish", "channel": "chat", "data": 1}));
+    assert_eq!(socket.next_op("bye")["code"], 1008);
 }
 
 #[test]

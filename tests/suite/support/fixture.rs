@@ -19,7 +19,7 @@ pub struct Fixture {
     server: Server,
     /// Where it listens.
     pub address: SocketAddr,
-    _speaking: Option<Speaking>,
+    speaking: Option<Speaking>,
 }
 
 impl Fixture {
@@ -63,7 +63,7 @@ impl Fixture {
         Fixture {
             server,
             address,
-            _speaking: is_secured.then(|| Speaking::at(address)),
+            speaking: is_secured.then(|| Speaking::at(address)),
         }
     }
 
@@ -98,6 +98,14 @@ impl Fixture {
     /// Has its configuration read again, and waits for nothing.
     pub fn reread(&self) {
         self.server.reread();
+    }
+
+    /// The origin of its own pages, by the `Host` of requests that name none.
+    pub fn origin(&self) -> &'static str {
+        match self.speaking {
+            Some(_) => "https://localhost",
+            None => "http://localhost",
+        }
     }
 
     /// Where it listens, everywhere.
