@@ -28,7 +28,7 @@ fn server(trusted: &str, client: ClientFrom, change: impl FnOnce(&mut Config)) -
 }
 
 fn proxies(trusted: &str, client: ClientFrom) -> Proxies {
-    let text = format!("[proxies]\ntrusted = [{trusted}]");
+    let text = format!("[access]\nmode = \"open\"\n[proxies]\ntrusted = [{trusted}]");
     let proxies = Config::from_toml(&text).expect("a configuration").proxies;
     Proxies { client, ..proxies }
 }

@@ -28,7 +28,7 @@ fn behind(client: ClientFrom, change: impl FnOnce(&mut Config)) -> Fixture {
     Fixture::start(|config| {
         config.access.mode = fourcast::config::Mode::Open;
         config.admin.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let text = "[proxies]\ntrusted = [\"127.0.0.1\"]";
+        let text = "[access]\nmode = \"open\"\n[proxies]\ntrusted = [\"127.0.0.1\"]";
         let proxies = Config::from_toml(text).expect("a configuration").proxies;
         config.proxies = Proxies { client, ..proxies };
         config.limits.exempt = Vec::new();
