@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::pass::Holder;
+use super::pass::{Holder, Subject};
 use super::rates::{Buckets, Pace};
 use super::tally::{Share, Tally};
 use crate::config::{Config, Limits, Rate, Rates};
@@ -27,7 +27,7 @@ pub enum Client {
     /// Whoever has this API key.
     Key(Arc<str>),
     /// Whoever has a token of this subject.
-    Subject(Arc<str>),
+    Subject(Subject),
 }
 
 /// Whoever asks for something, as far as it is known; each of it counts.
@@ -172,7 +172,10 @@ impl Client {
     pub fn of(holder: &Holder) -> Option<Self> {
         match holder {
             Holder::Key(name) => Some(Client::Key(name.clone())),
-            Holder::Subject(subject) => subject.clone().map(Client::Subject),
+            Holder::Subject(subject) => subject
+                .name
+                .as_ref()
+                .map(|_| Client::Subject(subject.clone())),
             Holder::Anonymous => None,
         }
     }
@@ -225,7 +228,7 @@ mod tests {
     }
 
     fn holder(subject: &str) -> Holder {
-        Holder::Subject(Some(subject.into()))
+        Holder::Subject(subject.into())
     }
 
     /// So few that none comes back while a test runs.
@@ -274,7 +277,7 @@ mod tests {
         let _subjects = [(); 2].map(|()| shares.presence(&limits, &holder("a")).unwrap());
         assert!(shares.presence(&limits, &holder("a")).is_err());
         assert!(shares.presence(&limits, &key).unwrap().is_some());
-        for nobody in [Holder::Anonymous, Holder::Subject(None)] {
+        for nobody in [Holder::Anonymous, Holder::Subject(Subject::default())] {
             assert!(shares.presence(&limits, &nobody).unwrap().is_none());
         }
     }

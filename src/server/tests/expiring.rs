@@ -18,11 +18,7 @@ fn begin(
     let berth = Arc::new(server.context.roster.berth(stream.clone()));
     let soon = SystemTime::now() + Duration::from_millis(50);
     let query = Query {
-        pass: Pass::new(
-            Holder::Subject(Some("ana".into())),
-            Rights::all(),
-            Some(soon),
-        ),
+        pass: Pass::new(Holder::Subject("ana".into()), Rights::all(), Some(soon)),
         selectors: vec!["a".parse().unwrap()],
         start: None,
         raw: false,
