@@ -185,7 +185,7 @@ impl Connection {
     /// One request and its answer.
     fn exchange(&mut self) -> After {
         if self.stream.awaits_handshake() {
-            if let Err(refusal) = self.count_handshake() {
+            if let Err(refusal) = self.count_stranger() {
                 log::debug!("{}: no TLS: {refusal}", self.stream.peer());
                 self.context.hub.metrics().refusals(refusal.kind).count();
                 return After::Close;
@@ -200,7 +200,7 @@ impl Connection {
         let head = match self.read_head() {
             Ok(Some(head)) => head,
             Ok(None) => return After::Close,
-            Err(refusal) => return self.refuse(None, refusal),
+            Err(refusal) => return self.refuse_malformed(refusal),
         };
         self.context.hub.metrics().requests.count();
         match self.measure(&head, before) {
@@ -215,6 +215,25 @@ impl Connection {
                     after
                 }
             },
+        }
+    }
+
+    /// Counts as a request what comes without one, or before it, of whoever is known by then: a handshake, whose signature is
+    /// the dearest thing that a stranger can ask for, and a head that cannot be understood.
+    fn count_stranger(&self) -> Result<(), Refusal> {
+        let (config, sender) = (&self.config, self.sender);
+        let asker = Asker {
+            address: sender.ip().filter(|_| !config.proxies.bring(sender)),
+            holder: None,
+        };
+        self.context.shares.request(config, asker)
+    }
+
+    /// Refuses what is no request, which counts as one all the same; whoever sends it too fast is not answered.
+    fn refuse_malformed(&mut self, refusal: Refusal) -> After {
+        match self.count_stranger() {
+            Ok(()) => self.refuse(None, refusal),
+            Err(_) => After::Close,
         }
     }
 
@@ -454,16 +473,6 @@ impl Connection {
 
 /// TLS.
 impl Connection {
-    /// Counts the dearest thing that a stranger can ask for, a signature, as a request of whoever is known by now.
-    fn count_handshake(&self) -> Result<(), Refusal> {
-        let (config, sender) = (&self.config, self.sender);
-        let asker = Asker {
-            address: sender.ip().filter(|_| !config.proxies.bring(sender)),
-            holder: None,
-        };
-        self.context.shares.request(config, asker)
-    }
-
     /// Until it is done the connection is idle, and may be cut by a stopping server.
     fn shake_hands(&self) -> Result<(), Unshaken> {
         self.berth.hold(self.stream.clone());

@@ -1,10 +1,11 @@
 //! The share that one address has of the connections.
 
 use std::num::NonZeroUsize;
+use std::time::Instant;
 
 use super::{GREEDY, HONEST, ask, connect};
 use crate::support::sse::EventSource;
-use crate::support::{Fixture, Listener, Response, Way, Wire, request};
+use crate::support::{Fixture, Listener, Response, Way, Wire, deadline, request};
 
 /// With so many connections for an address, none of which is exempt.
 fn server(share: usize) -> Fixture {
@@ -47,7 +48,10 @@ fn an_address_that_has_its_share_is_refused_and_others_are_served() {
     assert_eq!(ask(&mut other, "GET", "/chat", b"").status(), 200);
     drop(places);
     // The places are free as soon as the server has seen the ends of those who had them.
-    while answer(&server).is_none_or(|answer| answer.status() != 200) {}
+    let end = deadline();
+    while answer(&server).is_none_or(|answer| answer.status() != 200) {
+        assert!(Instant::now() < end, "places are given back");
+    }
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! What one API key has, from wherever it is shown: from loopback, whose address is not counted.
 
 use std::num::NonZeroUsize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fourcast::Config;
 use serde_json::json;
 
 use super::rates::few;
 use crate::access::{BACKEND, DEVICE, rules};
-use crate::support::{Fixture, Listener, Response, Way, WebSocket};
+use crate::support::{Fixture, Listener, Response, Way, WebSocket, deadline};
 
 fn server(change: impl FnOnce(&mut Config)) -> Fixture {
     Fixture::start(|config| {
@@ -47,7 +47,10 @@ fn stays_as_long_as_it_streams(way: Way) {
     );
     drop(device);
     // As soon as the server has seen that they are gone.
-    while get(&server, DEVICE).status() != 200 {}
+    let end = deadline();
+    while get(&server, DEVICE).status() != 200 {
+        assert!(Instant::now() < end, "places are given back");
+    }
 }
 
 #[test]

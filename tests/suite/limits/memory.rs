@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::support::http::{Head, exchange};
 use crate::support::sse::EventSource;
+use crate::support::tls;
 use crate::support::websocket::{CONTINUATION, PING, PONG, TEXT};
 use crate::support::wire::deadline;
 use crate::support::{Fixture, Frame, Response, Way, WebSocket, Wire, request};
@@ -11,12 +12,16 @@ use crate::support::{Fixture, Frame, Response, Way, WebSocket, Wire, request};
 const KIB: usize = 1024;
 const LARGE: usize = 1024 * KIB;
 
-/// With so much for clients. What stands without them is told to be so much that the tests around it, which are in the
+/// What connections by TLS take more than those without it, as many as a test has at once.
+const BY_TLS: usize = 3 * 40 * KIB;
+
+/// With so much for clients who come without TLS. What stands without them is told to be so much that the tests around it, which are in the
 /// same process, do not matter.
 fn server(room: usize) -> Fixture {
     Fixture::start(|config| {
         config.journal.max_bytes = 1 << 40;
-        config.limits.memory = Some(config.standing_bytes() + room);
+        let more = if tls::is_usual() { BY_TLS } else { 0 };
+        config.limits.memory = Some(config.standing_bytes() + room + more);
     })
 }
 
@@ -119,7 +124,7 @@ fn a_long_answer_is_refused_when_there_is_no_memory_for_it() {
 /// Escaped it takes six times as much as it came with, so there is room for what comes and none for what would leave.
 #[test]
 fn an_answer_to_whoever_waits_is_refused_when_there_is_no_memory_for_it() {
-    for (size, room) in [(100 * KIB, 500 * KIB), (20 * KIB, 140 * KIB)] {
+    for (size, room) in [(100 * KIB, 500 * KIB), (40 * KIB, 180 * KIB)] {
         let server = server(room);
         let seen = server.publish("chat", "seen");
         let mut waiting = server.connect();
@@ -213,6 +218,20 @@ fn a_connection_for_which_there_is_no_memory_is_refused_at_the_door() {
         bye.data
     );
     drop(places);
+    server.wait_for_status("/chat", 200);
+}
+
+#[test]
+fn a_connection_by_tls_takes_its_session_too() {
+    let server = Fixture::secured(|config| {
+        config.journal.max_bytes = 1 << 40;
+        config.limits.memory = Some(config.standing_bytes() + 100 * KIB);
+    });
+    let mut place = server.connect();
+    place.send(request("GET", "/chat", &[], b""));
+    assert_eq!(Response::read(&mut place, "GET").status(), 200);
+    assert_eq!(server.get("/chat", &[]).refusal(), "out_of_memory");
+    drop(place);
     server.wait_for_status("/chat", 200);
 }
 

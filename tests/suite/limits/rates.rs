@@ -85,6 +85,28 @@ fn a_handshake_counts_as_a_request() {
 }
 
 #[test]
+fn what_is_no_request_counts_as_one_and_is_not_answered_beyond_the_rate() {
+    let server = Fixture::start(|config| {
+        config
+            .listen
+            .iter_mut()
+            .for_each(|listen| listen.tls = false);
+        config.tls = fourcast::config::Tls::default();
+        limit(config, few(3), None);
+    });
+    for number in 0..10 {
+        let mut wire = connect(&server, GREEDY);
+        wire.send("garbage\r\n\r\n");
+        match Response::try_read(&mut wire, "GET") {
+            Some(answer) => assert!(number < 3 && answer.status() == 400, "{number}"),
+            None => assert!(number >= 3, "{number}"),
+        }
+    }
+    let mut other = connect(&server, HONEST);
+    assert_eq!(ask(&mut other, "GET", "/chat", b"").status(), 200);
+}
+
+#[test]
 fn an_eventsource_that_comes_too_often_is_told_to_come_back() {
     let server = server(few(1), None);
     let mut wire = connect(&server, GREEDY);
