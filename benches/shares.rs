@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use divan::Bencher;
-use fourcast::access::pass::Holder;
+use fourcast::access::pass::{Holder, Subject};
 use fourcast::access::shares::{Asker, Shares};
 use fourcast::config::{Config, Rate};
 
@@ -58,7 +58,10 @@ fn from_one_address(bencher: Bencher) {
 #[divan::bench]
 fn from_one_address_with_a_subject(bencher: Bencher) {
     let address = address("2001:db8::1");
-    let subject = Holder::Subject(Some("somebody@example.com".into()));
+    let subject = Holder::Subject(Subject {
+        name: Some("somebody@example.com".into()),
+        issuer: None,
+    });
     let holder = Some(&subject);
     request(bencher, Asker { address, holder });
 }

@@ -33,10 +33,20 @@ struct Inner {
 pub enum Holder {
     /// Whoever shows nothing.
     Anonymous,
-    /// The `sub` of a token; `None`: a token that names nobody.
-    Subject(Option<Arc<str>>),
+    /// Whoever a token is about.
+    Subject(Subject),
     /// The name of an API key in the configuration.
     Key(Arc<str>),
+}
+
+/// Whoever a token is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Subject {
+    /// Its `sub`; `None`: it names nobody.
+    pub name: Option<Arc<str>>,
+    /// Its `iss`, where tokens of several issuers may count: the same name is somebody else with each (RFC 7519, section
+    /// 4.1.2).
+    pub issuer: Option<Arc<str>>,
 }
 
 impl Pass {
@@ -139,8 +149,7 @@ impl Pass {
         // A path has no space, so that no other pair of both reads the same.
         match self.holder() {
             Holder::Anonymous => path.to_owned(),
-            Holder::Subject(None) => format!("{path} sub"),
-            Holder::Subject(Some(subject)) => format!("{path} sub:{subject}"),
+            Holder::Subject(subject) => format!("{path}{}", subject.scope()),
             Holder::Key(name) => format!("{path} key:{name}"),
         }
     }
@@ -205,6 +214,31 @@ impl Pass {
     }
 }
 
+impl Subject {
+    /// An issuer may have any characters; its length keeps it apart from what follows.
+    fn scope(&self) -> String {
+        let issuer = self.issuer.as_deref();
+        let issuer = issuer.map(|issuer| format!(" iss{}:{issuer}", issuer.len()));
+        let name = self.name.as_deref().map(|name| format!(":{name}"));
+        format!(
+            "{} sub{}",
+            issuer.unwrap_or_default(),
+            name.unwrap_or_default()
+        )
+    }
+}
+
+/// A subject of the only issuer.
+#[cfg(test)]
+impl From<&str> for Subject {
+    fn from(name: &str) -> Self {
+        Subject {
+            name: Some(name.into()),
+            issuer: None,
+        }
+    }
+}
+
 /// Of whoever showed nothing (RFC 6750, section 3).
 fn unknown(what: impl fmt::Display) -> Refusal {
     let detail = format!("{what}: 'Authorization: Bearer …'");
@@ -217,8 +251,9 @@ impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Holder::Anonymous => f.write_str("anonymous"),
-            Holder::Subject(None) => f.write_str("a token without a subject"),
-            Holder::Subject(Some(subject)) => f.write_str(subject),
+            Holder::Subject(Subject { name, .. }) => {
+                f.write_str(name.as_deref().unwrap_or("a token without a subject"))
+            }
             Holder::Key(name) => write!(f, "key:{name}"),
         }
     }
@@ -239,7 +274,10 @@ mod tests {
         let unknown = refusal(Holder::Anonymous);
         assert_eq!(unknown.kind, Kind::Unauthorized);
         assert!(unknown.field.is_some());
-        for holder in [Holder::Subject(None), Holder::Key("backend".into())] {
+        for holder in [
+            Holder::Subject(Subject::default()),
+            Holder::Key("backend".into()),
+        ] {
             assert_eq!(refusal(holder).kind, Kind::Forbidden);
         }
     }
@@ -247,12 +285,24 @@ mod tests {
     #[test]
     fn the_same_path_is_another_to_another_holder() {
         let scope = |holder| Pass::new(holder, Rights::default(), None).scope("rooms/42");
+        let of = |issuer: &str, name: Option<&str>| {
+            Holder::Subject(Subject {
+                name: name.map(Into::into),
+                issuer: Some(issuer.into()),
+            })
+        };
         let all = [
             Holder::Anonymous,
-            Holder::Subject(None),
-            Holder::Subject(Some("a".into())),
-            Holder::Subject(Some("key:a".into())),
+            Holder::Subject(Subject::default()),
+            Holder::Subject("a".into()),
+            Holder::Subject("key:a".into()),
             Holder::Key("a".into()),
+            of("x", None),
+            of("x", Some("a")),
+            of("y", Some("a")),
+            of("x sub", Some("a")),
+            of("x", Some("a sub:a")),
+            of("x sub:a", Some("a")),
         ]
         .map(scope);
         let different: std::collections::HashSet<_> = all.iter().collect();
@@ -301,13 +351,13 @@ mod tests {
                 .check_entry()
                 .is_ok()
         );
-        let known = Pass::new(Holder::Subject(None), Rights::default(), None);
+        let known = Pass::new(Holder::Subject(Subject::default()), Rights::default(), None);
         assert!(known.among(&nothing).check_entry().is_ok());
     }
 
     #[test]
     fn a_pass_is_over_when_its_time_has_come() {
-        let pass = |expires| Pass::new(Holder::Subject(None), Rights::all(), expires);
+        let pass = |expires| Pass::new(Holder::Subject(Subject::default()), Rights::all(), expires);
         let now = SystemTime::now();
         assert!(!pass(None).is_over());
         assert!(pass(Some(now)).is_over());

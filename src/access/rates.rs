@@ -29,6 +29,11 @@ impl Pace {
         Pace { interval, capacity }
     }
 
+    /// What so many take.
+    fn price(self, cost: u64) -> u64 {
+        self.interval.saturating_mul(cost)
+    }
+
     /// Takes `cost` out of a bucket that is full again at `full_at`; when it is full afterwards.
     ///
     /// What is larger than a bucket is taken from a full one, which then stays empty for as much longer: a batch is
@@ -38,7 +43,7 @@ impl Pace {
     /// How long to wait until the same is granted.
     fn take(self, full_at: u64, cost: u64, now: u64) -> Result<u64, u64> {
         let full_at = full_at.max(now);
-        let price = self.interval.saturating_mul(cost);
+        let price = self.price(cost);
         let lowest = full_at.saturating_add(price.min(self.capacity));
         match lowest.saturating_sub(now).saturating_sub(self.capacity) {
             0 => Ok(full_at.saturating_add(price)),
@@ -106,6 +111,19 @@ impl Buckets {
         let taken = pace.take(bucket.full_at, cost, now);
         bucket.full_at = taken.map_err(Duration::from_nanos)?;
         Ok(())
+    }
+
+    /// Puts back what was [taken](Self::take) for something that did not come about.
+    pub fn give_back(&self, client: impl Hash, pace: Pace, cost: u64) {
+        let owner = self.hasher.hash_one(client);
+        let Some(set) = self.sets.get(self.place(owner)) else {
+            return;
+        };
+        let mut set = set.lock().unwrap_or_else(PoisonError::into_inner);
+        // Where it was forgotten meanwhile, it is full already.
+        if let Some(bucket) = set.iter_mut().find(|bucket| bucket.owner == owner) {
+            bucket.full_at = bucket.full_at.saturating_sub(pace.price(cost));
+        }
     }
 
     /// The group of a hash.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::pass::Holder;
+use super::pass::{Holder, Subject};
 use super::rates::{Buckets, Pace};
 use super::tally::{Share, Tally};
 use crate::config::{Config, Limits, Rate, Rates};
@@ -27,7 +27,7 @@ pub enum Client {
     /// Whoever has this API key.
     Key(Arc<str>),
     /// Whoever has a token of this subject.
-    Subject(Arc<str>),
+    Subject(Subject),
 }
 
 /// Whoever asks for something, as far as it is known; each of it counts.
@@ -135,14 +135,21 @@ impl Shares {
         if at.is_none() && holder.is_none() {
             return Ok(());
         }
-        let now = self.begun.elapsed();
-        for client in [at, holder].into_iter().flatten() {
+        let mut paid = None;
+        for client in [holder, at].into_iter().flatten() {
             let Some(rate) = deed.rate(&config.rates, &client) else {
                 continue;
             };
-            let pace = Pace::new(rate, config.rates.burst);
+            let (pace, now) = (Pace::new(rate, config.rates.burst), self.begun.elapsed());
             let taken = self.buckets.take((deed, &client), pace, cost, now);
-            taken.map_err(|wait| deed.refused(&client, rate, wait))?;
+            if let Err(wait) = taken {
+                // Whoever is refused pays for nobody: else one who goes on trying would use up what an office shares.
+                if let Some((client, pace)) = paid {
+                    self.buckets.give_back((deed, &client), pace, cost);
+                }
+                return Err(deed.refused(&client, rate, wait));
+            }
+            paid = Some((client, pace));
         }
         Ok(())
     }
@@ -165,7 +172,10 @@ impl Client {
     pub fn of(holder: &Holder) -> Option<Self> {
         match holder {
             Holder::Key(name) => Some(Client::Key(name.clone())),
-            Holder::Subject(subject) => subject.clone().map(Client::Subject),
+            Holder::Subject(subject) => subject
+                .name
+                .as_ref()
+                .map(|_| Client::Subject(subject.clone())),
             Holder::Anonymous => None,
         }
     }
@@ -218,7 +228,7 @@ mod tests {
     }
 
     fn holder(subject: &str) -> Holder {
-        Holder::Subject(Some(subject.into()))
+        Holder::Subject(subject.into())
     }
 
     /// So few that none comes back while a test runs.
@@ -267,7 +277,7 @@ mod tests {
         let _subjects = [(); 2].map(|()| shares.presence(&limits, &holder("a")).unwrap());
         assert!(shares.presence(&limits, &holder("a")).is_err());
         assert!(shares.presence(&limits, &key).unwrap().is_some());
-        for nobody in [Holder::Anonymous, Holder::Subject(None)] {
+        for nobody in [Holder::Anonymous, Holder::Subject(Subject::default())] {
             assert!(shares.presence(&limits, &nobody).unwrap().is_none());
         }
     }
@@ -334,6 +344,46 @@ mod tests {
         for _ in 0..100 {
             assert!(shares.request(&config, unnamed).is_ok());
         }
+    }
+
+    #[test]
+    fn whoever_is_refused_for_what_it_showed_takes_nothing_from_its_address() {
+        let (shares, config, subject) = (Shares::new(), config(), holder("a"));
+        let asker = Asker {
+            address: address(ADDRESS),
+            holder: Some(&subject),
+        };
+        assert!(shares.publishes(&config, asker, 10).is_ok());
+        for _ in 0..100 {
+            assert!(shares.publishes(&config, asker, 10).is_err());
+        }
+        let neighbour = Asker {
+            holder: None,
+            ..asker
+        };
+        assert!(shares.publishes(&config, neighbour, 20).is_ok());
+    }
+
+    #[test]
+    fn whoever_is_refused_for_its_address_has_all_that_is_its_own() {
+        let (shares, config, subject) = (Shares::new(), config(), holder("a"));
+        let crowd = Asker {
+            address: address(ADDRESS),
+            holder: None,
+        };
+        assert!(shares.publishes(&config, crowd, 30).is_ok());
+        let asker = Asker {
+            holder: Some(&subject),
+            ..crowd
+        };
+        for _ in 0..100 {
+            assert!(shares.publishes(&config, asker, 10).is_err());
+        }
+        let elsewhere = Asker {
+            address: address("192.0.2.2"),
+            ..asker
+        };
+        assert!(shares.publishes(&config, elsewhere, 10).is_ok());
     }
 
     #[test]

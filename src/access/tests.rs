@@ -120,7 +120,7 @@ fn what_counts_later_counts_for_passes_that_were_given_before() {
 #[test]
 fn a_token_keeps_what_it_was_given() {
     let everything = Rights::all();
-    let pass = Pass::new(Holder::Subject(Some("a".into())), everything, None);
+    let pass = Pass::new(Holder::Subject("a".into()), everything, None);
     let renewed = access("[access]\nmode = \"closed\"").renew(&pass).unwrap();
     assert!(reads(&renewed, "**"));
 }

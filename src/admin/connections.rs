@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::listing;
 use super::route::Asked;
-use crate::access::pass::Holder;
+use crate::access::pass::{Holder, Subject};
 use crate::delivery::Context;
 use crate::exchange::negotiate::{Parameters, bad};
 use crate::http::response::Response;
@@ -148,7 +148,7 @@ fn weight(seen: &Sighting) -> usize {
 
 fn subject(holder: &Holder) -> Option<String> {
     match holder {
-        Holder::Anonymous | Holder::Subject(None) => None,
+        Holder::Anonymous | Holder::Subject(Subject { name: None, .. }) => None,
         known => Some(known.to_string()),
     }
 }

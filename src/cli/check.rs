@@ -10,7 +10,7 @@ use super::{Failure, say};
 use crate::access::token::verifier::Verifier;
 use crate::config::{Config, Tokens};
 use crate::server::budget::Budget;
-use crate::server::memory::Memory;
+use crate::server::memory::{self, Memory};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -57,9 +57,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 fn describe_memory(config: &Config) -> String {
     let memory = Memory::new(config);
     let standing = memory.taken().div_ceil(1 << 20);
+    let advice = memory::advice(config).map_or_else(String::new, |advice| format!(": {advice}"));
     match memory.budget() {
         Some(budget) => format!(
-            "{} MiB, {standing} of them without any client",
+            "{} MiB, {standing} of them without any client{advice}",
             budget >> 20
         ),
         None => format!("no bound is known, {standing} MiB without any client"),

@@ -7,7 +7,7 @@ use super::error::Place;
 use super::reader::{Reader, Section};
 use super::units::selector;
 use super::written::Written;
-use super::{ClientFrom, Config, Listen, Tokens, tokens};
+use super::{Config, Listen, Tokens, tokens};
 use crate::access::keys::KeyHash;
 use crate::access::rights::Rights;
 
@@ -75,7 +75,8 @@ impl Config {
         }
         let mut places = self.listen.iter();
         let place = places.find(|place| !place.is_of_this_machine());
-        let through_proxies = self.proxies.client != ClientFrom::Nowhere;
+        // Also one that does not say whom it brings.
+        let through_proxies = !self.proxies.trusted.is_empty();
         place
             .cloned()
             .map(Reach::Place)
@@ -88,7 +89,7 @@ impl Config {
 pub enum Reach {
     /// At this place.
     Place(Listen),
-    /// Through a proxy that says whom it brings.
+    /// Through a proxy that is trusted.
     Proxies,
 }
 
@@ -217,10 +218,10 @@ pub(super) fn require_keys_of_their_own(reader: &mut Reader, keys: &[ApiKey]) {
 /// A port that others reach is open to them only if somebody says so.
 pub(super) fn require_a_word_on_who_may(reader: &mut Reader, config: &Config) {
     if let Some(reach) = config.unguarded() {
-        let key = match reach {
-            Reach::Place(_) => "listen",
-            Reach::Proxies => "proxies.client",
+        let keys: &[&str] = match reach {
+            Reach::Place(_) => &["listen"],
+            Reach::Proxies => &["proxies.client", "proxies.trusted"],
         };
-        reader.refuse(&[key], advice(&reach));
+        reader.refuse(keys, advice(&reach));
     }
 }

@@ -166,6 +166,10 @@ fn proxies_are_believed_by_name_and_in_one_way() {
         "[proxies]\ntrusted = [\"127.0.0.1\", \"10.0.0.0/8\", \"unix\"]\nclient = \"forwarded\"\n";
     let told = "config.toml:3:10: proxies.client: others come in through the proxies of proxies.trusted, and nothing says";
     assert_tells(&refused(text), &[told, "[access]\nmode = \"open\""]);
+    let silent = text.replace("forwarded", "none");
+    let told =
+        "proxies.client: others come in through the proxies of proxies.trusted, and nothing says";
+    assert_tells(&refused(&silent), &[told]);
     let config = accepted(&format!("{text}{MEANT}"));
     assert_eq!(config.proxies.client, ClientFrom::Forwarded);
     assert!(config.proxies.trusts(Peer::Unix) && !config.has_page());
@@ -248,7 +252,8 @@ fn the_examples_in_the_file_that_teaches_are_right() {
             entry.push('\n');
             continue;
         } else if line.starts_with('#') && is_setting {
-            accepted(&format!("{section}{text}"));
+            let meant = if section == "[proxies]\n" { MEANT } else { "" };
+            accepted(&format!("{section}{text}\n{meant}"));
         } else if !entry.is_empty() {
             accepted(&std::mem::take(&mut entry));
         }

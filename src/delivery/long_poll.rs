@@ -12,13 +12,14 @@ use super::{Context, Query};
 use crate::access::current::Current;
 use crate::access::pass::Pass;
 use crate::access::rights::Action;
-use crate::http::response::Response;
+use crate::http::response::{Payload, Response};
 use crate::hub::fanout::{Run, SubscriberId, Waiter};
 use crate::hub::selector::Selection;
 use crate::hub::tail::Entry;
 use crate::journal::StoreError;
 use crate::refusal::Refusal;
 use crate::roster::{Berth, Guest, Presence, Way};
+use crate::server::memory::Reservation;
 use crate::server::stream::{ReadError, Sent, Stream};
 use crate::shutdown::Leaving;
 
@@ -141,6 +142,8 @@ struct Owed {
     sent: usize,
     /// Since when none of it moved.
     stalled: Instant,
+    /// Its memory, as long as it waits for its peer to read.
+    _held: Reservation,
 }
 
 /// For the connection's thread.
@@ -244,12 +247,22 @@ impl Waiting {
         }
     }
 
-    /// Sends as much of the answer as there is room for.
+    /// Sends as much of the answer as there is room for. Where there is no memory to hold it until its peer has read it,
+    /// the answer says so: else whoever waits on many connections and reads none could have the server hold anything.
     fn write(&self, response: Response) -> Slot {
+        let mut held = self.context.memory.nothing();
+        let answer = match response.payload() {
+            Payload::Full(body) => match held.hold(body.len()) {
+                Ok(()) => response,
+                Err(refusal) => self.refuse(&refusal),
+            },
+            _ => response,
+        };
         self.send(Owed {
-            bytes: (self.request.encode)(response, self.goes_on()),
+            bytes: (self.request.encode)(answer, self.goes_on()),
             sent: 0,
             stalled: Instant::now(),
+            _held: held,
         })
     }
 
@@ -282,6 +295,7 @@ impl Waiting {
                     bytes: (self.request.encode)(response(), false),
                     sent: 0,
                     stalled: Instant::now(),
+                    _held: self.context.memory.nothing(),
                 });
                 self.stream.shutdown();
                 if matches!(*slot, Slot::Answered { .. }) {

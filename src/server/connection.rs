@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::ceilings;
+use super::doorman::Doormen;
 use super::inbound::{Inbound, READ_BYTES};
 use super::memory::Reservation;
 use super::proxies::{client_of, introduce};
@@ -31,22 +32,19 @@ use crate::web::lanes::{Meter, Token};
 const SKIPPED_BODY: u64 = 64 * 1024;
 /// The most that is read after a refusal, so that its sender has a chance to read it.
 const DRAINED: usize = 16 * 1024 * 1024;
-/// How long each step of a client may take that has all its connections already.
-const CROWDED: Duration = Duration::from_secs(1);
 
 /// One connection and what it has sent so far.
 pub(super) struct Connection {
     context: Arc<Context>,
+    doormen: Arc<Doormen>,
     /// What counts for the request under way.
     config: Arc<Config>,
     stream: Arc<Stream>,
     berth: Arc<Berth>,
     /// Whoever sends its requests: a client, or a proxy that says in each of them for whom it is.
     sender: Peer,
-    /// Whose connection it is counted as.
+    /// Whose connection it is: who came to the door, or whom the PROXY protocol named.
     counted: Peer,
-    /// Whether its client has all connections that it may have, and this is one more.
-    is_crowded: bool,
     inbound: Inbound,
     /// Whether a request was answered already.
     seasoned: bool,
@@ -112,14 +110,14 @@ struct Request {
 }
 
 impl Connection {
-    pub(super) fn new(context: Arc<Context>, stream: Arc<Stream>) -> Self {
+    pub(super) fn new(context: Arc<Context>, doormen: Arc<Doormen>, stream: Arc<Stream>) -> Self {
         let berth = Arc::new(context.roster.berth(stream.clone()));
         Connection {
             config: context.config(),
             context,
+            doormen,
             sender: stream.peer(),
             counted: stream.peer(),
-            is_crowded: false,
             inbound: Inbound::new(stream.clone()),
             stream,
             berth,
@@ -136,6 +134,10 @@ impl Connection {
     pub(super) fn serve(mut self) -> Option<Box<dyn Listening>> {
         if self.introduce().is_none() {
             self.stream.shutdown();
+            return None;
+        }
+        if let Err(refusal) = self.count_named() {
+            self.doormen.refuse_brought(self.stream, refusal);
             return None;
         }
         loop {
@@ -161,32 +163,23 @@ impl Connection {
         let introduced = introduce(&self.stream, &self.config.proxies, deadline);
         self.berth.release();
         self.sender = self.stream.peer();
-        self.count_sender();
         introduced
     }
 
-    /// Counts whom the PROXY protocol named from here on: a client that is slow or idle behind a proxy takes places as
-    /// one before the door does. One beyond its share is told so when it asks, and has little time to (slowloris).
-    fn count_sender(&mut self) {
-        if self.sender == self.counted {
-            return;
+    /// Counts the connection for the client that the PROXY protocol named, from now on and also while nothing is asked:
+    /// else one client could have all of them, as the proxy itself is not counted.
+    fn count_named(&mut self) -> Result<(), Refusal> {
+        let client = self.sender;
+        if client == self.counted {
+            return Ok(());
         }
-        let (shares, limits) = (&self.context.shares, &self.config.limits);
-        match shares.connection(limits, self.sender.ip()) {
-            Ok(share) => {
-                self.counted = self.sender;
-                share.into_iter().for_each(|share| self.stream.count(share));
-            }
-            Err(_) => self.is_crowded = true,
-        }
-    }
-
-    /// How long a step may take that usually may take so long.
-    fn patience(&self, usual: Duration) -> Duration {
-        match self.is_crowded {
-            true => usual.min(CROWDED),
-            false => usual,
-        }
+        self.counted = client;
+        let limits = &self.config.limits;
+        let share = self.context.shares.connection(limits, client.ip())?;
+        share
+            .into_iter()
+            .for_each(|share| self.stream.count_for(share));
+        Ok(())
     }
 
     /// One request and its answer.
@@ -291,7 +284,7 @@ impl Connection {
         }
     }
 
-    /// Counts what a client takes that a trusted proxy brings, and that was not counted with the connection.
+    /// Counts what a client takes whom a field of the request names: its connection is one of the proxy.
     fn count_brought(&self) -> Result<Option<Share<Client>>, Refusal> {
         let client = self.stream.peer();
         match client == self.counted {
@@ -474,7 +467,7 @@ impl Connection {
     /// Until it is done the connection is idle, and may be cut by a stopping server.
     fn shake_hands(&self) -> Result<(), Unshaken> {
         self.berth.hold(self.stream.clone());
-        let deadline = Instant::now() + self.patience(self.config.timeouts.handshake);
+        let deadline = Instant::now() + self.config.timeouts.handshake;
         let shaken = self.stream.shake_hands(deadline);
         self.berth.release();
         shaken
@@ -508,8 +501,7 @@ impl Connection {
         // What counts for this request, to its end.
         self.config = self.context.config();
         let ceilings = ceilings(&self.config.limits);
-        let patience = self.patience(self.config.timeouts.head);
-        self.inbound.read_head(&ceilings, patience)
+        self.inbound.read_head(&ceilings, self.config.timeouts.head)
     }
 
     /// Waits for the first bytes of a request. Until then the connection is idle, and may be cut by a
@@ -521,7 +513,6 @@ impl Connection {
         } else {
             timeouts.head
         };
-        let patience = self.patience(idle);
         let buffer = &mut self.inbound.buffer;
         // What a large body needed.
         buffer.shrink_to(READ_BYTES);
@@ -532,7 +523,7 @@ impl Connection {
             // (16 connections, 2 cores).
             thread::yield_now();
         }
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + idle;
         let read = self.stream.append_to(buffer, READ_BYTES, deadline);
         self.berth.release();
         read

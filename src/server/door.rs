@@ -41,12 +41,12 @@ impl Entrance for Door {
         };
         let stream = stream.showing(self.identity.as_ref().map(|kept| kept.get()));
         if let Some(refusal) = refusal {
-            self.context.hub.metrics().turned_away.count();
             self.doormen.refuse(stream, refusal);
             return Ok(());
         }
         self.context.hub.metrics().accepted.count();
-        let connection = Connection::new(self.context.clone(), Arc::new(stream));
+        let (context, doormen) = (self.context.clone(), self.doormen.clone());
+        let connection = Connection::new(context, doormen, Arc::new(stream));
         self.crew.serve(connection).inspect_err(|error| {
             log::error!("a connection is dropped, there is no thread to be had: {error}");
         })
@@ -55,7 +55,7 @@ impl Entrance for Door {
 
 impl Door {
     /// What a connection of `peer` needs before it is given a thread: a part of the share of its address, memory, and a
-    /// place. Of a proxy that says whom it brings, it is whoever that is who is counted.
+    /// place. Of a proxy that says whom it brings, it is whoever that is who is counted, as soon as it is known.
     fn permit(&self, peer: Peer) -> Result<Permit, Refusal> {
         let config = self.context.config();
         let address = peer.ip().filter(|_| !config.proxies.bring(peer));

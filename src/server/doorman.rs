@@ -46,8 +46,10 @@ pub(super) struct Doormen {
 
 /// Somebody who is not let in, and why.
 struct Unwanted {
-    stream: Stream,
+    stream: Arc<Stream>,
     refusal: Refusal,
+    /// Whether a proxy may have to say first whom it brings.
+    is_new: bool,
 }
 
 impl Doormen {
@@ -73,15 +75,41 @@ impl Doormen {
         })
     }
 
-    /// Has a connection refused, or closes it when too many wait already, in all or from its address. Does not wait.
+    /// Has a connection refused, or closes it when too many wait already, in all or from its address. A proxy that says
+    /// whom it brings is no client: those whom it brings are not made to wait for each other. Does not wait.
     pub(super) fn refuse(&self, stream: Stream, refusal: Refusal) {
-        let (peer, config) = (stream.peer(), self.context.config());
-        // As at the door: a proxy that says whom it brings is no client.
-        let address = peer.ip().filter(|_| !config.proxies.bring(peer));
-        warn(&refusal, address);
-        let client = address.and_then(|address| Client::at(address, &config.limits));
+        let peer = stream.peer();
+        let client = peer
+            .ip()
+            .filter(|_| !self.context.config().proxies.bring(peer));
+        let unwanted = Unwanted {
+            stream: Arc::new(stream),
+            refusal,
+            is_new: true,
+        };
+        self.turn_away(client, unwanted);
+    }
+
+    /// The same with one whose proxy has said whom it brings.
+    pub(super) fn refuse_brought(&self, stream: Arc<Stream>, refusal: Refusal) {
+        let client = stream.peer().ip();
+        let unwanted = Unwanted {
+            stream,
+            refusal,
+            is_new: false,
+        };
+        self.turn_away(client, unwanted);
+    }
+
+    fn turn_away(&self, address: Option<IpAddr>, unwanted: Unwanted) {
+        self.context.hub.metrics().turned_away.count();
+        warn(&unwanted.refusal, unwanted.stream.peer().ip());
+        let limits = &self.context.config().limits;
+        let client = address.and_then(|address| Client::at(address, limits));
         // Whoever is turned away here is closed without a byte, from which EventSource comes back.
-        let _ = self.waiting.push(client, Unwanted { stream, refusal });
+        if let Err(unwanted) = self.waiting.push(client, unwanted) {
+            unwanted.stream.shutdown();
+        }
     }
 
     /// Ends the threads and waits for them.
@@ -121,22 +149,21 @@ fn warn(refusal: &Refusal, address: Option<IpAddr>) {
 }
 
 fn serve(context: &Context, waiting: &Waiting<Unwanted>) {
-    while let Some((_turn, Unwanted { stream, refusal })) = waiting.next() {
+    while let Some((_turn, unwanted)) = waiting.next() {
         // A server that stops has no time for those who never came in.
         if context.shutdown.begun().is_none() {
-            let stream = Arc::new(stream);
-            let berth = context.roster.berth(stream.clone());
-            berth.hold(stream.clone());
-            refuse(context, &stream, refusal);
+            let berth = context.roster.berth(unwanted.stream.clone());
+            berth.hold(unwanted.stream.clone());
+            refuse(context, unwanted);
         }
     }
 }
 
-fn refuse(context: &Context, stream: &Arc<Stream>, refusal: Refusal) {
-    let config = context.config();
+fn refuse(context: &Context, unwanted: Unwanted) {
+    let (stream, config) = (&unwanted.stream, context.config());
     // One for all that comes before the answer, so that neither a proxy nor TLS wins anybody time.
     let deadline = Instant::now() + PATIENCE;
-    if introduce(stream, &config.proxies, deadline).is_none() {
+    if unwanted.is_new && introduce(stream, &config.proxies, deadline).is_none() {
         return;
     }
     if let Err(unshaken) = stream.shake_hands(deadline) {
@@ -149,7 +176,7 @@ fn refuse(context: &Context, stream: &Arc<Stream>, refusal: Refusal) {
     let Ok(Some(head)) = head else {
         return;
     };
-    let bytes = refusal_bytes(context, &head, stream, refusal);
+    let bytes = refusal_bytes(context, &head, stream, unwanted.refusal);
     if stream.write_all(&bytes, PATIENCE).is_ok() {
         stream.shutdown_write();
         stream.drain(PATIENCE, DRAINED);

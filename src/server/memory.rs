@@ -72,10 +72,10 @@ impl Memory {
     /// Lets the budget of `config` count from now on. What is reserved stays so.
     pub fn obey(&self, config: &Config) {
         let standing = config.standing_bytes();
-        let budget = config.limits.memory.unwrap_or_else(|| {
-            let least = standing.saturating_add(LEAST_ROOM);
-            of_this_host().map_or(usize::MAX, |bytes| (bytes / 4).saturating_mul(3).max(least))
-        });
+        let (budget, standing) = match config.limits.memory {
+            Some(budget) => (budget, standing),
+            None => automatic(of_this_host(), standing),
+        };
         self.shared.standing.store(standing, Ordering::Relaxed);
         self.shared.budget.store(budget, Ordering::Relaxed);
     }
@@ -211,6 +211,43 @@ impl Drop for Reservation {
     }
 }
 
+/// What an operator should know who named no budget, where this host has less than the server takes without clients and a
+/// little for them.
+pub fn advice(config: &Config) -> Option<String> {
+    advice_for(config, of_this_host()?)
+}
+
+fn advice_for(config: &Config, host: usize) -> Option<String> {
+    let least = config.standing_bytes().saturating_add(LEAST_ROOM);
+    let is_short = config.limits.memory.is_none() && three_quarters(host) < least;
+    let mebibytes = |bytes: usize| bytes.div_ceil(1 << 20);
+    is_short.then(|| {
+        format!(
+            "this machine, or this container, has {} MiB, of which three quarters are less than the {} MiB that the server \
+             may take with hardly a client: the system might end it. In the config fanout.tail_bytes = \"8 MiB\" and \
+             fanout.replay_bytes = \"4 MiB\" lower that (and journal.max_bytes where the journal is in memory)",
+            mebibytes(host),
+            mebibytes(least)
+        )
+    })
+}
+
+/// The budget where the operator named none, and what of it is taken without clients: never more than there is, and so
+/// that there is some room for clients also where what stands could fill it.
+fn automatic(host: Option<usize>, standing: usize) -> (usize, usize) {
+    let Some(host) = host else {
+        return (usize::MAX, standing);
+    };
+    let least = standing.saturating_add(LEAST_ROOM);
+    let budget = three_quarters(host).max(least).min(host);
+    let room = LEAST_ROOM.min(budget / 2);
+    (budget, standing.min(budget.saturating_sub(room)))
+}
+
+const fn three_quarters(bytes: usize) -> usize {
+    (bytes / 4).saturating_mul(3)
+}
+
 fn refused() -> Refusal {
     let detail = "this would take more memory than the server may use; come back later";
     Refusal::new(Kind::OutOfMemory, detail)
@@ -340,6 +377,36 @@ mod tests {
         let meminfo = "MemTotal:        2048 kB\nMemFree:          1 kB\n";
         assert_eq!(total_bytes(meminfo), Some(2 * MIB));
         assert_eq!(total_bytes("MemFree: 1 kB\n"), None);
+    }
+
+    #[test]
+    fn a_small_container_is_given_no_more_than_it_has_and_its_operator_advice() {
+        let config = Config::default();
+        let standing = config.standing_bytes();
+        for (host, expected) in [
+            (100, (100, 50)),
+            (128, (128, 64)),
+            (256, (240, 176)),
+            (512, (384, 176)),
+            (2048, (1536, 176)),
+        ] {
+            let (budget, taken) = automatic(Some(host * MIB), standing);
+            assert_eq!((budget / MIB, taken / MIB), expected, "{host} MiB");
+            let is_short = advice_for(&config, host * MIB).is_some();
+            assert_eq!(is_short, host <= 256, "{host} MiB");
+        }
+        assert_eq!(automatic(None, standing), (usize::MAX, standing));
+        let mut named = config.clone();
+        named.limits.memory = Some(standing + LEAST_ROOM);
+        assert_eq!(advice_for(&named, 128 * MIB), None);
+    }
+
+    #[test]
+    fn the_lines_that_are_advised_are_enough_for_a_container_of_256_mib() {
+        let mut config = Config::default();
+        config.fanout.tail_bytes = 8 * MIB;
+        config.fanout.replay_bytes = 4 * MIB;
+        assert_eq!(advice_for(&config, 256 * MIB), None);
     }
 
     #[cfg(target_os = "linux")]

@@ -239,6 +239,9 @@ impl Server {
         }
         config.limits.connections = grant.granted;
         warn_of_strangers(&config);
+        if let Some(advice) = memory::advice(&config) {
+            log::warn!("{advice}");
+        }
         let access = access::current::Current::new(&config.access).map_err(StartError::Keys)?;
         let ports = Ports::bind(&config)?;
         let journal = Opening::open(&config, random()).map_err(StartError::Journal)?;

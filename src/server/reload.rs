@@ -7,7 +7,7 @@ use super::permit::Permits;
 use super::reloader::ReloadError;
 use super::upkeep::Kept;
 use crate::config::{
-    Access, Admin, Change, Config, ConfigError, Journal, Limits, Mode, Reloaded, Tls,
+    Access, Admin, Change, Config, ConfigError, Journal, Limits, Mode, Proxies, Reloaded, Tls,
 };
 use crate::delivery::Context;
 use crate::tls::Identity;
@@ -103,10 +103,12 @@ impl Reload {
     /// What counts from now on: of `asked` what can, of `running` the rest. What is sized or opened at the start stands
     /// here by its name; what is only read when it is needed can change.
     fn next(&self, asked: Config, running: &Config) -> Config {
+        let access = next_access(&asked, running);
         Config {
             listen: running.listen.clone(),
             socket_mode: running.socket_mode,
-            access: next_access(&asked, running),
+            proxies: next_proxies(asked.proxies, &access, running),
+            access,
             tls: asked.tls,
             admin: next_admin(asked.admin, &running.admin),
             journal: Journal {
@@ -125,7 +127,6 @@ impl Reload {
                 ..asked.limits
             },
             fanout: running.fanout.clone(),
-            proxies: asked.proxies,
             hosts: asked.hosts,
             origins: asked.origins,
             rates: asked.rates,
@@ -176,6 +177,20 @@ fn next_access(asked: &Config, running: &Config) -> Access {
     }
 }
 
+/// Proxies change; but what is open without a word never gets strangers.
+fn next_proxies(asked: Proxies, access: &Access, running: &Config) -> Proxies {
+    let next = Config {
+        listen: running.listen.clone(),
+        proxies: asked,
+        access: access.clone(),
+        ..Config::default()
+    };
+    match next.unguarded() {
+        None => next.proxies,
+        Some(_) => running.proxies.clone(),
+    }
+}
+
 /// Keys change; but a port that others reach never loses the one it has.
 fn next_admin(asked: Admin, running: &Admin) -> Admin {
     let next = Admin {
@@ -203,7 +218,7 @@ fn tell(reloaded: &Reloaded) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Secret, keys};
+    use crate::config::{Secret, Trusted, keys};
 
     /// Every key with another value than its default.
     const ALTERED: &str = r#"
@@ -428,6 +443,20 @@ mod tests {
             told.contains(&"admin.key: ******** → ********".to_owned()),
             "{told:?}"
         );
+    }
+
+    #[test]
+    fn no_proxy_brings_strangers_to_a_server_that_is_open_without_a_word() {
+        let started = Config::default();
+        let mut asked = Config::default();
+        asked.proxies.trusted = vec![Trusted::Unix];
+        let (now, told) = reloaded(&started, 1, &asked);
+        assert_eq!(now.proxies, started.proxies);
+        assert!(has(&told.kept, "proxies.trusted"));
+        for mode in [Mode::Open, Mode::Closed] {
+            asked.access.mode = mode;
+            assert_eq!(reloaded(&started, 1, &asked).0.proxies, asked.proxies);
+        }
     }
 
     #[test]

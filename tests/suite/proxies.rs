@@ -1,6 +1,7 @@
 //! Behind proxies: whom a connection or a request is for counts when a trusted proxy says it, and never otherwise.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 
 use fourcast::config::{ClientFrom, Config, Mode, Proxies};
 use serde_json::Value;
@@ -241,5 +242,35 @@ fn a_proxy_at_a_unix_socket_is_trusted_by_name() {
         assert_eq!(addresses(&server), [expected]);
         drop(listener);
         drop(server);
+    }
+}
+
+/// HAProxy with `mode tcp` gives each client a connection of its own, and keeps it as long as the client does.
+#[test]
+fn a_client_that_the_proxy_protocol_names_counts_as_long_as_its_connection() {
+    let server = server(LOOPBACK, ClientFrom::ProxyProtocol, |config| {
+        config.limits.connections_per_address = NonZeroUsize::new(2);
+        config.limits.exempt = Vec::new();
+    });
+    let ask = |wire: &mut Wire, preface: &[u8]| {
+        wire.send([preface, &request("GET", "/chat", &[], b"")].concat());
+        Response::read(wire, "GET")
+    };
+    let mut places = [server.connect(), server.connect()];
+    for place in &mut places {
+        assert_eq!(ask(place, V1).status(), 200);
+    }
+    let refused = ask(&mut server.connect(), V2);
+    assert_eq!(refused.status(), 429);
+    assert_eq!(refused.refusal(), "too_many_of_one");
+    let other = b"PROXY TCP4 192.0.2.8 127.0.0.1 4711 80\r\n";
+    assert_eq!(ask(&mut server.connect(), other).status(), 200);
+    for place in &mut places {
+        assert_eq!(ask(place, b"").status(), 200, "it is not counted twice");
+    }
+    drop(places);
+    let end = crate::support::deadline();
+    while ask(&mut server.connect(), V2).status() != 200 {
+        assert!(std::time::Instant::now() < end, "places are given back");
     }
 }

@@ -8,7 +8,7 @@ use super::compact::Compact;
 use super::header::Header;
 use super::key::Key;
 use super::{bad, keyring, refused};
-use crate::access::pass::{Holder, Pass};
+use crate::access::pass::{Holder, Pass, Subject};
 use crate::config::Tokens;
 use crate::refusal::{Kind, Refusal};
 use crate::server::upkeep::Source;
@@ -78,7 +78,13 @@ impl Verifier {
         // Only what is signed is read any further.
         let claims = Claims::parse(&token.claims)?;
         let expires = self.rules.check(&claims, now)?;
-        let holder = Holder::Subject(claims.subject.map(Into::into));
+        let holder = Holder::Subject(Subject {
+            name: claims.subject.map(Into::into),
+            issuer: claims
+                .issuer
+                .filter(|_| self.rules.has_issuers())
+                .map(Into::into),
+        });
         Ok(Pass::new(holder, claims.rights, expires))
     }
 
@@ -113,6 +119,11 @@ impl Verifier {
 }
 
 impl Rules {
+    /// Whether more than one may have made a token.
+    fn has_issuers(&self) -> bool {
+        self.issuers.len() != 1
+    }
+
     /// Until when it counts.
     fn check(&self, claims: &Claims, now: SystemTime) -> Result<Option<SystemTime>, Refusal> {
         self.check_parties(claims)?;

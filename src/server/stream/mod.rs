@@ -37,8 +37,8 @@ pub struct Stream {
     identity: Option<Arc<Identity>>,
     /// From the end of the handshake on; without it bytes go as they are.
     session: OnceLock<Box<Session>>,
-    /// What whoever the PROXY protocol named has of its share for this connection.
-    share: OnceLock<Share<Client>>,
+    /// What it counts for, where the PROXY protocol named its client.
+    brought: OnceLock<Share<Client>>,
     _permit: Option<Permit>,
 }
 
@@ -77,7 +77,7 @@ impl Stream {
             local,
             identity: None,
             session: OnceLock::new(),
-            share: OnceLock::new(),
+            brought: OnceLock::new(),
             _permit: permit,
         })
     }
@@ -97,10 +97,10 @@ impl Stream {
         *self.peer.lock().unwrap_or_else(PoisonError::into_inner) = client;
     }
 
-    /// Counts this connection for whoever turned out to hold it, as long as it lasts.
-    pub(super) fn count(&self, share: Share<Client>) {
-        // It is introduced once.
-        let _ = self.share.set(share);
+    /// Has it count for the client that its proxy brought, as long as it is open.
+    pub fn count_for(&self, client: Share<Client>) {
+        // One client is named once.
+        let _ = self.brought.set(client);
     }
 
     /// The address of this end; a Unix socket has none.

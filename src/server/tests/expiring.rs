@@ -18,11 +18,7 @@ fn begin(
     let berth = Arc::new(server.context.roster.berth(stream.clone()));
     let soon = SystemTime::now() + Duration::from_millis(50);
     let query = Query {
-        pass: Pass::new(
-            Holder::Subject(Some("ana".into())),
-            Rights::all(),
-            Some(soon),
-        ),
+        pass: Pass::new(Holder::Subject("ana".into()), Rights::all(), Some(soon)),
         selectors: vec!["a".parse().unwrap()],
         start: None,
         raw: false,
@@ -99,8 +95,8 @@ fn a_websocket_that_never_falls_silent_is_closed_too() {
     });
     let mut talker = client.try_clone().unwrap();
     let talking = thread::spawn(move || {
-        // A masked ping without a payload.
-        while talker.write_all(&[0x89, 0x80, 0, 0, 0, 0]).is_ok() {}
+        // A masked pong without a payload, which no rate counts.
+        while talker.write_all(&[0x8a, 0x80, 0, 0, 0, 0]).is_ok() {}
     });
     let mut told = Vec::new();
     let mut buffer = [0; 4096];

@@ -147,5 +147,4 @@ fn websockets_that_come_and_go() {
         drop(server.connect().try_send(bytes));
     }
     server.wait_for_status("/chat", 200);
-    server.assert_serves();
 }

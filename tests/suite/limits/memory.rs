@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
-use crate::support::http::exchange;
+use crate::support::http::{Head, exchange};
 use crate::support::sse::EventSource;
 use crate::support::websocket::{CONTINUATION, PING, PONG, TEXT};
+use crate::support::wire::deadline;
 use crate::support::{Fixture, Frame, Response, Way, WebSocket, Wire, request};
 
 const KIB: usize = 1024;
@@ -55,7 +56,10 @@ fn large_bodies_at_once_are_refused_beyond_the_budget_and_the_server_goes_on() {
             other => panic!("{other}"),
         }
     }
-    assert!(refused > 0, "{taken} were taken");
+    assert!(
+        taken > 0 && refused > 0,
+        "{taken} were taken, {refused} refused"
+    );
     // What was held is given back.
     assert_eq!(server.post("/chat", &[], vec![b'x'; LARGE]).status(), 201);
     server.assert_serves();
@@ -110,6 +114,27 @@ fn a_long_answer_is_refused_when_there_is_no_memory_for_it() {
     let answer = server.get("/chat", &[]);
     assert_eq!(answer.refusal(), "out_of_memory");
     assert_eq!(server.get("/chat?limit=1", &[]).status(), 200);
+}
+
+/// Escaped it takes six times as much as it came with, so there is room for what comes and none for what would leave.
+#[test]
+fn an_answer_to_whoever_waits_is_refused_when_there_is_no_memory_for_it() {
+    for (size, room) in [(100 * KIB, 500 * KIB), (20 * KIB, 140 * KIB)] {
+        let server = server(room);
+        let seen = server.publish("chat", "seen");
+        let mut waiting = server.connect();
+        let expects = [("Expect", "100-continue"), ("Content-Length", "1")];
+        let target = format!("/chat?after={seen}&wait=60");
+        waiting.send(request("GET", &target, &expects, b""));
+        let interim = Head::read(&mut waiting, deadline()).expect("an interim answer");
+        assert_eq!(interim.status, 100);
+        waiting.send("x");
+        server.publish("chat", &"\u{1}".repeat(size));
+        let answer = Response::read(&mut waiting, "GET");
+        assert_eq!(answer.status(), 503, "{size} bytes");
+        assert_eq!(answer.refusal(), "out_of_memory");
+        server.assert_serves();
+    }
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn a_token_of_each_algorithm_lets_its_holder_pass() {
         ));
         let pass = verifier.verify(token, at(NOW));
         let pass = pass.unwrap_or_else(|refusal| panic!("{algorithm}: {refusal}"));
-        assert_eq!(pass.holder(), &Holder::Subject(Some("ana".into())));
+        assert_eq!(pass.holder(), &Holder::Subject("ana".into()));
         assert_eq!(pass.expires(), Some(at(4_102_444_800 + 30)));
         let may = |action, name: &str| {
             let channel = name.parse().unwrap();
@@ -150,4 +150,22 @@ fn no_key_verifies_by_an_algorithm_of_another_kind() {
         assert!(!key.verifies(Algorithm::Hs256, b"message", signature.as_ref()));
     }
     assert!(Material::secret(&[0; 31]).is_err());
+}
+
+#[test]
+fn a_subject_is_another_with_another_issuer_unless_there_is_but_one() {
+    let holder = |lines: &str, issuer: &str| {
+        let token = saying(&format!(r#""sub":"1","iss":"{issuer}""#));
+        let pass = with_secret(lines).verify(&token, at(NOW));
+        pass.unwrap().holder().clone()
+    };
+    for lines in ["", "issuers = [\"a\", \"b\"]"] {
+        assert_ne!(holder(lines, "a"), holder(lines, "b"), "{lines}");
+        assert_eq!(holder(lines, "a"), holder(lines, "a"), "{lines}");
+        assert_eq!(holder(lines, "a").to_string(), "1");
+    }
+    assert_eq!(
+        holder("issuers = [\"a\"]", "a"),
+        Holder::Subject("1".into())
+    );
 }
