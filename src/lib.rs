@@ -80,6 +80,7 @@ mod seldom;
 pub mod server;
 pub mod shutdown;
 pub mod tls;
+pub mod upkeep;
 pub mod web;
 #[doc = include_str!("wire.md")]
 pub mod wire {}

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::Access;
 use super::token::verifier::Verifier;
 use crate::config;
-use crate::server::upkeep::{Follow, Kept};
+use crate::upkeep::{Follow, Kept};
 
 /// The access that counts now.
 pub struct Current {

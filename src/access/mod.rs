@@ -24,7 +24,7 @@ use crate::exchange::negotiate::Parameters;
 use crate::exchange::origin::Visitor;
 use crate::http::head::Head;
 use crate::refusal::{Kind, Refusal};
-use crate::server::upkeep::Kept;
+use crate::upkeep::Kept;
 
 /// What the configuration says of who may do what; it does not change.
 pub struct Access {

@@ -40,8 +40,8 @@ pub use tokens::Tokens;
 
 use crate::hub::selector::Selector;
 use crate::network::Network;
-use crate::server::upkeep::Source;
 use crate::tls::Identity;
+use crate::upkeep::Source;
 
 /// Everything that a server is told.
 #[derive(Debug, Clone, PartialEq)]

@@ -28,8 +28,8 @@ use crate::journal::{Start, StoreError};
 use crate::roster::Roster;
 use crate::server::memory::Memory;
 use crate::server::reloader::Reloads;
-use crate::server::upkeep::Upkeep;
 use crate::shutdown::Shutdown;
+use crate::upkeep::Upkeep;
 use crate::web::lanes::Lanes;
 
 /// What every connection of a server shares.

@@ -11,11 +11,11 @@ use super::memory;
 use super::permit::{Permit, Permits};
 use super::socket::Socket;
 use super::stream::Stream;
-use super::upkeep::Kept;
 use crate::delivery::Context;
 use crate::peer::Peer;
 use crate::refusal::{Kind, Refusal};
 use crate::tls::Identity;
+use crate::upkeep::Kept;
 
 pub(super) struct Door {
     pub(super) context: Arc<Context>,

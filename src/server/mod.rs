@@ -27,7 +27,6 @@ pub mod stream;
 #[cfg(test)]
 mod tests;
 pub mod threads;
-pub mod upkeep;
 mod waiting;
 
 use std::fmt;
@@ -49,7 +48,6 @@ use self::permit::Permits;
 use self::reload::Reload;
 use self::reloader::{Reloader, Reloads};
 use self::stream::Stream;
-use self::upkeep::{Kept, Upkeep};
 use crate::access;
 use crate::access::shares::Shares;
 use crate::admin::Admin;
@@ -65,6 +63,7 @@ use crate::refusal::{Kind, Refusal};
 use crate::roster::Roster;
 use crate::shutdown::{Leaving, Shutdown};
 use crate::tls::Identity;
+use crate::upkeep::{Kept, Upkeep};
 use crate::web::lanes::Lanes;
 
 /// How long threads may take to end after their connections were cut.

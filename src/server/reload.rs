@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::Server;
 use super::permit::Permits;
 use super::reloader::ReloadError;
-use super::upkeep::Kept;
 use crate::config::{
     Access, Admin, Change, Config, ConfigError, Journal, Limits, Mode, Proxies, Reloaded, Tls,
 };
 use crate::delivery::Context;
 use crate::tls::Identity;
+use crate::upkeep::Kept;
 
 /// What a running server was sized by.
 pub(super) struct Reload {

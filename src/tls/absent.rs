@@ -5,7 +5,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::{Sent, Shaken, TlsError};
-use crate::server::upkeep::Source;
+use crate::upkeep::Source;
 
 const SENTENCE: &str = "this program was built without TLS: build it with the feature \"tls\", or leave TLS to a proxy in front";
 

@@ -10,7 +10,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{Error, InconsistentKeys, ServerConfig};
 
 use super::TlsError;
-use crate::server::upkeep::Source;
+use crate::upkeep::Source;
 
 /// What new connections are shown.
 pub struct Identity(Arc<ServerConfig>);

@@ -11,7 +11,7 @@ use super::{bad, keyring, refused};
 use crate::access::pass::{Holder, Pass, Subject};
 use crate::config::Tokens;
 use crate::refusal::{Kind, Refusal};
-use crate::server::upkeep::Source;
+use crate::upkeep::Source;
 
 /// The keys and the rules by which tokens are verified.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::fs;
 use super::*;
 use crate::delivery::outbox::Outbox;
 use crate::delivery::{Opening, sse};
-use crate::server::upkeep::{Kept, Source};
+use crate::upkeep::{Kept, Source};
 
 /// What the server goes by now, changed.
 fn changed(server: &Server, change: impl FnOnce(&mut Config)) -> Config {

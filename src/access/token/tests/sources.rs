@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::super::algorithm::Kind as KeyKind;
 use super::super::{jwk, public_key};
 use super::*;
-use crate::server::upkeep::{Follow as _, Kept};
+use crate::upkeep::{Follow as _, Kept};
 
 fn trouble(lines: &str) -> String {
     Verifier::source(&tokens(lines))

@@ -31,7 +31,7 @@ impl Upkeep {
     }
 
     /// Has everyone look, one after the other. Blocks while files are read: for the reload thread alone.
-    pub(super) fn look(&self) {
+    pub(crate) fn look(&self) {
         for follower in self.all() {
             follower.look();
         }
