@@ -31,9 +31,9 @@
 //!
 //! [`admin`] is the operator's port ([`operator`] says what it tells): it looks at all this from the side, on threads of its own.
 //!
-//! [`tls`] is what both ends encrypt by. [`event`], [`metrics`], [`peer`], [`refusal`], [`roster`] and [`shutdown`] are leaves
-//! that all others use; [`config`] turns a file into values
-//! that cannot be wrong. The pure files ([`http`], `hub::channel`, `hub::selector`, `hub::draft`,
+//! [`tls`] is what both ends encrypt by, and [`upkeep`] follows the files of keys and certificates. [`event`], [`metrics`],
+//! [`network`], [`peer`], [`refusal`], [`roster`] and [`shutdown`] are leaves that all others use; [`config`] turns a file into
+//! values that cannot be wrong. The pure files ([`http`], `hub::channel`, `hub::selector`, `hub::draft`,
 //! `exchange::route`, `delivery::websocket::wire`, [`event`], [`config`]) touch no socket, thread or lock.
 //!
 //! # As a library

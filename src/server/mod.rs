@@ -3,7 +3,7 @@
 //! The [`listener`] accepts; the `door` gives a permit and a thread of the `crew`; `connection` is that thread's
 //! loop, to which [`inbound`] brings requests; `proxies` finds out whom they are for. Whoever finds no permit left is
 //! refused by the `doorman`. `reload` says what another configuration changes, and the [`reloader`] is the thread that takes
-//! it in; [`upkeep`] follows files that keys and certificates come from.
+//! it in.
 
 mod acceptor;
 pub mod budget;
