@@ -102,10 +102,13 @@ for (const way of WAYS) {
       for (let count = 0; count < 10; count += 1) window.followers.one.subscribe(["b", "not//good", "b"]);
     });
     await watcher.until("one", 'seen.url.endsWith("/a,b") && seen.errors.length > 0');
+    // Whatever it asks for b was asked by then.
+    await server.publish("b", "begin");
+    await watcher.until("one", "seen.values.length === 1");
     const streams = proxy.requests.length;
     await watcher.call("one", "subscribe", "a,b", { after: "earliest" });
     await server.publish("a", "end");
-    await watcher.until("one", "seen.values.length === 1");
+    await watcher.until("one", "seen.values.length === 2");
     assert.equal((await watcher.seen("one")).errors.length, 1);
     if (!way.includes("poll")) assert.equal(proxy.requests.length, streams, "nothing was asked anew");
     watcher.expectQuiet();
