@@ -231,22 +231,24 @@ fn contents(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// A directory that goes with its owner.
-    struct Directory(PathBuf);
+    pub(crate) struct Directory(pub(crate) PathBuf);
 
     impl Directory {
-        fn new(name: &str) -> Self {
-            let name = format!("fourcast-upkeep-{name}-{}", std::process::id());
+        pub(crate) fn new() -> Self {
+            static NUMBER: AtomicUsize = AtomicUsize::new(0);
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let name = format!("fourcast-files-{}-{number}", std::process::id());
             let path = std::env::temp_dir().join(name);
             fs::create_dir_all(&path).unwrap();
             Directory(path)
         }
 
-        fn file(&self, name: &str, text: &str) -> PathBuf {
+        pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
             let path = self.0.join(name);
             fs::write(&path, text).unwrap();
             path
@@ -277,7 +279,7 @@ mod tests {
 
     #[test]
     fn what_is_in_the_files_counts_when_it_changes() {
-        let directory = Directory::new("change");
+        let directory = Directory::new();
         let [a, b] = ["a", "b"].map(|name| directory.file(name, name));
         let kept = Kept::read("letters", source(&[&a, &b])).unwrap();
         let held = kept.get();
@@ -293,7 +295,7 @@ mod tests {
 
     #[test]
     fn broken_or_missing_files_keep_what_was_read_before() {
-        let directory = Directory::new("broken");
+        let directory = Directory::new();
         let a = directory.file("a", "old");
         let kept = Kept::read("letters", source(&[&a])).unwrap();
         fs::write(&a, "broken").unwrap();
@@ -313,7 +315,7 @@ mod tests {
 
     #[test]
     fn what_has_not_changed_is_parsed_once_even_if_it_is_broken() {
-        let directory = Directory::new("once");
+        let directory = Directory::new();
         let a = directory.file("a", "x");
         let parsed = Arc::new(AtomicUsize::new(0));
         let count = parsed.clone();
@@ -334,7 +336,7 @@ mod tests {
 
     #[test]
     fn other_files_count_once_they_are_right() {
-        let directory = Directory::new("other");
+        let directory = Directory::new();
         let [a, b] = [("a", "old"), ("b", "broken")].map(|(name, text)| directory.file(name, text));
         let kept = Kept::read("letters", source(&[&a])).unwrap();
         kept.turn_to(source(&[&b]));
@@ -348,7 +350,7 @@ mod tests {
 
     #[test]
     fn what_is_no_file_or_too_large_is_refused() {
-        let directory = Directory::new("refused");
+        let directory = Directory::new();
         let refusal = |path: &PathBuf| Kept::read("letters", source(&[path])).err().unwrap();
         assert!(refusal(&directory.0).contains("no regular file"));
         let large = directory.file("large", &"x".repeat(1024 * 1024 + 1));
