@@ -268,7 +268,8 @@ fn a_token_of_a_megabyte() {
             }
         }
         let mut socket = socket(&server);
-        socket.operate(json!({"op": "auth", "token": token}));
+        let auth = Frame::text(json!({"op": "auth", "token": token}).to_string());
+        let _ = socket.wire.try_send(auth.masked());
         match socket.next_message() {
             Message::Text(bye) => assert!(bye.contains("\"code\":1009"), "{bye}"),
             other => panic!("a goodbye was due, not {other:?}"),
