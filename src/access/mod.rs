@@ -32,6 +32,8 @@ pub struct Access {
     anonymous: Pass,
     /// What everyone may, whatever he shows.
     common: Arc<Rights>,
+    /// Whether everyone may do everything.
+    is_open: bool,
     keys: Vec<ApiKey>,
     tokens: Arc<Kept<Verifier>>,
     /// The cookie in which a browser may bring a token.
@@ -41,7 +43,8 @@ pub struct Access {
 impl Access {
     /// What this configuration says, with what verifies `tokens`.
     pub fn new(config: &config::Access, tokens: Arc<Kept<Verifier>>) -> Self {
-        let common = Arc::new(match config.is_open() {
+        let is_open = config.is_open();
+        let common = Arc::new(match is_open {
             true => Rights::all(),
             false => config.anonymous.clone(),
         });
@@ -49,6 +52,7 @@ impl Access {
         Access {
             anonymous: anonymous.among(&common),
             common,
+            is_open,
             keys: config.keys.clone(),
             tokens,
             cookie: config.tokens.cookie.clone(),
@@ -56,10 +60,12 @@ impl Access {
     }
 
     /// Finds who asks; `parameters` are those of the head's query. Whoever shows something that is not valid is refused
-    /// even where it takes nothing: it would wonder why it may less than it thinks.
+    /// even where it takes nothing: it would wonder why it may less than it thinks. Where everyone may do everything it
+    /// may not less, and may show what is meant for somebody else.
     ///
     /// # Errors
-    /// 401 for what is not valid, 400 for several credentials, 403 for a cookie of a page that may not use it.
+    /// 401 for what is not valid where anything takes a right, 400 for several credentials, 403 for a cookie of a page that
+    /// may not use it.
     pub fn admit(
         &self,
         head: &Head,
@@ -74,7 +80,10 @@ impl Access {
         if credential.is_added() {
             visitor.check_cookie(head)?;
         }
-        self.admit_with(&credential)
+        match self.admit_with(&credential) {
+            Err(_) if self.is_open => Ok(self.anonymous.clone()),
+            found => found,
+        }
     }
 
     /// Finds who shows this.

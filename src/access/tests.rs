@@ -82,9 +82,21 @@ fn a_key_is_compared_with_all_whichever_it_is() {
 }
 
 #[test]
+fn whoever_may_do_everything_may_show_what_is_meant_for_somebody_else() {
+    for text in ["", "[access]\nmode = \"open\"\n"] {
+        let access = access(text);
+        for shown in [KEY, "a.b.c", "nonsense", " "] {
+            let pass = admit(&access, shown).unwrap();
+            assert_eq!(*pass.holder(), Holder::Anonymous, "{shown}");
+        }
+    }
+}
+
+#[test]
 fn what_is_not_valid_is_refused_even_where_nothing_is_needed() {
     let unknown = KEY.replace("fck_A", "fck_C");
-    for text in ["", &with_key("a", KEY, "**"), "[access]\nmode = \"open\"\n"] {
+    let public = "[access.anonymous]\nsubscribe = [\"**\"]\n";
+    for text in [public, &with_key("a", KEY, "**")] {
         let access = access(text);
         for shown in [&unknown, "a.b.c", "nonsense", " ", &KEY.to_lowercase()] {
             let refusal = admit(&access, shown).unwrap_err();

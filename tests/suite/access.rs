@@ -205,9 +205,16 @@ fn an_open_server_asks_nobody(way: Way) {
     let server = Fixture::start(|config| {
         access(config, &rules().replace("closed", "open"));
     });
-    let mut listener = Listener::open(way, &server, "/rooms/**?after=now");
-    server.publish("rooms/1/log", "a");
-    assert_eq!(listener.texts(1), ["a"]);
+    for query in [
+        "",
+        "&access_token=for-the-proxy-in-front",
+        "&access_token=a.b.c",
+    ] {
+        let target = format!("/rooms/**?after=now{query}");
+        let mut listener = Listener::open(way, &server, &target);
+        server.publish("rooms/1/log", "a");
+        assert_eq!(listener.texts(1), ["a"], "{query}");
+    }
 }
 
 /// What comes of a WebSocket on `/-/socket` with this key.
