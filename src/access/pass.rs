@@ -186,7 +186,7 @@ impl Pass {
         let mut all = [self.rights(), &self.common].into_iter();
         match all.any(|rights| rights.allow(action, asked)) {
             true => Ok(()),
-            false => Err(self.refused(action, asked.as_str())),
+            false => Err(self.refused(action, &format!("'{asked}'"))),
         }
     }
 
@@ -198,16 +198,20 @@ impl Pass {
         let mut all = [self.rights(), &self.common].into_iter();
         match all.any(|rights| rights.allow_channel(action, channel)) {
             true => Ok(()),
-            false => Err(self.refused(action, channel.as_str())),
+            false => Err(self.refused(action, &format!("'{channel}'"))),
         }
     }
 
     fn refused(&self, action: Action, asked: &str) -> Refusal {
-        let action = action.name();
+        let action = match action {
+            Action::Subscribe => "subscribe to",
+            Action::Publish => "publish to",
+            Action::Delete => "delete",
+        };
         match self.holder() {
-            Holder::Anonymous => unknown(format!("to {action} '{asked}' takes a token or a key")),
+            Holder::Anonymous => unknown(format!("to {action} {asked} takes a token or a key")),
             _ => {
-                let detail = format!("what was shown does not allow to {action} '{asked}'");
+                let detail = format!("what was shown does not allow to {action} {asked}");
                 Refusal::new(Kind::Forbidden, detail)
             }
         }
