@@ -135,12 +135,13 @@ impl Shares {
         if at.is_none() && holder.is_none() {
             return Ok(());
         }
+        let now = self.begun.elapsed();
         let mut paid = None;
         for client in [holder, at].into_iter().flatten() {
             let Some(rate) = deed.rate(&config.rates, &client) else {
                 continue;
             };
-            let (pace, now) = (Pace::new(rate, config.rates.burst), self.begun.elapsed());
+            let pace = Pace::new(rate, config.rates.burst);
             let taken = self.buckets.take((deed, &client), pace, cost, now);
             if let Err(wait) = taken {
                 // Whoever is refused pays for nobody: else one who goes on trying would use up what an office shares.
