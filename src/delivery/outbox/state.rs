@@ -249,9 +249,15 @@ impl State {
             self.stalled.get_or_insert_with(Instant::now);
             return Flushed::Blocked;
         }
-        self.closed = true;
-        stream.shutdown();
+        self.cut(stream);
         Flushed::Over
+    }
+
+    /// Ends the connection at once, in the middle of a frame if need be, and lets go of all that is owed.
+    pub(super) fn cut(&mut self, stream: &Stream) {
+        self.closed = true;
+        self.debts = None;
+        stream.shutdown();
     }
 
     /// Sends as much of a run as there is room for.
