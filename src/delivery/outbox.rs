@@ -4,6 +4,7 @@
 mod admission;
 mod debts;
 pub mod errand;
+pub mod pins;
 mod state;
 
 use std::os::fd::AsFd as _;
@@ -273,7 +274,7 @@ impl Outbox {
     /// then: else those who read nothing would hold an event each for as long as they like, and were the frame finished
     /// first so that goodbye can be said, for as long as that takes.
     fn hold_what_waits(&self, state: &mut State) {
-        if let Err(refusal) = state.hold(&self.context.memory) {
+        if let Err(refusal) = state.hold(&self.context.memory, &self.context.pins) {
             log::debug!("{}: cut: {refusal}", self.stream.peer());
             state.cut(&self.stream);
             self.context.hub.metrics().refusals(refusal.kind).count();

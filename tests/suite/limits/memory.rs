@@ -193,6 +193,22 @@ fn events_that_slow_readers_have_begun_are_held_as_long_as_there_is_memory_for_t
 }
 
 #[test]
+fn an_event_that_many_slow_readers_have_begun_is_held_once_for_all_of_them() {
+    let server = server(2 * LARGE + LARGE / 2);
+    let before = server.publish("chat", "the first");
+    server.publish("chat", &"x".repeat(LARGE));
+    let target = format!("/chat?after={before}");
+    let readers: Vec<_> = (0..12)
+        .map(|_| WebSocket::open(server.address, &target))
+        .collect();
+    for mut reader in readers {
+        reader.next_op("welcome");
+        let event = reader.next_json();
+        assert_eq!(event["data"].as_str().map(str::len), Some(LARGE));
+    }
+}
+
+#[test]
 fn a_connection_for_which_there_is_no_memory_is_refused_at_the_door() {
     let server = server(100 * KIB);
     let mut places: Vec<_> = (0..3).map(|_| server.connect()).collect();
