@@ -1,6 +1,8 @@
 //! One test for each fault that was found and mended, named after what a user saw. Whoever mends a
 //! fault adds the test that failed before.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,9 +12,10 @@ use fourcast::config::Retention;
 use serde_json::json;
 
 use crate::support::event::seq;
+use crate::support::tls;
 use crate::support::websocket::PING;
 use crate::support::wire::{Arrival, deadline};
-use crate::support::{Fixture, PATIENCE, Response, WebSocket, request};
+use crate::support::{Fixture, Listener, PATIENCE, Response, Way, WebSocket, request};
 
 #[test]
 fn a_publish_repeated_on_another_way_under_its_key_was_taken_for_another_payload() {
@@ -432,4 +435,26 @@ fn a_gap_was_called_deleted_where_delete_took_nothing_that_was_owed() {
         let answer = server.get(&format!("/a?after={first}"), &[]).json();
         assert_eq!(answer["gap"]["reason"], "retention", "{tail_events}");
     }
+}
+
+/// A library of TLS that is built with its assertions does not want to say twice that it ends.
+#[test]
+fn a_stranger_who_was_refused_over_tls_and_sent_garbage_then_ended_the_whole_server() {
+    let server = Fixture::secured(|config| config.limits.connections = 1);
+    let _place = Listener::open(Way::Sse, &server, "/chat");
+    let socket = TcpStream::connect(server.address).expect("a connection");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    socket.set_write_timeout(Some(PATIENCE)).expect("a limit");
+    let mut stream = tls::secured(socket, &tls::authorities(), &[]);
+    let asked = request("GET", "/chat", &[], b"");
+    stream.write_all(&asked).expect("a request");
+    let mut refused = Vec::new();
+    stream.read_to_end(&mut refused).expect("a whole answer");
+    assert!(refused.starts_with(b"HTTP/1.1 503 "));
+    let garbage = [&b"\x17\x03\x03\x00\x20"[..], &[0; 32]].concat();
+    let end = deadline();
+    while stream.sock.write_all(&garbage).is_ok() {
+        assert!(Instant::now() < end, "it was not closed");
+    }
+    assert_eq!(server.get("/chat", &[]).status(), 503);
 }
