@@ -3,19 +3,20 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use fourcast::Leaving;
-use fourcast::config::Retention;
+use fourcast::config::{self, Config, Retention};
 use serde_json::json;
 
 use crate::support::event::seq;
 use crate::support::tls;
 use crate::support::websocket::PING;
 use crate::support::wire::{Arrival, deadline};
-use crate::support::{Fixture, Listener, PATIENCE, Response, Way, WebSocket, request};
+use crate::support::{Fixture, Listener, PATIENCE, Response, Way, WebSocket, exchange, request};
 
 #[test]
 fn a_publish_repeated_on_another_way_under_its_key_was_taken_for_another_payload() {
@@ -457,4 +458,43 @@ fn a_stranger_who_was_refused_over_tls_and_sent_garbage_then_ended_the_whole_ser
         assert!(Instant::now() < end, "it was not closed");
     }
     assert_eq!(server.get("/chat", &[]).status(), 503);
+}
+
+#[test]
+fn a_reload_that_named_a_certificate_that_could_not_be_used_or_none_said_that_all_went_well() {
+    let mut config = Config::default();
+    let server = Fixture::secured(|secured| {
+        secured.admin.listen = Some(([127, 0, 0, 1], 0).into());
+        config = secured.clone();
+    });
+    let key = config.tls.key.clone();
+    // A key is no certificate.
+    let wrong = config::Tls {
+        certificate: key.clone(),
+        key,
+    };
+    let nothing = config::Tls::default();
+    let asked = Mutex::new(vec![nothing, wrong]);
+    server.reread_from(move || {
+        let tls = asked.lock().expect("nobody panics with it").pop();
+        let tls = tls.expect("two reloads");
+        Ok(Config {
+            tls,
+            ..config.clone()
+        })
+    });
+    let reload = || exchange(server.admin(), "POST", "/-/reload", &[], b"");
+    let refused = reload();
+    assert_eq!((refused.status(), &*refused.refusal()), (422, "bad_config"));
+    assert!(
+        refused.text().contains("there is no certificate in"),
+        "{}",
+        refused.text()
+    );
+    let answer = reload();
+    assert_eq!(answer.status(), 200);
+    let answer = answer.json();
+    assert_eq!(answer["changed"], json!([]), "{answer}");
+    assert_eq!(answer["kept"][0]["key"], "tls.certificate", "{answer}");
+    server.assert_serves();
 }
