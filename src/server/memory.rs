@@ -1,15 +1,16 @@
 //! The budget of memory: what clients have the server hold is reserved before it is held, and whoever would go beyond is
-//! refused early. That is the first line; the second is a look at what the process really has.
+//! refused early. That is the first line; the second is a look at what the process, and its control group, really have.
+
+mod group;
 
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::param::page_size;
 
-use super::control_group;
+use self::group::{Charge, Group};
 use crate::config::Config;
 use crate::refusal::{Kind, Refusal};
 use crate::seldom::Seldom;
@@ -39,10 +40,12 @@ struct Shared {
     /// What is there without clients.
     standing: AtomicUsize,
     reserved: AtomicUsize,
+    /// Where it is looked up what the kernel holds for the process besides.
+    group: Option<Group>,
     begun: Instant,
     /// When the process is to be looked at again, in milliseconds since the beginning.
     next_look: AtomicU64,
-    /// Whether it had more than the budget, and has not come down since.
+    /// Whether it had more than the budget, or the group hardly anything left, and has not come down since.
     is_crowded: AtomicBool,
 }
 
@@ -60,6 +63,7 @@ impl Memory {
                 budget: AtomicUsize::new(usize::MAX),
                 standing: AtomicUsize::new(0),
                 reserved: AtomicUsize::new(0),
+                group: Group::tightest(),
                 begun: Instant::now(),
                 next_look: AtomicU64::new(0),
                 is_crowded: AtomicBool::new(false),
@@ -113,7 +117,7 @@ impl Memory {
     /// Checks that the process has no more than it should: before anything new begins that may grow.
     ///
     /// # Errors
-    /// 503, until it has come down to 95 % of the budget.
+    /// 503, until it has come down to 95 % of the budget, and its control group to 85 % of its bound.
     pub fn check(&self) -> Result<(), Refusal> {
         self.look_if_due(Instant::now());
         match self.shared.is_crowded.load(Ordering::Relaxed) {
@@ -136,27 +140,27 @@ impl Memory {
             && is_ours()
             && let Some(resident) = resident_bytes()
         {
-            self.see(resident);
+            let group = self.shared.group.as_ref();
+            self.see(resident, group.and_then(Group::charge));
         }
     }
 
-    /// Notes what the process has.
-    fn see(&self, resident: usize) {
+    /// Notes what the process has, and what its group is charged.
+    fn see(&self, resident: usize, charge: Option<Charge>) {
         let budget = self.shared.budget.load(Ordering::Relaxed);
+        let is_crowded = &self.shared.is_crowded;
         // Not at once below it: else the two would follow each other for every connection.
-        let is_low = resident < budget / 100 * 95;
-        if resident > budget {
-            self.shared.is_crowded.store(true, Ordering::Relaxed);
+        let is_low = resident < budget / 100 * 95
+            && charge.is_none_or(|charge| charge.bytes < charge.bound / 100 * 85);
+        if let Some(excess) = excess(resident, budget, charge) {
+            is_crowded.store(true, Ordering::Relaxed);
             CROWDED.say(|more| {
                 log::warn!(
-                    "the process has {} MiB of memory, more than limits.memory allows ({} MiB): new connections and \
-                     large bodies are refused until it has less{more}",
-                    resident >> 20,
-                    budget >> 20
+                    "{excess}: new connections and large bodies are refused until it has less{more}"
                 );
             });
         } else if is_low {
-            self.shared.is_crowded.store(false, Ordering::Relaxed);
+            is_crowded.store(false, Ordering::Relaxed);
         }
     }
 
@@ -164,7 +168,7 @@ impl Memory {
     #[cfg(test)]
     pub(super) fn pretend(&self, resident: usize) {
         self.shared.next_look.store(u64::MAX, Ordering::Relaxed);
-        self.see(resident);
+        self.see(resident, None);
     }
 }
 
@@ -248,6 +252,23 @@ const fn three_quarters(bytes: usize) -> usize {
     (bytes / 4).saturating_mul(3)
 }
 
+/// What there is too much of.
+fn excess(resident: usize, budget: usize, charge: Option<Charge>) -> Option<String> {
+    if resident > budget {
+        return Some(format!(
+            "the process has {} MiB of memory, more than limits.memory allows ({} MiB)",
+            resident >> 20,
+            budget >> 20
+        ));
+    }
+    let full = charge.filter(|charge| charge.bytes > charge.bound / 100 * 90)?;
+    Some(format!(
+        "the control group has {} MiB of memory, with what the kernel holds for it, of {} MiB that it may have",
+        full.bytes >> 20,
+        full.bound >> 20
+    ))
+}
+
 fn refused() -> Refusal {
     let detail = "this would take more memory than the server may use; come back later";
     Refusal::new(Kind::OutOfMemory, detail)
@@ -258,20 +279,8 @@ fn of_this_host() -> Option<usize> {
     let host = fs::read_to_string("/proc/meminfo")
         .ok()
         .and_then(|text| total_bytes(&text));
-    let groups = control_group::directories("memory").into_iter();
-    let groups = groups.filter_map(|directory| of_group(&directory));
-    groups.chain(host).min()
-}
-
-/// The bounds of one control group: those of version 2, and that of version 1. Beyond the second the group is not ended but
-/// slowed down until it is of no use.
-fn of_group(directory: &Path) -> Option<usize> {
-    let files = ["memory.max", "memory.high", "memory.limit_in_bytes"];
-    let texts = files
-        .into_iter()
-        .filter_map(|file| fs::read_to_string(directory.join(file)).ok());
-    // "max" is no number, and no bound.
-    texts.filter_map(|text| text.trim().parse().ok()).min()
+    let group = Group::tightest().and_then(|group| group.bound());
+    host.into_iter().chain(group).min()
 }
 
 /// The RAM of the host, as `/proc/meminfo` has it.
@@ -353,6 +362,28 @@ mod tests {
         assert!(!takes(budget / 100 * 96), "a little less is not enough");
         assert!(takes(budget / 100 * 94));
         assert!(takes(budget / 100 * 96), "and it may grow again");
+    }
+
+    #[test]
+    fn a_control_group_that_is_nearly_full_takes_nothing_new_until_it_has_room() {
+        let memory = with_room(100 * MIB);
+        let takes = |percent| {
+            let (bytes, bound) = (percent * MIB, 100 * MIB);
+            memory.see(0, Some(Charge { bytes, bound }));
+            memory.check().is_ok() && memory.reserve(1).is_ok()
+        };
+        assert!(takes(90));
+        assert!(!takes(91));
+        assert!(!takes(86), "a little less is not enough");
+        assert!(takes(84));
+        memory.see(
+            usize::MAX,
+            Some(Charge {
+                bytes: 0,
+                bound: MIB,
+            }),
+        );
+        assert!(memory.check().is_err(), "the process has too much itself");
     }
 
     #[test]
