@@ -224,7 +224,7 @@ fn events_that_slow_readers_have_begun_are_held_as_long_as_there_is_memory_for_t
 
 #[test]
 fn an_event_that_many_slow_readers_have_begun_is_held_once_for_all_of_them() {
-    let server = server(2 * LARGE + LARGE / 2, 13);
+    let server = server(4 * LARGE, 13);
     let before = server.publish("chat", "the first");
     server.publish("chat", &"x".repeat(LARGE));
     let target = format!("/chat?after={before}");
