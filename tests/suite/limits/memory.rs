@@ -119,7 +119,7 @@ fn messages_one_after_the_other_need_room_for_one() {
 
 #[test]
 fn a_batch_is_refused_when_there_is_no_memory_for_its_answer_before_it_is_published() {
-    let server = server(400 * KIB);
+    let server = server(400 * KIB, 2);
     let channel = format!("/{}", "x".repeat(255));
     let mut wire = server.connect();
     let mut batch = |events| {
