@@ -250,19 +250,6 @@ fn unknown(what: impl fmt::Display) -> Refusal {
     refusal.with_field("WWW-Authenticate", "Bearer realm=\"fourcast\"")
 }
 
-/// As it is told to the operator.
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Holder::Anonymous => f.write_str("anonymous"),
-            Holder::Subject(Subject { name, .. }) => {
-                f.write_str(name.as_deref().unwrap_or("a token without a subject"))
-            }
-            Holder::Key(name) => write!(f, "key:{name}"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -343,7 +343,7 @@ impl Connection {
             Plan::Answer(response) => self.answer(request, response),
             Plan::Asset(response) => self.answer_bare(request, response),
             Plan::Publish(publication) => {
-                let response = self.publish(publication, request)?;
+                let (response, _held) = self.publish(publication, request)?;
                 self.answer(request, response)
             }
             Plan::Forget(channel, _) => {
@@ -453,11 +453,12 @@ impl Connection {
         )
     }
 
+    /// Publishes what the request brings; the answer, with the memory that it takes until it is written.
     fn publish(
         &mut self,
         mut publication: Publication,
         request: &mut Request,
-    ) -> Result<Response, Refusal> {
+    ) -> Result<(Response, Reservation), Refusal> {
         let limits = &self.config.limits;
         let most = u64::try_from(publication.most_bytes(limits)).unwrap_or(u64::MAX);
         let mut held = self.context.memory.nothing();
@@ -470,8 +471,14 @@ impl Connection {
             holder: Some(pass.holder()),
             ..self.asker()
         };
-        let admit = |events| self.context.shares.publishes(config, asker, events);
-        publication.commit(&self.context.hub, &config.limits, body, admit)
+        let mut answer_held = self.context.memory.nothing();
+        let admit = |events, answer_bytes: usize| {
+            // Before anything is published: afterwards a refusal would be a lie.
+            answer_held.hold(answer_bytes.saturating_mul(2))?;
+            self.context.shares.publishes(config, asker, events)
+        };
+        let response = publication.commit(&self.context.hub, &config.limits, body, admit)?;
+        Ok((response, answer_held))
     }
 }
 

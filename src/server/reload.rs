@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Server;
 use super::permit::Permits;
 use super::reloader::ReloadError;
+use crate::access::token::verifier::Verifier;
 use crate::config::{
     Access, Admin, Change, Config, ConfigError, Journal, Limits, Mode, Proxies, Reloaded, Tls,
 };
@@ -69,8 +70,14 @@ impl Reload {
         }
     }
 
-    /// Has `asked` count, and tells what changed. Waits for the journal. For one thread alone.
-    pub(super) fn apply(&self, context: &Context, asked: Config) -> Reloaded {
+    /// Has `asked` count, with its `keys` of tokens if they are others than before, and tells what changed. Waits for the
+    /// journal. For one thread alone.
+    pub(super) fn apply(
+        &self,
+        context: &Context,
+        asked: Config,
+        keys: Option<Kept<Verifier>>,
+    ) -> Reloaded {
         let [before, now] = context.told.change(|running| {
             let next = self.next(asked.clone(), running);
             self.permits.bound(next.limits.connections);
@@ -78,7 +85,7 @@ impl Reload {
         });
         context.memory.obey(&now);
         if before.access != now.access {
-            context.access.obey(&now.access);
+            context.access.obey(&now.access, keys);
             context.roster.obey();
         }
         context.hub.obey(&context.told);

@@ -15,10 +15,12 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::reload::Reload;
 use super::threads::Threads;
+use crate::access::current::read_keys;
 use crate::access::token::verifier::Verifier;
 use crate::config::{Config, ConfigError, Reloaded};
 use crate::delivery::Context;
 use crate::hub::fanout::or_abort;
+use crate::upkeep::Kept;
 
 /// How long whoever asks waits for the outcome: within what the operator's port has for an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -277,23 +279,22 @@ impl Desk {
                 source.ok_or(ReloadError::NoSource)?().map_err(ReloadError::Unusable)?
             }
         };
-        self.check_keys(&config)?;
         self.check_identity(&config)?;
-        Ok(self.reload.apply(&self.context, config))
+        let keys = self.read_keys(&config)?;
+        Ok(self.reload.apply(&self.context, config, keys))
     }
 
-    /// A start would refuse it too. To go on with the keys that were read before is right where files change, but not
-    /// where the configuration says others: what it took back would go on to count.
-    fn check_keys(&self, config: &Config) -> Result<(), ReloadError> {
+    /// The keys of tokens, where the configuration says others. A start would refuse those that cannot be read too: to go
+    /// on with what was read before is right where files change, but here what was taken back would go on to count.
+    fn read_keys(&self, config: &Config) -> Result<Option<Kept<Verifier>>, ReloadError> {
         let tokens = &config.access.tokens;
         if *tokens == self.context.config().access.tokens {
-            return Ok(());
+            return Ok(None);
         }
-        let verifier = Verifier::source(tokens).read();
-        verifier.map(drop).map_err(ReloadError::Keys)
+        read_keys(tokens).map(Some).map_err(ReloadError::Keys)
     }
 
-    /// The same with what clients are shown, where TLS is spoken.
+    /// A start would refuse it too: what clients are shown, where TLS is spoken.
     fn check_identity(&self, config: &Config) -> Result<(), ReloadError> {
         let running = self.context.config();
         if config.tls == running.tls || running.identity().is_none() {
