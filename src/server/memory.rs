@@ -17,6 +17,8 @@ use crate::seldom::Seldom;
 /// What a connection takes: the stack that its thread touches (20 KiB), its buffers, and a body that is not large.
 pub const CONNECTION: usize = 32 * 1024;
 /// What TLS adds to it: a record that is not whole yet, one whose reader is slow, and the library's state.
+/// A message of the handshake that its peer leaves unfinished may take 64 KiB instead, a little more than is reserved for
+/// a connection without requests; that, and what the doormen hold, is left to the second line.
 pub const SESSION: usize = 40 * 1024;
 /// Bytes of a body, a message or an answer that a connection's own reservation covers.
 pub const SMALL: usize = 16 * 1024;
