@@ -24,6 +24,9 @@ pub const SESSION: usize = 40 * 1024;
 pub const SMALL: usize = 16 * 1024;
 /// The least that clients have where the operator named no budget.
 const LEAST_ROOM: usize = 64 * 1024 * 1024;
+/// The part of their room that clients have while the process has more than it should. It is not none: what was freed may
+/// lie in the allocator for good, which uses it again, and a server that has nothing to do would refuse all that comes.
+const CROWDED_PART: usize = 4;
 /// How often the process is looked at.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
@@ -46,6 +49,8 @@ struct Shared {
     next_look: AtomicU64,
     /// Whether it had more than the budget, and has not come down since.
     is_crowded: AtomicBool,
+    /// Whether it has so much more that nobody is given anything large, however little is reserved.
+    is_overfull: AtomicBool,
 }
 
 /// Memory that somebody holds; given back when it is dropped.
@@ -65,6 +70,7 @@ impl Memory {
                 begun: Instant::now(),
                 next_look: AtomicU64::new(0),
                 is_crowded: AtomicBool::new(false),
+                is_overfull: AtomicBool::new(false),
             }),
         };
         memory.obey(config);
@@ -115,10 +121,11 @@ impl Memory {
     /// Checks that the process has no more than it should: before anything new begins that may grow.
     ///
     /// # Errors
-    /// 503, until it has come down to 95 % of the budget.
+    /// 503, until it has come down to 95 % of the budget, or clients hold less than a quarter of what they may.
     pub fn check(&self) -> Result<(), Refusal> {
         self.look_if_due(Instant::now());
-        match self.shared.is_crowded.load(Ordering::Relaxed) {
+        let has_room = || self.shared.reserved.load(Ordering::Relaxed) < self.shared.room();
+        match self.shared.is_crowded.load(Ordering::Relaxed) && !has_room() {
             false => Ok(()),
             true => Err(refused()),
         }
@@ -145,14 +152,19 @@ impl Memory {
     /// Notes what the process has.
     fn see(&self, resident: usize) {
         let budget = self.shared.budget.load(Ordering::Relaxed);
+        // The budget is three quarters of what there is, if nobody named another.
+        let is_overfull = resident > budget.saturating_add(budget / 4);
+        self.shared
+            .is_overfull
+            .store(is_overfull, Ordering::Relaxed);
         // Not at once below it: else the two would follow each other for every connection.
         let is_low = resident < budget / 100 * 95;
         if resident > budget {
             self.shared.is_crowded.store(true, Ordering::Relaxed);
             CROWDED.say(|more| {
                 log::warn!(
-                    "the process has {} MiB of memory, more than limits.memory allows ({} MiB): new connections and \
-                     large bodies are refused until it has less{more}",
+                    "the process has {} MiB of memory, more than limits.memory allows ({} MiB): clients get a quarter of \
+                     what they may have until it has less{more}",
                     resident >> 20,
                     budget >> 20
                 );
@@ -170,15 +182,30 @@ impl Memory {
     }
 }
 
+impl Shared {
+    /// What clients may have together at the moment.
+    fn room(&self) -> usize {
+        let budget = self.budget.load(Ordering::Relaxed);
+        let room = budget.saturating_sub(self.standing.load(Ordering::Relaxed));
+        match self.is_crowded.load(Ordering::Relaxed) {
+            true => room / CROWDED_PART,
+            false => room,
+        }
+    }
+}
+
 impl Reservation {
     /// Reserves what something takes that grows to so many bytes, unless it is small.
     ///
     /// # Errors
     /// As of [`Memory::reserve`].
     pub fn hold(&mut self, bytes: usize) -> Result<(), Refusal> {
-        match bytes > SMALL {
-            true => self.grow_to(bytes),
-            false => Ok(()),
+        if bytes <= SMALL {
+            return Ok(());
+        }
+        match self.memory.shared.is_overfull.load(Ordering::Relaxed) {
+            true => Err(refused()),
+            false => self.grow_to(bytes),
         }
     }
 
@@ -190,10 +217,9 @@ impl Reservation {
         let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) else {
             return Ok(());
         };
-        self.memory.check()?;
+        self.memory.look_if_due(Instant::now());
         let shared = &self.memory.shared;
-        let budget = shared.budget.load(Ordering::Relaxed);
-        let room = budget.saturating_sub(shared.standing.load(Ordering::Relaxed));
+        let room = shared.room();
         let grown = |reserved: usize| reserved.checked_add(more).filter(|sum| *sum <= room);
         let counted = shared
             .reserved
@@ -343,18 +369,36 @@ mod tests {
     }
 
     #[test]
-    fn a_process_beyond_its_budget_takes_nothing_new_until_it_is_well_below() {
+    fn in_a_process_beyond_its_budget_clients_have_a_quarter_until_it_is_well_below() {
         let memory = with_room(100 * MIB);
         let budget = memory.budget().unwrap();
         let takes = |resident| {
             memory.pretend(resident);
-            memory.check().is_ok() && memory.reserve(1).is_ok()
+            assert!(memory.check().is_ok(), "nobody has anything");
+            assert!(memory.reserve(25 * MIB).is_ok());
+            memory.reserve(26 * MIB).is_ok()
         };
         assert!(takes(budget));
         assert!(!takes(budget + 1));
         assert!(!takes(budget / 100 * 96), "a little less is not enough");
         assert!(takes(budget / 100 * 94));
         assert!(takes(budget / 100 * 96), "and it may grow again");
+        let held = memory.reserve(25 * MIB).unwrap();
+        memory.pretend(budget + 1);
+        assert!(memory.check().is_err() && memory.reserve(1).is_err());
+        drop(held);
+        assert!(memory.check().is_ok() && memory.reserve(1).is_ok());
+    }
+
+    #[test]
+    fn nothing_large_is_taken_by_a_process_that_is_about_to_have_all_that_there_is() {
+        let memory = with_room(100 * MIB);
+        let budget = memory.budget().unwrap();
+        for (resident, is_taken) in [(budget / 100 * 124, true), (budget / 100 * 126, false)] {
+            memory.pretend(resident);
+            assert!(memory.reserve(CONNECTION).is_ok() && memory.nothing().hold(SMALL).is_ok());
+            assert_eq!(memory.nothing().hold(SMALL + 1).is_ok(), is_taken);
+        }
     }
 
     #[test]
