@@ -12,6 +12,10 @@ use crate::config::{Config, Limits, Rate, Rates};
 use crate::network::Network;
 use crate::refusal::{Kind, Refusal};
 
+/// How many requests, or operations, that come too fast, one behind the other, are answered on a connection: then the
+/// client does not heed it.
+pub const TOO_FAST: usize = 10;
+
 /// What all clients of a server have at the moment, and had lately.
 pub struct Shares {
     tally: Tally<Client>,

@@ -7,7 +7,7 @@ use super::wire::{self, Operation};
 use crate::access::credential::Credential;
 use crate::access::pass::Pass;
 use crate::access::rights::Action;
-use crate::access::shares::Asker;
+use crate::access::shares::{Asker, TOO_FAST};
 use crate::delivery::control::error_json;
 use crate::delivery::outbox::Outbox;
 use crate::event::Cursor;
@@ -15,9 +15,6 @@ use crate::hub::channel::ChannelName;
 use crate::hub::selector::{Selector, SelectorError};
 use crate::journal::{Batch, IdempotencyKey, Start};
 use crate::refusal::{Kind, Refusal};
-
-/// How many operations that come too fast, one behind the other, are answered: then the client does not heed it.
-const TOO_FAST: usize = 10;
 
 /// Obeys operations; the answers go to the outbox.
 pub(super) struct Operations {

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use fourcast::config::{Config, Per, Rate, Rates};
+use fourcast::config::{ClientFrom, Config, Mode, Per, Proxies, Rate, Rates, Trusted};
 use serde_json::json;
 
 use super::{GREEDY, HONEST, ask, connect};
@@ -56,11 +56,63 @@ fn requests_beyond_the_rate_are_refused_and_other_addresses_served() {
     for _ in 0..3 {
         assert_eq!(ask(&mut wire, "GET", "/chat", b"").status(), 200);
     }
-    for _ in 0..20 {
+    for _ in 0..10 {
         assert_waits(&ask(&mut wire, "GET", "/chat", b""), 3);
     }
     let mut other = connect(&server, HONEST);
     assert_eq!(ask(&mut other, "GET", "/chat", b"").status(), 200);
+}
+
+#[test]
+fn whoever_goes_on_asking_too_fast_is_told_ten_times_and_then_closed() {
+    let server = server(few(1), None);
+    let mut wire = connect(&server, GREEDY);
+    wire.send(request("GET", "/chat", &[], b"").repeat(100));
+    assert_eq!(Response::read(&mut wire, "GET").status(), 200);
+    for _ in 0..10 {
+        let answer = Response::read(&mut wire, "GET");
+        assert_waits(&answer, 1);
+        assert!(!answer.head.lists("Connection", "close"));
+    }
+    let last = Response::read(&mut wire, "GET");
+    assert_waits(&last, 1);
+    assert!(last.head.lists("Connection", "close"));
+    wire.expect_end();
+}
+
+#[test]
+fn who_heeds_it_in_between_keeps_its_connection() {
+    let server = server(None, few(1));
+    let mut wire = connect(&server, GREEDY);
+    assert_eq!(ask(&mut wire, "POST", "/chat", b"taken").status(), 201);
+    for _ in 0..5 {
+        for _ in 0..9 {
+            assert_waits(&ask(&mut wire, "POST", "/chat", b"refused"), 1);
+        }
+        assert_eq!(ask(&mut wire, "GET", "/chat", b"").status(), 200);
+    }
+}
+
+#[test]
+fn a_proxy_keeps_its_connection_whatever_one_of_its_clients_does() {
+    let server = Fixture::start(|config| {
+        limit(config, few(1), None);
+        config.access.mode = Mode::Open;
+        config.proxies = Proxies {
+            trusted: vec![Trusted::Network("127.0.0.1".parse().expect("an address"))],
+            client: ClientFrom::XForwardedFor,
+        };
+    });
+    let mut wire = server.connect();
+    let mut ask_for = |client| {
+        wire.send(request("GET", "/chat", &[("X-Forwarded-For", client)], b""));
+        Response::read(&mut wire, "GET").status()
+    };
+    assert_eq!(ask_for("192.0.2.1"), 200);
+    for _ in 0..30 {
+        assert_eq!(ask_for("192.0.2.1"), 429);
+    }
+    assert_eq!(ask_for("192.0.2.2"), 200);
 }
 
 #[test]
