@@ -1,6 +1,7 @@
 //! What a client may ask on an open WebSocket, one method each; every operation is answered.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::subscription::{Subscribe, Unsubscribe, check};
 use super::wire::{self, Operation};
@@ -16,6 +17,10 @@ use crate::hub::selector::{Selector, SelectorError};
 use crate::journal::{Batch, IdempotencyKey, Start};
 use crate::refusal::{Kind, Refusal};
 
+/// How often a ping is answered whatever else comes: those who only listen ping by themselves to find out whether the
+/// server is there, and whoever is not answered ends the connection.
+const FREE_PING: Duration = Duration::from_secs(1);
+
 /// Obeys operations; the answers go to the outbox.
 pub(super) struct Operations {
     outbox: Arc<Outbox>,
@@ -23,6 +28,8 @@ pub(super) struct Operations {
     only: Option<ChannelName>,
     /// Operations that came too fast since the last one that was done.
     too_fast: usize,
+    /// When a ping was answered without being counted.
+    pinged: Option<Instant>,
 }
 
 impl Operations {
@@ -31,6 +38,7 @@ impl Operations {
             outbox,
             only,
             too_fast: 0,
+            pinged: None,
         }
     }
 
@@ -86,14 +94,26 @@ impl Operations {
         }
     }
 
-    /// Counts a ping as an operation; whether it is answered. One that comes too fast is not, which RFC 6455 has no word
-    /// for, and the next that does not is answered in its place (section 5.5.3).
+    /// Whether a ping is answered: one in a while in any case, and each more if it is granted as an operation. One that
+    /// comes too fast is not, which RFC 6455 has no word for, and the next that does not is answered in its place
+    /// (section 5.5.3).
     pub(super) fn admit_ping(&mut self) -> bool {
-        let admitted = self.admit();
-        if let Err(refusal) = &admitted {
-            self.count_if_too_fast(refusal);
+        let now = Instant::now();
+        let is_free = |at: Instant| now.duration_since(at) >= FREE_PING;
+        if self.pinged.is_none_or(is_free) {
+            self.pinged = Some(now);
+            return true;
         }
-        admitted.is_ok()
+        match self.admit() {
+            Ok(()) => {
+                self.too_fast = 0;
+                true
+            }
+            Err(refusal) => {
+                self.count_if_too_fast(&refusal);
+                false
+            }
+        }
     }
 
     /// Binary messages mean something on a raw socket only.

@@ -290,27 +290,40 @@ fn operations_on_a_websocket_count_as_requests() {
 }
 
 #[test]
-fn binary_messages_and_pings_on_a_websocket_count_as_operations() {
-    let server = server(few(4), None);
+fn binary_messages_on_a_websocket_count_as_operations() {
+    let server = server(few(3), None);
     let mut socket = WebSocket::open(server.address, "/chat");
     socket.next_op("welcome");
-    for code in ["unsupported_data", "unsupported_data"] {
+    for code in ["unsupported_data", "unsupported_data", "rate_limited"] {
         socket.send(&Frame::new(BINARY, "x"));
         assert_eq!(socket.next_op("error")["code"], code);
     }
-    socket.send(&Frame::new(PING, "in time"));
-    assert_eq!(
-        socket.next_frame().expect("a pong"),
-        Frame::new(PONG, "in time")
-    );
-    for _ in 0..5 {
-        socket.send(&Frame::new(BINARY, "x"));
-        assert_eq!(socket.next_op("error")["code"], "rate_limited");
-        socket.send(&Frame::new(PING, "too fast"));
+}
+
+#[test]
+fn whoever_only_listens_and_pings_is_answered_whatever_its_neighbours_take() {
+    let server = server(few(1), None);
+    let mut socket = WebSocket::open(server.address, "/chat");
+    socket.next_op("welcome");
+    for number in 0..5 {
+        assert_eq!(server.get("/chat", &[]).status(), 429, "{number}");
     }
-    socket.send(&Frame::new(PING, "too fast"));
+    socket.send(&Frame::new(PING, "are you there?"));
+    let answer = socket.next_frame().expect("a pong");
+    assert_eq!(answer, Frame::new(PONG, "are you there?"));
+}
+
+#[test]
+fn pings_one_behind_the_other_count_as_operations() {
+    let server = server(few(20), None);
+    let mut socket = WebSocket::open(server.address, "/chat");
+    socket.next_op("welcome");
+    let _ = socket
+        .wire
+        .try_send(Frame::new(PING, "too fast").masked().repeat(1000));
     assert_eq!(socket.next_op("bye")["code"], 1008);
     assert_eq!(socket.close_code(), Some(1008));
+    assert_eq!(server.get("/chat", &[]).status(), 429);
 }
 
 #[test]
