@@ -221,8 +221,8 @@ impl Connection {
         }
     }
 
-    /// Counts as a request what comes without one, or before it, of whoever is known by then: a handshake, whose signature is
-    /// the dearest thing that a stranger can ask for, and a head that cannot be understood.
+    /// Counts as a request what comes without one, or before it, of whoever is known by then: a handshake, for which
+    /// something is signed, and a head that cannot be understood.
     fn count_stranger(&self) -> Result<(), Refusal> {
         let (config, sender) = (&self.config, self.sender);
         let asker = Asker {
@@ -281,6 +281,7 @@ impl Connection {
                     &self.context,
                     config,
                     &access,
+                    self.asker(),
                     &request.head,
                     &request.visitor,
                 )

@@ -86,6 +86,13 @@ impl Operations {
         context.shares.publishes(&context.config(), asker, 1)
     }
 
+    /// Counts so many requests more, for what was done in vain.
+    fn charge(&self, toll: u32) {
+        let (context, pass) = (self.outbox.context(), self.outbox.pass());
+        let asker = self.asker(&pass);
+        context.shares.charge(&context.config(), asker, toll);
+    }
+
     /// Who asks, by where the connection comes from and by what was shown.
     fn asker<'a>(&self, pass: &'a Pass) -> Asker<'a> {
         Asker {
@@ -214,7 +221,8 @@ impl Operations {
             ));
         };
         let access = self.outbox.context().access.get();
-        let pass = access.admit_with(&Credential::new(token))?;
+        let pass = access.admit_with(&Credential::new(token));
+        let pass = pass.inspect_err(|refusal| self.charge(refusal.toll))?;
         // A connection counts for whoever opened it.
         if pass.holder() != self.outbox.pass().holder() {
             return Err(Refusal::new(

@@ -365,6 +365,54 @@ fn loopback_has_no_rate_by_default() {
     }
 }
 
+/// A token that nobody has signed.
+const FORGED: &str = "eyJhbGciOiJIUzI1NiJ9.e30.AAAA";
+
+/// One that verifies tokens, with thirty requests for each address.
+fn server_with_tokens(mode: Mode) -> Fixture {
+    let text = "[access.tokens]\nalgorithms = [\"HS256\"]\nsecret = \"at-least-thirty-two-characters-long\"";
+    Fixture::start(|config| {
+        config.access = Config::from_toml(text).expect("tokens").access;
+        config.access.mode = mode;
+        limit(config, few(30), None);
+    })
+}
+
+#[test]
+fn a_signature_that_was_verified_in_vain_counts_as_ten_requests_more() {
+    for (mode, status) in [(Mode::Closed, 401), (Mode::Open, 200)] {
+        let server = server_with_tokens(mode);
+        let show = |shown: &str| {
+            let field = format!("Bearer {shown}");
+            server.get("/chat", &[("Authorization", &field)]).status()
+        };
+        for expected in [status, status, status, 429] {
+            assert_eq!(show(FORGED), expected);
+        }
+    }
+}
+
+#[test]
+fn what_is_refused_without_a_look_at_its_signature_counts_as_one_request() {
+    let server = server_with_tokens(Mode::Closed);
+    for shown in ["a.b.c", "nonsense"].repeat(14) {
+        let field = format!("Bearer {shown}");
+        let answer = server.get("/chat", &[("Authorization", &field)]);
+        assert_eq!(answer.status(), 401);
+    }
+}
+
+#[test]
+fn a_signature_on_a_websocket_that_was_verified_in_vain_counts_as_ten_operations_more() {
+    let server = server_with_tokens(Mode::Open);
+    let mut socket = WebSocket::open(server.address, "/chat");
+    socket.next_op("welcome");
+    for code in ["bad_token", "bad_token", "bad_token", "rate_limited"] {
+        socket.operate(json!({"op": "auth", "token": FORGED}));
+        assert_eq!(socket.next_op("error")["code"], code);
+    }
+}
+
 #[test]
 fn a_reload_changes_rates_at_once() {
     let server = server(few(1), None);
