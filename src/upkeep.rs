@@ -132,6 +132,15 @@ impl<T> Kept<T> {
         self.catch_up();
     }
 
+    /// Has what was read of another source count, and follows that one from now on. Does not block.
+    pub fn take(&self, other: Kept<T>) {
+        let (source, seen) = (into_inner(other.source), other.seen.into_inner());
+        *self.source.write().unwrap_or_else(PoisonError::into_inner) = source.clone();
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) =
+            seen.unwrap_or_else(PoisonError::into_inner);
+        self.replace(into_inner(other.value), &source.files);
+    }
+
     fn catch_up(&self) {
         let source = self.source();
         let taken = source.contents().and_then(|contents| {
@@ -144,7 +153,7 @@ impl<T> Kept<T> {
             parsed.map(Some)
         });
         match taken {
-            Ok(Some(value)) => self.replace(value, &source.files),
+            Ok(Some(value)) => self.replace(Arc::new(value), &source.files),
             Ok(None) => self.forget_trouble(),
             Err(trouble) => self.keep(trouble),
         }
@@ -169,8 +178,8 @@ impl<T> Kept<T> {
         seen.wrong = wrong.cloned();
     }
 
-    fn replace(&self, value: T, files: &[PathBuf]) {
-        *self.value.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(value);
+    fn replace(&self, value: Arc<T>, files: &[PathBuf]) {
+        *self.value.write().unwrap_or_else(PoisonError::into_inner) = value;
         self.forget_trouble();
         let files: Vec<String> = files
             .iter()
@@ -202,6 +211,10 @@ impl<T: Send + Sync> Follow for Kept<T> {
     fn look(&self) {
         self.catch_up();
     }
+}
+
+fn into_inner<T>(lock: RwLock<T>) -> T {
+    lock.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One digest for all, with their lengths, so that what moves from one file to the next is a change. Private keys are
@@ -346,6 +359,22 @@ pub(crate) mod tests {
         assert_eq!(*kept.get(), "new");
         kept.turn_to(source(&[]));
         assert_eq!(*kept.get(), "");
+    }
+
+    #[test]
+    fn what_was_read_of_other_files_counts_whatever_became_of_them_since() {
+        let directory = Directory::new();
+        let [a, b] = ["a", "b"].map(|name| directory.file(name, name));
+        let kept = Kept::read("letters", source(&[&a])).unwrap();
+        let other = Kept::read("letters", source(&[&b])).unwrap();
+        fs::write(&b, "broken").unwrap();
+        kept.take(other);
+        kept.look();
+        assert_eq!(*kept.get(), "b");
+        assert_eq!(trouble(&kept).unwrap(), "it is broken");
+        fs::write(&b, "new").unwrap();
+        kept.look();
+        assert_eq!(*kept.get(), "new");
     }
 
     #[test]

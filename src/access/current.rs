@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::Access;
 use super::token::verifier::Verifier;
-use crate::config;
+use crate::config::{self, Tokens};
 use crate::upkeep::{Follow, Kept};
 
 /// The access that counts now.
@@ -19,8 +19,7 @@ impl Current {
     /// # Errors
     /// A sentence that says which of them is wrong, and why.
     pub fn new(config: &config::Access) -> Result<Self, String> {
-        let source = Verifier::source(&config.tokens);
-        let tokens = Arc::new(Kept::read("access.tokens", source)?);
+        let tokens = Arc::new(read_keys(&config.tokens)?);
         Ok(Current {
             access: RwLock::new(Arc::new(Access::new(config, tokens.clone()))),
             tokens,
@@ -41,10 +40,12 @@ impl Current {
             .clone()
     }
 
-    /// Has what `config` says count from now on; of its files of keys, the last that could be read. Blocks while it reads
-    /// them.
-    pub fn obey(&self, config: &config::Access) {
-        self.tokens.turn_to(Verifier::source(&config.tokens));
+    /// Has what `config` says count from now on, with what was read of its keys of tokens; `None`: they are the same as
+    /// before. Reads nothing, so that no disk keeps a key from being taken back.
+    pub fn obey(&self, config: &config::Access, keys: Option<Kept<Verifier>>) {
+        if let Some(keys) = keys {
+            self.tokens.take(keys);
+        }
         let access = Arc::new(Access::new(config, self.tokens.clone()));
         let mut current = self.access.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *current, access);
@@ -52,4 +53,12 @@ impl Current {
         // Not under the lock: it may be the last owner of much.
         drop(before);
     }
+}
+
+/// Reads the keys of tokens, with the files that they stand in. Blocks while it reads.
+///
+/// # Errors
+/// A sentence that says which of them is wrong, and why.
+pub fn read_keys(tokens: &Tokens) -> Result<Kept<Verifier>, String> {
+    Kept::read("access.tokens", Verifier::source(tokens))
 }

@@ -44,8 +44,8 @@ pub enum Holder {
 pub struct Subject {
     /// Its `sub`; `None`: it names nobody.
     pub name: Option<Arc<str>>,
-    /// Its `iss`, where tokens of several issuers may count: the same name is somebody else with each (RFC 7519, section
-    /// 4.1.2).
+    /// Its `iss`: the same name is somebody else with another issuer (RFC 7519, section 4.1.2). Kept where there is but one
+    /// too, so that nobody becomes somebody else when another may issue.
     pub issuer: Option<Arc<str>>,
 }
 
@@ -232,7 +232,7 @@ impl Subject {
     }
 }
 
-/// A subject of the only issuer.
+/// A subject of a token that does not say who made it.
 #[cfg(test)]
 impl From<&str> for Subject {
     fn from(name: &str) -> Self {
@@ -248,19 +248,6 @@ fn unknown(what: impl fmt::Display) -> Refusal {
     let detail = format!("{what}: 'Authorization: Bearer …'");
     let refusal = Refusal::new(Kind::Unauthorized, detail);
     refusal.with_field("WWW-Authenticate", "Bearer realm=\"fourcast\"")
-}
-
-/// As it is told to the operator.
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Holder::Anonymous => f.write_str("anonymous"),
-            Holder::Subject(Subject { name, .. }) => {
-                f.write_str(name.as_deref().unwrap_or("a token without a subject"))
-            }
-            Holder::Key(name) => write!(f, "key:{name}"),
-        }
-    }
 }
 
 #[cfg(test)]

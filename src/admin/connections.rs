@@ -1,12 +1,13 @@
 //! `GET /-/connections`: who is connected, what each asks for, and how far it is.
 
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use serde::Serialize;
 
 use super::listing;
 use super::route::Asked;
-use crate::access::pass::{Holder, Subject};
+use crate::access::pass::Holder;
 use crate::delivery::Context;
 use crate::exchange::negotiate::{Parameters, bad};
 use crate::http::response::Response;
@@ -35,8 +36,8 @@ struct Connection {
     id: u64,
     way: &'static str,
     address: String,
-    /// Who it is: the subject of its token, or `key:` and the name of its key.
-    subject: Option<String>,
+    #[serde(flatten)]
+    who: Who,
     channels: Vec<String>,
     cursor: Option<String>,
     behind: bool,
@@ -46,6 +47,17 @@ struct Connection {
     since: u64,
     received_bytes: u64,
     sent_bytes: u64,
+}
+
+/// Who it is, apart by what it showed: people may choose the name in their token.
+#[derive(Serialize, Default)]
+struct Who {
+    /// Whom its token is about (`sub`).
+    subject: Option<String>,
+    /// Who says so (`iss`).
+    issuer: Option<String>,
+    /// The name of its API key.
+    key: Option<String>,
 }
 
 /// Which of them.
@@ -137,19 +149,38 @@ impl Connections {
 
 /// How many bytes a connection has in a list, at most.
 fn weight(seen: &Sighting) -> usize {
-    /// Its names and all values but the channels.
+    /// Its names and all values but the channels and who it is.
     const REST: usize = 512;
     /// Two quotes and a comma.
     const MARKS: usize = 3;
     let channels = seen.presence.selectors();
     let channels: usize = channels.map(|asked| asked.as_str().len() + MARKS).sum();
-    REST + channels
+    REST + channels + Who::of(seen.presence.holder.as_ref()).weight()
 }
 
-fn subject(holder: &Holder) -> Option<String> {
-    match holder {
-        Holder::Anonymous | Holder::Subject(Subject { name: None, .. }) => None,
-        known => Some(known.to_string()),
+impl Who {
+    fn of(holder: Option<&Holder>) -> Self {
+        let text = |text: &Arc<str>| text.as_ref().to_owned();
+        match holder {
+            None | Some(Holder::Anonymous) => Who::default(),
+            Some(Holder::Subject(subject)) => Who {
+                subject: subject.name.as_ref().map(text),
+                issuer: subject.issuer.as_ref().map(text),
+                key: None,
+            },
+            Some(Holder::Key(name)) => Who {
+                key: Some(text(name)),
+                ..Who::default()
+            },
+        }
+    }
+
+    fn weight(&self) -> usize {
+        /// What one byte becomes at most (`\u0000`).
+        const ESCAPED: usize = 6;
+        let texts = [&self.subject, &self.issuer, &self.key];
+        let bytes: usize = texts.into_iter().flatten().map(String::len).sum();
+        ESCAPED * bytes
     }
 }
 
@@ -163,7 +194,7 @@ impl Connection {
             id: seen.number,
             way: presence.way.as_str(),
             address: seen.peer.to_string(),
-            subject: presence.holder.as_ref().and_then(subject),
+            who: Who::of(presence.holder.as_ref()),
             channels: channels.map(|asked| asked.as_str().to_owned()).collect(),
             cursor: presence.cursor.map(|cursor| cursor.to_string()),
             behind: presence.is_behind,
@@ -178,10 +209,10 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use std::net::{Ipv4Addr, SocketAddr};
-    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
+    use crate::access::pass::Subject;
     use crate::event::{Epoch, Id};
     use crate::hub::selector::Selection;
     use crate::refusal::Kind;
@@ -293,6 +324,27 @@ mod tests {
     }
 
     #[test]
+    fn nobody_looks_like_somebody_else() {
+        let told = |holder| {
+            let mut one = seen(1, Way::Sse, "a");
+            one.presence.holder = Some(holder);
+            serde_json::to_value(Connection::new(one, 0)).unwrap()
+        };
+        let subject = |issuer: &str| Subject {
+            name: Some("key:backend".into()),
+            issuer: Some(issuer.into()),
+        };
+        let key = told(Holder::Key("backend".into()));
+        let [a, b] = ["a", "b"].map(|issuer| told(Holder::Subject(subject(issuer))));
+        assert!(a != key && a != b, "{key}, {a}, {b}");
+        assert_eq!(key["key"], "backend");
+        assert_eq!(
+            (&a["subject"], &a["issuer"]),
+            (&"key:backend".into(), &"a".into())
+        );
+    }
+
+    #[test]
     fn how_far_behind_is_told_of_those_who_are() {
         let mut one = seen(1, Way::Sse, "a");
         one.presence.cursor = Some(Id {
@@ -304,7 +356,7 @@ mod tests {
         let told = serde_json::to_string(&Connection::new(one, 10)).unwrap();
         assert_eq!(
             told,
-            r#"{"id":1,"way":"sse","address":"127.0.0.1:9","subject":null,"channels":["a"],"cursor":"0000000000-4","behind":true,"events_behind":6,"since":5,"received_bytes":1,"sent_bytes":2}"#
+            r#"{"id":1,"way":"sse","address":"127.0.0.1:9","subject":null,"issuer":null,"key":null,"channels":["a"],"cursor":"0000000000-4","behind":true,"events_behind":6,"since":5,"received_bytes":1,"sent_bytes":2}"#
         );
     }
 

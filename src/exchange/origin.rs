@@ -153,7 +153,9 @@ pub fn is_own(origin: &str, head: &Head, by_tls: bool) -> bool {
 
 /// Whether a request without an origin is one that a page from here makes, or no page at all. Of what a page includes
 /// (`<script>`, `<img>`, `<iframe>`) and of a link that is followed a browser says how far the page is, and no more
-/// (W3C Fetch Metadata, section 2.4). One that says neither can only read: an old one, or no browser.
+/// (W3C Fetch Metadata, section 2.4), but not to a server at plain http beyond loopback. One that says neither can only
+/// read: whether its page is from here is left to the cookie's SameSite. A Referer would prove nothing, since a page may
+/// have it left out.
 fn is_from_here(head: &Head) -> bool {
     let mut sites = head.fields.get_all("Sec-Fetch-Site").peekable();
     match sites.peek() {

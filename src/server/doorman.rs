@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::ceilings;
+use super::connection::count_stranger;
 use super::inbound::Inbound;
 use super::proxies::introduce;
 use super::stream::Stream;
 use super::waiting::Waiting;
+use super::{ceilings, contain};
 use crate::access::shares::Client;
 use crate::delivery::Context;
 use crate::exchange::healthy;
@@ -152,9 +153,10 @@ fn serve(context: &Context, waiting: &Waiting<Unwanted>) {
     while let Some((_turn, unwanted)) = waiting.next() {
         // A server that stops has no time for those who never came in.
         if context.shutdown.begun().is_none() {
-            let berth = context.roster.berth(unwanted.stream.clone());
-            berth.hold(unwanted.stream.clone());
-            refuse(context, unwanted);
+            let stream = unwanted.stream.clone();
+            let berth = context.roster.berth(stream.clone());
+            berth.hold(stream.clone());
+            contain(&stream, || refuse(context, unwanted));
         }
     }
 }
@@ -165,6 +167,13 @@ fn refuse(context: &Context, unwanted: Unwanted) {
     let deadline = Instant::now() + PATIENCE;
     if unwanted.is_new && introduce(stream, &config.proxies, deadline).is_none() {
         return;
+    }
+    // Here too: whoever is refused anyway could have as much signed as he likes.
+    if stream.awaits_handshake()
+        && let Err(refusal) = count_stranger(context, &config, stream.peer())
+    {
+        context.hub.metrics().refusals(refusal.kind).count();
+        return log::debug!("{}: no TLS: {refusal}", stream.peer());
     }
     if let Err(unshaken) = stream.shake_hands(deadline) {
         context.hub.metrics().handshakes_failed.count();

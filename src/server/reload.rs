@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Server;
 use super::permit::Permits;
 use super::reloader::ReloadError;
+use crate::access::token::verifier::Verifier;
 use crate::config::{
     Access, Admin, Change, Config, ConfigError, Journal, Limits, Mode, Proxies, Reloaded, Tls,
 };
@@ -69,8 +70,14 @@ impl Reload {
         }
     }
 
-    /// Has `asked` count, and tells what changed. Waits for the journal. For one thread alone.
-    pub(super) fn apply(&self, context: &Context, asked: Config) -> Reloaded {
+    /// Has `asked` count, with its `keys` of tokens if they are others than before, and tells what changed. Waits for the
+    /// journal. For one thread alone.
+    pub(super) fn apply(
+        &self,
+        context: &Context,
+        asked: Config,
+        keys: Option<Kept<Verifier>>,
+    ) -> Reloaded {
         let [before, now] = context.told.change(|running| {
             let next = self.next(asked.clone(), running);
             self.permits.bound(next.limits.connections);
@@ -78,7 +85,7 @@ impl Reload {
         });
         context.memory.obey(&now);
         if before.access != now.access {
-            context.access.obey(&now.access);
+            context.access.obey(&now.access, keys);
             context.roster.obey();
         }
         context.hub.obey(&context.told);
@@ -110,7 +117,7 @@ impl Reload {
             socket_mode: running.socket_mode,
             proxies,
             access,
-            tls: asked.tls,
+            tls: next_tls(asked.tls, running),
             admin: next_admin(asked.admin, &running.admin),
             journal: Journal {
                 kind: running.journal.kind,
@@ -196,6 +203,14 @@ fn next_strangers(
     match next.unguarded() {
         None => (next.hosts, next.proxies),
         Some(_) => (running.hosts.clone(), running.proxies.clone()),
+    }
+}
+
+/// Files change; but where TLS is spoken until a restart, something is shown until then.
+fn next_tls(asked: Tls, running: &Config) -> Tls {
+    match asked.source() {
+        None if running.identity().is_some() => running.tls.clone(),
+        _ => asked,
     }
 }
 

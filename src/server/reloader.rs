@@ -15,10 +15,12 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::reload::Reload;
 use super::threads::Threads;
+use crate::access::current::read_keys;
 use crate::access::token::verifier::Verifier;
 use crate::config::{Config, ConfigError, Reloaded};
 use crate::delivery::Context;
 use crate::hub::fanout::or_abort;
+use crate::upkeep::Kept;
 
 /// How long whoever asks waits for the outcome: within what the operator's port has for an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -39,6 +41,8 @@ pub enum ReloadError {
     Unusable(ConfigError),
     /// What is wrong with the files that it names to verify tokens by. Nothing has changed.
     Keys(String),
+    /// What is wrong with the certificate or the key that it names for TLS. Nothing has changed.
+    Tls(String),
     /// Nobody said where it comes from. Nothing has changed.
     NoSource,
     /// Another one is under way. Nothing has changed by this one.
@@ -57,6 +61,9 @@ impl fmt::Display for ReloadError {
             ReloadError::Unusable(error) => return error.fmt(f),
             ReloadError::Keys(trouble) => {
                 return write!(f, "cannot verify tokens, so nothing has changed: {trouble}");
+            }
+            ReloadError::Tls(trouble) => {
+                return write!(f, "[tls] cannot be used, so nothing has changed: {trouble}");
             }
             ReloadError::NoSource => {
                 "the program that this server is a part of gave it its configuration, and says not where to read it \
@@ -272,19 +279,29 @@ impl Desk {
                 source.ok_or(ReloadError::NoSource)?().map_err(ReloadError::Unusable)?
             }
         };
-        self.check_keys(&config)?;
-        Ok(self.reload.apply(&self.context, config))
+        self.check_identity(&config)?;
+        let keys = self.read_keys(&config)?;
+        Ok(self.reload.apply(&self.context, config, keys))
     }
 
-    /// A start would refuse it too. To go on with the keys that were read before is right where files change, but not
-    /// where the configuration says others: what it took back would go on to count.
-    fn check_keys(&self, config: &Config) -> Result<(), ReloadError> {
+    /// The keys of tokens, where the configuration says others. A start would refuse those that cannot be read too: to go
+    /// on with what was read before is right where files change, but here what was taken back would go on to count.
+    fn read_keys(&self, config: &Config) -> Result<Option<Kept<Verifier>>, ReloadError> {
         let tokens = &config.access.tokens;
         if *tokens == self.context.config().access.tokens {
+            return Ok(None);
+        }
+        read_keys(tokens).map(Some).map_err(ReloadError::Keys)
+    }
+
+    /// A start would refuse it too: what clients are shown, where TLS is spoken.
+    fn check_identity(&self, config: &Config) -> Result<(), ReloadError> {
+        let running = self.context.config();
+        if config.tls == running.tls || running.identity().is_none() {
             return Ok(());
         }
-        let verifier = Verifier::source(tokens).read();
-        verifier.map(drop).map_err(ReloadError::Keys)
+        let identity = config.tls.source().map(|source| source.read()).transpose();
+        identity.map(drop).map_err(ReloadError::Tls)
     }
 }
 

@@ -49,6 +49,11 @@ fn a_panic_ends_its_connection_and_nothing_else() {
 
 /// A server with so many places.
 fn server(connections: usize) -> Server {
+    server_as(connections, |_| {})
+}
+
+/// The same, with something else in its configuration.
+fn server_as(connections: usize, change: impl FnOnce(&mut Config)) -> Server {
     let mut config = Config {
         listen: vec![SocketAddr::from(([127, 0, 0, 1], 0)).into()],
         ..Config::default()
@@ -57,6 +62,7 @@ fn server(connections: usize) -> Server {
     config.journal.kind = JournalKind::Memory;
     config.limits.connections = connections;
     config.timeouts.drain = PATIENCE;
+    change(&mut config);
     Server::start(config).unwrap()
 }
 

@@ -318,10 +318,7 @@ fn the_operator_sees_who_is_connected() {
     assert!(!answer.text().contains("fck_"), "{}", answer.text());
     let seen = answer.json();
     let seen = seen["connections"].as_array().expect("a list");
-    let subjects: Vec<_> = seen.iter().map(|one| one["subject"].clone()).collect();
-    let device = json!("key:device");
-    assert_eq!(
-        subjects,
-        [Value::Null, device.clone(), device.clone(), device]
-    );
+    let keys: Vec<_> = seen.iter().map(|one| one["key"].clone()).collect();
+    let device = json!("device");
+    assert_eq!(keys, [Value::Null, device.clone(), device.clone(), device]);
 }

@@ -53,6 +53,8 @@ pub fn begin(
     let outbox = open(&context, &stream, framing, query, opening);
     let reader = Reader::new(outbox.clone(), berth.clone(), framing, query, early);
     berth.hold(outbox.clone());
+    // It may be over since the request was let in: the disk was asked, and the 101 written.
+    outbox.end_if_over();
     go_live(&outbox);
     Box::new(reader)
 }

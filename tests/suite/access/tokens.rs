@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 
 use super::*;
+use crate::support::http::request;
 
 pub(crate) const SECRET: &str = "a-secret-of-the-suite-32-and-more";
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
@@ -114,22 +115,36 @@ fn a_stream_ends_with_its_token(way: Way) {
     let short = of_rooms("ana", SHORT);
     let target = format!("/rooms/7?access_token={short}");
     let mut ana = Listener::open(way, &server, &target);
-    publish(&server, "rooms/7", "in time");
-    assert_eq!(ana.texts(1), ["in time"]);
-    let rest = ana.rest();
-    publish(&server, "rooms/7", "late");
-    let bye = rest.iter().find_map(|told| match told {
-        Told::Bye(bye) => Some(bye.clone()),
-        _ => None,
-    });
-    let bye = bye.expect("a goodbye");
+    let (bye, late) = heard_until_its_goodbye(&mut ana, &server);
     assert_eq!(bye["code"], 4401);
     assert!(bye["retry_ms"].as_u64() > Some(0), "{bye}");
+    publish(&server, "rooms/7", "later");
+    let rest = ana.rest();
+    assert!(matches!(rest[..], [Told::End(_)]), "{rest:?}");
     assert_eq!(server.ask(way, &target, &[]).refusal(), "token_expired");
     let fresh = of_rooms("ana", HOUR);
     let target = format!("/rooms/7?after={}&access_token={fresh}", ana.cursor());
     let mut ana = Listener::open(way, &server, &target);
-    assert_eq!(ana.texts(1), ["late"]);
+    assert_eq!(ana.texts(2), [late, "later".to_owned()]);
+}
+
+/// Publishes one event after the other until one is answered by a goodbye; with that one.
+fn heard_until_its_goodbye(listener: &mut Listener, server: &Fixture) -> (Value, String) {
+    let field = bearer(BACKEND);
+    let mut publisher = server.connect();
+    let mut number = 0;
+    loop {
+        let text = number.to_string();
+        let fields = [("Authorization", field.as_str())];
+        publisher.send(request("POST", "/rooms/7", &fields, text.as_bytes()));
+        assert_eq!(Response::read(&mut publisher, "POST").status(), 201);
+        match listener.next() {
+            Told::Event(event) => assert_eq!(event.text(), text),
+            Told::Bye(bye) => return (bye, text),
+            other => panic!("{other:?}"),
+        }
+        number += 1;
+    }
 }
 
 #[test]

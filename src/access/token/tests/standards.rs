@@ -153,19 +153,15 @@ fn no_key_verifies_by_an_algorithm_of_another_kind() {
 }
 
 #[test]
-fn a_subject_is_another_with_another_issuer_unless_there_is_but_one() {
+fn a_subject_is_another_with_another_issuer_and_the_same_whoever_else_may_issue() {
     let holder = |lines: &str, issuer: &str| {
         let token = saying(&format!(r#""sub":"1","iss":"{issuer}""#));
         let pass = with_secret(lines).verify(&token, at(NOW));
         pass.unwrap().holder().clone()
     };
+    let before = holder("issuers = [\"a\"]", "a");
     for lines in ["", "issuers = [\"a\", \"b\"]"] {
         assert_ne!(holder(lines, "a"), holder(lines, "b"), "{lines}");
-        assert_eq!(holder(lines, "a"), holder(lines, "a"), "{lines}");
-        assert_eq!(holder(lines, "a").to_string(), "1");
+        assert_eq!(holder(lines, "a"), before, "{lines}");
     }
-    assert_eq!(
-        holder("issuers = [\"a\"]", "a"),
-        Holder::Subject("1".into())
-    );
 }
