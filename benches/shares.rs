@@ -22,48 +22,29 @@ fn config() -> Config {
     config
 }
 
-fn request(bencher: Bencher, asker: Asker<'_>) {
+fn request(bencher: Bencher, address: &str, holder: Option<&Holder>) {
     let (shares, config) = (Shares::new(), config());
-    bencher.bench_local(|| shares.request(&config, asker));
-}
-
-fn address(text: &str) -> Option<IpAddr> {
-    text.parse().ok()
+    let address = address.parse().ok();
+    bencher.bench_local(|| shares.request(&config, Asker { address, holder }));
 }
 
 #[divan::bench]
 fn from_an_exempt_address(bencher: Bencher) {
-    let address = address("127.0.0.1");
-    request(
-        bencher,
-        Asker {
-            address,
-            holder: None,
-        },
-    );
+    request(bencher, "127.0.0.1", None);
 }
 
 #[divan::bench]
 fn from_one_address(bencher: Bencher) {
-    let address = address("192.0.2.1");
-    request(
-        bencher,
-        Asker {
-            address,
-            holder: None,
-        },
-    );
+    request(bencher, "192.0.2.1", None);
 }
 
 #[divan::bench]
 fn from_one_address_with_a_subject(bencher: Bencher) {
-    let address = address("2001:db8::1");
     let subject = Holder::Subject(Subject {
         name: Some("somebody@example.com".into()),
         issuer: None,
     });
-    let holder = Some(&subject);
-    request(bencher, Asker { address, holder });
+    request(bencher, "2001:db8::1", Some(&subject));
 }
 
 /// More addresses than there are buckets, so that each takes the place of another.

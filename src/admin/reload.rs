@@ -19,7 +19,7 @@ pub(super) fn answer(_: &Asked<'_>, context: &Context) -> Result<Response, Refus
 fn kind(error: &ReloadError, context: &Context) -> Kind {
     match error {
         ReloadError::NoSource => Kind::NotFound,
-        ReloadError::Unusable(_) | ReloadError::Keys(_) => Kind::BadConfig,
+        ReloadError::Unusable(_) | ReloadError::Keys(_) | ReloadError::Tls(_) => Kind::BadConfig,
         ReloadError::UnderWay | ReloadError::Late => Kind::Reloading,
         ReloadError::Stopped => {
             let leaving = context.shutdown.announced();

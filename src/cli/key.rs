@@ -89,19 +89,12 @@ fn name(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-
     use super::*;
-
-    #[derive(Debug, clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::cli;
 
     fn new(line: &[&str]) -> Option<New> {
         let line = [&["", "new"], line].concat();
-        let What::New(new) = Line::try_parse_from(line).ok()?.args.what;
+        let What::New(new) = cli::parse::<Args>(line).ok()?.what;
         Some(new)
     }
 

@@ -133,6 +133,15 @@ fn note(text: &str) {
     let _ = writeln!(io::stderr(), "fourcast: {text}");
 }
 
+/// The arguments of a command, from a line that begins with its name.
+#[cfg(test)]
+fn parse<A: clap::Args>(
+    line: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> Result<A, clap::Error> {
+    let command = A::augment_args(clap::Command::new("fourcast"));
+    A::from_arg_matches(&command.try_get_matches_from(line)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,13 +162,13 @@ mod tests {
 
     #[test]
     fn every_command_teaches_by_example() {
-        for command in Cli::command().get_subcommands() {
-            let help = command.get_after_help().map(ToString::to_string);
-            assert!(
-                help.is_some_and(|help| help.contains("Examples:")),
-                "{}",
-                command.get_name()
-            );
-        }
+        teaches(&Cli::command());
+    }
+
+    fn teaches(command: &clap::Command) {
+        let help = command.get_after_help().map(ToString::to_string);
+        let has_examples = help.is_some_and(|help| help.contains("Examples:"));
+        assert!(has_examples, "{}", command.get_name());
+        command.get_subcommands().for_each(teaches);
     }
 }

@@ -18,6 +18,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     /// The commented configuration, every key with its default
+    #[command(after_help = EXAMPLES)]
     Config,
 }
 

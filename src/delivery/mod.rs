@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use self::catch_up::CatchUp;
 use self::control::Gap;
+use self::outbox::pins::Pins;
 use crate::access;
 use crate::access::pass::Pass;
 use crate::access::shares::Shares;
@@ -54,6 +55,8 @@ pub struct Context {
     pub shares: Shares,
     /// How much memory there is for them.
     pub memory: Memory,
+    /// The large frames of which some wait for the rest.
+    pub pins: Pins,
     /// What the live page's lanes have carried.
     pub lanes: Lanes,
 }

@@ -4,6 +4,7 @@
 mod admission;
 mod debts;
 pub mod errand;
+pub mod pins;
 mod state;
 
 use std::os::fd::AsFd as _;
@@ -269,12 +270,15 @@ impl Outbox {
         }
     }
 
-    /// Has what a peer does not take counted in the budget of memory; without room for it, it is told to come back: else
-    /// those who read nothing would hold an event each for as long as they like.
+    /// Has what a peer does not take counted in the budget of memory. Without room for it the connection ends there and
+    /// then: else those who read nothing would hold an event each for as long as they like, and were the frame finished
+    /// first so that goodbye can be said, for as long as that takes.
     fn hold_what_waits(&self, state: &mut State) {
-        if let Err(refusal) = state.hold(&self.context.memory) {
-            log::debug!("{}: let go: {refusal}", self.stream.peer());
-            self.say_goodbye(state, refusal.kind, refusal.told());
+        if let Err(refusal) = state.hold(&self.context.memory, &self.context.pins) {
+            log::debug!("{}: cut: {refusal}", self.stream.peer());
+            state.cut(&self.stream);
+            self.context.hub.metrics().refusals(refusal.kind).count();
+            self.room.notify_all();
         }
     }
 

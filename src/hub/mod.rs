@@ -7,6 +7,7 @@
 pub mod channel;
 pub mod draft;
 pub mod fanout;
+mod ledger;
 mod pages;
 mod publish;
 mod reader;
@@ -39,7 +40,7 @@ use crate::metrics::Metrics;
 pub struct Hub {
     journal: Arc<dyn Journal>,
     tail: Arc<Tail>,
-    pages: Pages,
+    pages: Arc<Pages>,
     fanout: Arc<Fanout>,
     last_id: AtomicU64,
     metrics: Arc<Metrics>,
@@ -72,11 +73,8 @@ impl Hub {
         head: u64,
         open: impl FnOnce(Arc<dyn Sink>) -> std::io::Result<Arc<dyn Journal>>,
     ) -> std::io::Result<Hub> {
-        let tail = Arc::new(Tail::new(
-            head,
-            config.fanout.tail_events,
-            config.fanout.tail_bytes,
-        ));
+        let fanned = &config.fanout;
+        let tail = Tail::new(head, fanned.tail_events, fanned.tail_bytes);
         let shards = config.fanout.shards.unwrap_or_else(cores);
         let metrics = Arc::new(Metrics::default());
         let fanout = Fanout::start(shards, config.limits.connections, &tail, &metrics)?;
@@ -289,16 +287,7 @@ impl Hub {
 
 impl From<crate::journal::Page> for Page {
     fn from(page: crate::journal::Page) -> Self {
-        Page {
-            entries: page
-                .events
-                .into_iter()
-                .map(|event| Arc::new(Entry::new(event)))
-                .collect(),
-            loss: page.loss,
-            cursor: page.cursor,
-            more: page.more,
-        }
+        Page::of(page, Entry::new)
     }
 }
 

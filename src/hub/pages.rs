@@ -6,17 +6,20 @@
 //! events since is found out when they are read again.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
+use super::ledger::{Keeper, Ledger};
 use super::reader::Reader;
 use super::selector::{Selection, Selector};
 use super::tail::{Entry, Page};
 use crate::journal::{self, Limit};
 use crate::shutdown::abort;
 
-/// The pages, bounded in bytes; those that nobody has read for longest leave first.
+/// The pages, bounded in bytes, half of them for what their events are rendered to; those that nobody has read for
+/// longest leave first.
 pub struct Pages {
     shelf: Mutex<Shelf>,
+    ledger: Arc<Ledger>,
     max_bytes: usize,
 }
 
@@ -42,11 +45,12 @@ struct Stretch {
 
 impl Pages {
     /// No pages yet, and never more than `max_bytes` of them, with 0 none at all.
-    pub fn new(max_bytes: usize) -> Self {
-        Pages {
+    pub fn new(max_bytes: usize) -> Arc<Self> {
+        Arc::new_cyclic(|pages: &Weak<Pages>| Pages {
             shelf: Mutex::default(),
+            ledger: Ledger::new(pages.clone(), max_bytes / 2),
             max_bytes,
-        }
+        })
     }
 
     /// What a subscriber at `place` is owed, as far as pages that follow on one another reach: none of it where they
@@ -73,11 +77,12 @@ impl Pages {
     /// Takes what the journal gave to a subscriber at `place`, and keeps it if it is the same for others.
     pub fn take(&self, selection: &Selection, place: u64, page: journal::Page) -> Page {
         let is_for_all = page.loss.is_none() && !page.outlived;
-        let page = Page::from(page);
         let begin = self.whole_after(selection, place);
-        if let Some(begin) = begin.filter(|begin| is_for_all && *begin < page.cursor) {
-            self.keep((topic(selection), begin), &page);
-        }
+        let Some(begin) = begin.filter(|begin| is_for_all && *begin < page.cursor) else {
+            return page.into();
+        };
+        let page = Page::of(page, |event| Entry::kept(event, &self.ledger));
+        self.keep((topic(selection), begin), &page);
         page
     }
 
@@ -121,6 +126,22 @@ impl Pages {
         self.shelf
             .lock()
             .unwrap_or_else(|_| abort("a thread panicked among the pages"))
+    }
+}
+
+impl Keeper for Pages {
+    fn let_go(&self, bytes: usize) {
+        let (mut left, mut leaving) = (bytes, Vec::new());
+        let mut shelf = self.shelf();
+        while left > 0
+            && let Some(stretch) = shelf.drop_oldest()
+        {
+            let rendered = stretch.entries.iter().map(|entry| entry.rendered());
+            left = left.saturating_sub(rendered.sum());
+            leaving.push(stretch);
+        }
+        drop(shelf);
+        drop(leaving);
     }
 }
 
@@ -171,7 +192,7 @@ fn topic(selection: &Selection) -> Arc<str> {
     texts.join(",").into()
 }
 
-/// Roughly what it costs to keep a page, in bytes: each event as it is, and once more as it was rendered.
+/// Roughly what it costs to keep a page, in bytes: each event as it is, and as much for what it is rendered to.
 fn weight((topic, _): &Spot, page: &Page) -> usize {
     const RECORD: usize = 256;
     let events = page.entries.iter().map(|entry| entry.event().weight());
@@ -187,5 +208,10 @@ impl Pages {
         assert_eq!(weights.sum::<usize>(), shelf.bytes);
         assert_eq!(shelf.uses.len(), shelf.stretches.len());
         shelf.bytes
+    }
+
+    /// What their events are rendered to, in bytes.
+    pub fn rendered(&self) -> usize {
+        self.ledger.bytes()
     }
 }

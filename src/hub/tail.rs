@@ -3,12 +3,13 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
+use super::ledger::{Keeper, Ledger};
 use super::reader::Reader;
 use super::selector::Selection;
 use crate::event::Event;
-use crate::journal::{Limit, Loss, unix_millis};
+use crate::journal::{self, Limit, Loss, unix_millis};
 use crate::roster::Way;
 use crate::shutdown::abort;
 
@@ -31,15 +32,25 @@ impl Form {
 pub struct Entry {
     event: Arc<Event>,
     forms: [OnceLock<Arc<[u8]>>; Form::COUNT],
+    /// Where it is counted what it was rendered to, if somebody keeps it.
+    ledger: Option<Arc<Ledger>>,
 }
 
 impl Entry {
-    /// An event that was not rendered yet.
+    /// An event that was not rendered yet, and that nobody keeps.
     pub fn new(event: Arc<Event>) -> Self {
         Entry {
             event,
             forms: Default::default(),
+            ledger: None,
         }
+    }
+
+    /// The same that the keeper of `ledger` keeps.
+    pub(super) fn kept(event: Arc<Event>, ledger: &Arc<Ledger>) -> Self {
+        let mut entry = Entry::new(event);
+        entry.ledger = Some(ledger.clone());
+        entry
     }
 
     /// The event itself.
@@ -52,13 +63,30 @@ impl Entry {
         self.event.id.seq
     }
 
-    /// The event in this form; rendered by whoever asks first.
+    /// The event in this form; rendered by whoever asks first, who holds no lock of its keeper.
     pub fn bytes(&self, form: &Form) -> &Arc<[u8]> {
-        self.forms[form.slot].get_or_init(|| {
+        let slot = &self.forms[form.slot];
+        slot.get().unwrap_or_else(|| self.render(form, slot))
+    }
+
+    fn render<'a>(&self, form: &Form, slot: &'a OnceLock<Arc<[u8]>>) -> &'a Arc<[u8]> {
+        let mut is_first = false;
+        let bytes = slot.get_or_init(|| {
+            is_first = true;
             let mut out = Vec::with_capacity(self.event.data.bytes().len() + 256);
             (form.render)(&self.event, &mut out);
             out.into()
-        })
+        });
+        if let Some(ledger) = self.ledger.as_ref().filter(|_| is_first) {
+            ledger.add(bytes.len());
+        }
+        bytes
+    }
+
+    /// What it was rendered to so far, in bytes.
+    pub(super) fn rendered(&self) -> usize {
+        let rendered = self.forms.iter().filter_map(OnceLock::get);
+        rendered.map(|bytes| bytes.len()).sum()
     }
 
     /// Whether somebody deleted it since.
@@ -69,6 +97,14 @@ impl Entry {
     /// Whether it was lost since, be it still owed or not.
     pub fn is_lost(&self) -> bool {
         self.event.channel.lost_through() >= self.seq()
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if let Some(ledger) = &self.ledger {
+            ledger.subtract(self.rendered());
+        }
     }
 }
 
@@ -85,10 +121,11 @@ pub struct Page {
     pub more: bool,
 }
 
-/// The last events: consecutive seqs, bounded in number and bytes.
+/// The last events: consecutive seqs, bounded in number and bytes, and so is what they are rendered to.
 pub struct Tail {
     head: AtomicU64,
     ring: RwLock<Ring>,
+    ledger: Arc<Ledger>,
     max_events: usize,
     max_bytes: usize,
 }
@@ -102,6 +139,17 @@ struct Ring {
 }
 
 impl Page {
+    /// What a journal read, with each event in an entry of its own.
+    pub(super) fn of(page: journal::Page, entry: impl Fn(Arc<Event>) -> Entry) -> Self {
+        let events = page.events.into_iter();
+        Page {
+            entries: events.map(|event| Arc::new(entry(event))).collect(),
+            loss: page.loss,
+            cursor: page.cursor,
+            more: page.more,
+        }
+    }
+
     /// Nothing yet, for a subscriber who was examined up to `place`.
     pub fn after(place: u64) -> Self {
         Page {
@@ -131,17 +179,19 @@ impl Page {
 }
 
 impl Tail {
-    /// An empty tail that begins after `head`. It keeps one event at least.
-    pub fn new(head: u64, max_events: usize, max_bytes: usize) -> Self {
-        Tail {
+    /// An empty tail that begins after `head`. It keeps one event at least, and `max_bytes` once more of what events
+    /// were rendered to.
+    pub fn new(head: u64, max_events: usize, max_bytes: usize) -> Arc<Self> {
+        Arc::new_cyclic(|tail: &Weak<Tail>| Tail {
             head: AtomicU64::new(head),
             ring: RwLock::new(Ring {
                 since: unix_millis(),
                 ..Ring::default()
             }),
+            ledger: Ledger::new(tail.clone(), max_bytes),
             max_events: max_events.max(1),
             max_bytes,
-        }
+        })
     }
 
     /// The newest seq; what is up to here can be read.
@@ -155,7 +205,8 @@ impl Tail {
         let mut ring = self.writing();
         for event in events {
             ring.bytes += event.weight();
-            ring.entries.push_back(Arc::new(Entry::new(event.clone())));
+            let entry = Entry::kept(event.clone(), &self.ledger);
+            ring.entries.push_back(Arc::new(entry));
         }
         while ring.entries.len() > self.max_events
             || (ring.bytes > self.max_bytes && ring.entries.len() > 1)
@@ -242,6 +293,28 @@ impl Tail {
     }
 }
 
+impl Keeper for Tail {
+    /// Of the oldest first, which are asked for least. The events stay, and who asks has them rendered anew.
+    fn let_go(&self, bytes: usize) {
+        let (mut left, mut leaving) = (bytes, Vec::new());
+        let mut ring = self.writing();
+        for entry in &mut ring.entries {
+            if left == 0 {
+                break;
+            }
+            let rendered = entry.rendered();
+            if rendered > 0 {
+                left = left.saturating_sub(rendered);
+                let fresh = Arc::new(Entry::kept(entry.event.clone(), &self.ledger));
+                leaving.push(std::mem::replace(entry, fresh));
+            }
+        }
+        drop(ring);
+        // Publishers need not wait for it to be freed.
+        drop(leaving);
+    }
+}
+
 impl Ring {
     /// The entries after `place`; `None` when there were others between.
     fn after(&self, place: u64) -> Option<impl Iterator<Item = &Arc<Entry>>> {
@@ -262,6 +335,10 @@ mod tests {
 
     /// An event that came `seq` seconds after 1970.
     fn event(seq: u64) -> Arc<Event> {
+        event_of(seq, "x")
+    }
+
+    fn event_of(seq: u64, text: &str) -> Arc<Event> {
         Arc::new(Event {
             id: Id {
                 epoch: Epoch::from_random(0),
@@ -272,8 +349,66 @@ mod tests {
             time: seq * 1000,
             expires: None,
             content_type: None,
-            data: Data::Text("x".into()),
+            data: Data::Text(text.into()),
         })
+    }
+
+    /// Every form that there may be, each of them six times as large as the event.
+    fn escaped() -> [Form; Form::COUNT] {
+        std::array::from_fn(|slot| Form {
+            slot,
+            way: Way::Sse,
+            render: |event, out| out.extend(event.data.bytes().repeat(6)),
+        })
+    }
+
+    #[test]
+    fn what_it_keeps_rendered_is_bounded_however_it_is_read_and_the_newest_is_rendered_once() {
+        const MOST: usize = 100_000;
+        let tail = Tail::new(0, 100, MOST);
+        for seq in 1..=50 {
+            tail.push(&[event_of(seq, &"x".repeat(1_000))]);
+            let [newest] = &tail.newest(1).1[..] else {
+                panic!("the newest is there");
+            };
+            let rendered = newest.bytes(&escaped()[0]);
+            assert!(Arc::ptr_eq(
+                rendered,
+                tail.newest(1).1[0].bytes(&escaped()[0])
+            ));
+        }
+        for form in escaped() {
+            for place in 0..50 {
+                let read = tail
+                    .stretch(place, 1, MOST)
+                    .expect("an event that is there");
+                assert_eq!(read[0].bytes(&form).len(), 6_000);
+                drop(read);
+                assert!(tail.ledger.bytes() <= MOST, "{}", tail.ledger.bytes());
+            }
+        }
+        let kept: usize = tail
+            .entries(100)
+            .1
+            .iter()
+            .map(|entry| entry.rendered())
+            .sum();
+        assert!(kept > MOST / 3 && tail.ledger.bytes() == kept, "{kept}");
+        assert_eq!(tail.entries(100).1.len(), 50, "no event has left");
+    }
+
+    #[test]
+    fn what_leaves_it_is_counted_until_nobody_reads_it() {
+        let tail = Tail::new(0, 1, 100_000);
+        tail.push(&[event(1)]);
+        let read = tail.newest(1).1;
+        read[0].bytes(&escaped()[0]);
+        tail.push(&[event(2)]);
+        assert_eq!(tail.ledger.bytes(), 6);
+        read[0].bytes(&escaped()[1]);
+        assert_eq!(tail.ledger.bytes(), 12);
+        drop(read);
+        assert_eq!(tail.ledger.bytes(), 0);
     }
 
     #[test]

@@ -184,6 +184,8 @@ impl Connection {
 
     /// One request and its answer.
     fn exchange(&mut self) -> After {
+        // With the handshake, which may bring the beginning of the request along.
+        let before = self.traffic();
         if self.stream.awaits_handshake() {
             if let Err(refusal) = self.count_stranger() {
                 log::debug!("{}: no TLS: {refusal}", self.stream.peer());
@@ -194,7 +196,6 @@ impl Connection {
                 return self.part(&unshaken);
             }
         }
-        let before = self.traffic();
         // Nobody knows yet whom the next one is for.
         self.stream.set_peer(self.sender);
         let head = match self.read_head() {
@@ -237,7 +238,7 @@ impl Connection {
         }
     }
 
-    /// What the requests up to here came to.
+    /// What the requests up to here came to; by TLS roughly, as what was read ahead is taken off as it was decrypted.
     fn traffic(&self) -> Traffic {
         let mut traffic = self.stream.traffic();
         let unread = u64::try_from(self.inbound.buffer.len()).unwrap_or(u64::MAX);

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::ceilings;
 use super::inbound::Inbound;
 use super::proxies::introduce;
 use super::stream::Stream;
 use super::waiting::Waiting;
+use super::{ceilings, contain};
 use crate::access::shares::Client;
 use crate::delivery::Context;
 use crate::exchange::healthy;
@@ -152,9 +152,10 @@ fn serve(context: &Context, waiting: &Waiting<Unwanted>) {
     while let Some((_turn, unwanted)) = waiting.next() {
         // A server that stops has no time for those who never came in.
         if context.shutdown.begun().is_none() {
-            let berth = context.roster.berth(unwanted.stream.clone());
-            berth.hold(unwanted.stream.clone());
-            refuse(context, unwanted);
+            let stream = unwanted.stream.clone();
+            let berth = context.roster.berth(stream.clone());
+            berth.hold(stream.clone());
+            contain(&stream, || refuse(context, unwanted));
         }
     }
 }

@@ -55,6 +55,7 @@ use crate::config::access::advice;
 use crate::config::{Config, Current, Endpoint, Limits, Listen, Mode, Reach};
 use crate::delivery::Context;
 use crate::delivery::catch_up::CatchUp;
+use crate::delivery::outbox::pins::Pins;
 use crate::http::head::Ceilings;
 use crate::hub::{Hub, cores, random};
 use crate::journal::disk::OpenError;
@@ -270,6 +271,7 @@ impl Server {
         let shutdown = Shutdown::default();
         let access = Arc::new(access);
         let (reloads, orders) = Reloads::new();
+        let memory = Memory::new(&config);
         let context = Arc::new(Context {
             hub,
             catch_up: CatchUp::start(threads.get(), config.limits.connections)?,
@@ -277,7 +279,8 @@ impl Server {
             shutdown,
             access,
             shares: Shares::new(),
-            memory: Memory::new(&config),
+            pins: Pins::new(memory.clone()),
+            memory,
             told: Arc::new(Current::new(config)),
             reloads,
             upkeep: Upkeep::default(),

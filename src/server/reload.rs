@@ -116,7 +116,7 @@ impl Reload {
             socket_mode: running.socket_mode,
             proxies: next_proxies(asked.proxies, &access, running),
             access,
-            tls: asked.tls,
+            tls: next_tls(asked.tls, running),
             admin: next_admin(asked.admin, &running.admin),
             journal: Journal {
                 kind: running.journal.kind,
@@ -195,6 +195,14 @@ fn next_proxies(asked: Proxies, access: &Access, running: &Config) -> Proxies {
     match next.unguarded() {
         None => next.proxies,
         Some(_) => running.proxies.clone(),
+    }
+}
+
+/// Files change; but where TLS is spoken until a restart, something is shown until then.
+fn next_tls(asked: Tls, running: &Config) -> Tls {
+    match asked.source() {
+        None if running.identity().is_some() => running.tls.clone(),
+        _ => asked,
     }
 }
 

@@ -41,6 +41,8 @@ pub enum ReloadError {
     Unusable(ConfigError),
     /// What is wrong with the files that it names to verify tokens by. Nothing has changed.
     Keys(String),
+    /// What is wrong with the certificate or the key that it names for TLS. Nothing has changed.
+    Tls(String),
     /// Nobody said where it comes from. Nothing has changed.
     NoSource,
     /// Another one is under way. Nothing has changed by this one.
@@ -59,6 +61,9 @@ impl fmt::Display for ReloadError {
             ReloadError::Unusable(error) => return error.fmt(f),
             ReloadError::Keys(trouble) => {
                 return write!(f, "cannot verify tokens, so nothing has changed: {trouble}");
+            }
+            ReloadError::Tls(trouble) => {
+                return write!(f, "[tls] cannot be used, so nothing has changed: {trouble}");
             }
             ReloadError::NoSource => {
                 "the program that this server is a part of gave it its configuration, and says not where to read it \
@@ -275,6 +280,7 @@ impl Desk {
             }
         };
         let keys = self.read_keys(&config)?;
+        self.check_identity(&config)?;
         Ok(self.reload.apply(&self.context, config, keys))
     }
 
@@ -286,6 +292,16 @@ impl Desk {
             return Ok(None);
         }
         read_keys(tokens).map(Some).map_err(ReloadError::Keys)
+    }
+
+    /// The same with what clients are shown, where TLS is spoken.
+    fn check_identity(&self, config: &Config) -> Result<(), ReloadError> {
+        let running = self.context.config();
+        if config.tls == running.tls || running.identity().is_none() {
+            return Ok(());
+        }
+        let identity = config.tls.source().map(|source| source.read()).transpose();
+        identity.map(drop).map_err(ReloadError::Tls)
     }
 }
 

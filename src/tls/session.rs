@@ -51,7 +51,7 @@ impl Session {
         Self::over(ClientConnection::new(connector.config(), name).map(Connection::Client))
     }
 
-    fn over(connection: Result<Connection, rustls::Error>) -> Result<Self, TlsError> {
+    pub(super) fn over(connection: Result<Connection, rustls::Error>) -> Result<Self, TlsError> {
         let mut connection = connection.map_err(|error| TlsError::new(error.to_string()))?;
         connection.set_buffer_limit(Some(RECORD));
         Ok(Session {
@@ -122,15 +122,20 @@ impl Session {
         }
         let mut slices = slices.to_vec();
         let mut left = &mut slices[..];
+        // Nothing is left of slices that are all empty.
+        IoSlice::advance_slices(&mut left, 0);
         let mut taken = 0;
         while !left.is_empty() && taken < PAGE {
-            match connection.writer().write_vectored(left) {
-                Ok(0) => return Sent::Some(taken),
-                Ok(count) => {
+            let written = connection.writer().write_vectored(left);
+            match written {
+                Ok(count @ 1..) if connection.wants_write() => {
                     taken += count;
                     IoSlice::advance_slices(&mut left, count);
                 }
-                Err(_) => return Sent::Broken,
+                // Where nothing is taken although there is room, or nothing is encrypted, the keys are used up (RFC 8446,
+                // section 5.5) and no others follow: by TLS 1.2, where close_notify has taken the last place, or when
+                // the peer leaves a message of the handshake unfinished.
+                Ok(_) | Err(_) => return Sent::Broken,
             }
             match push(&mut connection, wire) {
                 Pushed::All => {}

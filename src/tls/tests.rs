@@ -1,5 +1,7 @@
 //! Files of certificates and keys, right and wrong, and two sessions with each other over memory.
 
+mod used_up;
+
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
 
@@ -71,13 +73,20 @@ impl Pair {
         let key = directory.file("key.pem", &certified.signing_key.serialize_pem());
         let connector = Connector::load(Some(&certificate)).unwrap();
         let identity = Identity::source(certificate, key).read().unwrap();
+        Self::of(
+            Session::accept(&identity).unwrap(),
+            Session::connect(&connector, "localhost").unwrap(),
+        )
+    }
+
+    fn of(server: Session, client: Session) -> Self {
         let direction = || Direction {
             bytes: VecDeque::new(),
             room: 1000,
         };
         let mut pair = Pair {
-            server: Session::accept(&identity).unwrap(),
-            client: Session::connect(&connector, "localhost").unwrap(),
+            server,
+            client,
             to_client: direction(),
             to_server: direction(),
         };

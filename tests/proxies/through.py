@@ -2,7 +2,7 @@
 
     through.py BINARY DIRECTORY
 
-Expects nginx and haproxy in the path, and their configurations in DIRECTORY. Every process that it starts it ends itself.
+Expects nginx, caddy and haproxy in the path, and their configurations in DIRECTORY. Every process that it starts it ends itself.
 """
 
 import base64
@@ -39,33 +39,41 @@ client = "{client}"
 
 
 def main(binary, directory):
-    nginx = open(os.path.join(directory, "nginx.conf")).read()
-    haproxy = open(os.path.join(directory, "haproxy.cfg")).read()
-    by_field = haproxy.replace("FORWARDING", "option forwardfor").replace("SEND", "").replace("REUSE", "safe")
+    nginx, caddy, haproxy = [open(os.path.join(directory, name)).read() for name in ["nginx.conf", "Caddyfile", "haproxy.cfg"]]
+    by_field = haproxy.replace("SEND", "").replace("REUSE", "safe")
+    by_x_forwarded_for = by_field.replace("FORWARDING", "option forwardfor")
+    by_forwarded = by_field.replace("FORWARDING", "http-request set-header Forwarded for=%[src]")
     # A connection says once whom it brings, so it is shared by nobody.
     by_protocol = haproxy.replace("FORWARDING", "").replace("REUSE", "never")
+    run_nginx, run_haproxy = ["nginx", "-c"], ["haproxy", "-f"]
+    run_caddy = ["caddy", "run", "--adapter", "caddyfile", "--config"]
     setups = [
-        ("nginx, X-Forwarded-For", "x-forwarded-for", "tcp", ["nginx", "-c"], nginx),
-        ("nginx, X-Forwarded-For, Unix socket", "x-forwarded-for", "unix", ["nginx", "-c"], nginx),
-        ("HAProxy, X-Forwarded-For", "x-forwarded-for", "tcp", ["haproxy", "-f"], by_field),
-        ("HAProxy, PROXY v2", "proxy-protocol", "tcp", ["haproxy", "-f"], by_protocol.replace("SEND", "send-proxy-v2")),
-        ("HAProxy, PROXY v1", "proxy-protocol", "tcp", ["haproxy", "-f"], by_protocol.replace("SEND", "send-proxy")),
+        ("nginx, X-Forwarded-For", "x-forwarded-for", "", run_nginx, nginx),
+        ("nginx, X-Forwarded-For, Unix socket", "x-forwarded-for", "unix:", run_nginx, nginx),
+        ("Caddy, X-Forwarded-For", "x-forwarded-for", "", run_caddy, caddy),
+        ("Caddy, X-Forwarded-For, Unix socket", "x-forwarded-for", "unix/", run_caddy, caddy),
+        ("HAProxy, X-Forwarded-For", "x-forwarded-for", "", run_haproxy, by_x_forwarded_for),
+        ("HAProxy, X-Forwarded-For, Unix socket", "x-forwarded-for", "unix@", run_haproxy, by_x_forwarded_for),
+        ("HAProxy, Forwarded", "forwarded", "", run_haproxy, by_forwarded),
+        ("HAProxy, PROXY v2", "proxy-protocol", "", run_haproxy, by_protocol.replace("SEND", "send-proxy-v2")),
+        ("HAProxy, PROXY v1", "proxy-protocol", "", run_haproxy, by_protocol.replace("SEND", "send-proxy")),
     ]
     return 0 if all([check(binary, *setup) for setup in setups]) else 1
 
 
-def check(binary, name, client, way, command, template):
+def check(binary, name, client, socket_scheme, command, template):
+    """`socket_scheme` is how the proxy writes a Unix socket; without it the two speak TCP."""
     with tempfile.TemporaryDirectory(prefix="fourcast-") as scratch:
         path = os.path.join(scratch, "s")
         config = os.path.join(scratch, "config.toml")
-        listen = '"127.0.0.1:0"' if way == "tcp" else f'"127.0.0.1:0", "unix:{path}"'
+        listen = f'"127.0.0.1:0", "unix:{path}"' if socket_scheme else '"127.0.0.1:0"'
         with open(config, "w") as file:
             file.write(CONFIG.format(listen=listen, client=client))
         server = Server(binary, config, os.path.join(scratch, "journal"))
         try:
             # In the order in which the server names them.
             data, operator = server.address(), server.address()
-            target = data if way == "tcp" else "unix:" + path
+            target = socket_scheme + path if socket_scheme else data
             with Proxy(command, template.replace("SERVER", target), scratch) as proxy:
                 go_through(proxy.port, operator)
         except BaseException:
@@ -97,7 +105,9 @@ class Proxy:
         config = os.path.join(self.scratch, "proxy.conf")
         with open(config, "w") as file:
             file.write(self.template.replace("SCRATCH", self.scratch).replace("PORT", str(self.port)))
-        self.process = subprocess.Popen([*self.command, config], stdin=subprocess.DEVNULL)
+        # Caddy keeps what it keeps there.
+        homes = {"HOME": self.scratch, "XDG_DATA_HOME": self.scratch, "XDG_CONFIG_HOME": self.scratch}
+        self.process = subprocess.Popen([*self.command, config], stdin=subprocess.DEVNULL, env={**os.environ, **homes})
         end = time.monotonic() + PATIENCE
         while self.process.poll() is None and time.monotonic() < end:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), PATIENCE):

@@ -1,18 +1,22 @@
 //! One test for each fault that was found and mended, named after what a user saw. Whoever mends a
 //! fault adds the test that failed before.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use fourcast::Leaving;
-use fourcast::config::Retention;
+use fourcast::config::{self, Config, Retention};
 use serde_json::json;
 
 use crate::support::event::seq;
+use crate::support::tls;
 use crate::support::websocket::PING;
 use crate::support::wire::{Arrival, deadline};
-use crate::support::{Fixture, PATIENCE, Response, WebSocket, request};
+use crate::support::{Fixture, Listener, PATIENCE, Response, Way, WebSocket, exchange, request};
 
 #[test]
 fn a_publish_repeated_on_another_way_under_its_key_was_taken_for_another_payload() {
@@ -432,4 +436,65 @@ fn a_gap_was_called_deleted_where_delete_took_nothing_that_was_owed() {
         let answer = server.get(&format!("/a?after={first}"), &[]).json();
         assert_eq!(answer["gap"]["reason"], "retention", "{tail_events}");
     }
+}
+
+/// A library of TLS that is built with its assertions does not want to say twice that it ends.
+#[test]
+fn a_stranger_who_was_refused_over_tls_and_sent_garbage_then_ended_the_whole_server() {
+    let server = Fixture::secured(|config| config.limits.connections = 1);
+    let _place = Listener::open(Way::Sse, &server, "/chat");
+    let socket = TcpStream::connect(server.address).expect("a connection");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    socket.set_write_timeout(Some(PATIENCE)).expect("a limit");
+    let mut stream = tls::secured(socket, &tls::authorities(), &[]);
+    let asked = request("GET", "/chat", &[], b"");
+    stream.write_all(&asked).expect("a request");
+    let mut refused = Vec::new();
+    stream.read_to_end(&mut refused).expect("a whole answer");
+    assert!(refused.starts_with(b"HTTP/1.1 503 "));
+    let garbage = [&b"\x17\x03\x03\x00\x20"[..], &[0; 32]].concat();
+    let end = deadline();
+    while stream.sock.write_all(&garbage).is_ok() {
+        assert!(Instant::now() < end, "it was not closed");
+    }
+    assert_eq!(server.get("/chat", &[]).status(), 503);
+}
+
+#[test]
+fn a_reload_that_named_a_certificate_that_could_not_be_used_or_none_said_that_all_went_well() {
+    let mut config = Config::default();
+    let server = Fixture::secured(|secured| {
+        secured.admin.listen = Some(([127, 0, 0, 1], 0).into());
+        config = secured.clone();
+    });
+    let key = config.tls.key.clone();
+    // A key is no certificate.
+    let wrong = config::Tls {
+        certificate: key.clone(),
+        key,
+    };
+    let nothing = config::Tls::default();
+    let asked = Mutex::new(vec![nothing, wrong]);
+    server.reread_from(move || {
+        let tls = asked.lock().expect("nobody panics with it").pop();
+        let tls = tls.expect("two reloads");
+        Ok(Config {
+            tls,
+            ..config.clone()
+        })
+    });
+    let reload = || exchange(server.admin(), "POST", "/-/reload", &[], b"");
+    let refused = reload();
+    assert_eq!((refused.status(), &*refused.refusal()), (422, "bad_config"));
+    assert!(
+        refused.text().contains("there is no certificate in"),
+        "{}",
+        refused.text()
+    );
+    let answer = reload();
+    assert_eq!(answer.status(), 200);
+    let answer = answer.json();
+    assert_eq!(answer["changed"], json!([]), "{answer}");
+    assert_eq!(answer["kept"][0]["key"], "tls.certificate", "{answer}");
+    server.assert_serves();
 }

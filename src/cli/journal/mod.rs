@@ -105,26 +105,9 @@ impl From<ArchiveError> for Failure {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-
     use super::*;
+    use crate::cli;
     use crate::config::Journal;
-
-    #[derive(Debug, clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
-
-    #[test]
-    fn every_command_teaches_by_example() {
-        use clap::CommandFactory as _;
-        for command in Line::command().get_subcommands() {
-            let help = command.get_after_help().map(ToString::to_string);
-            let teaches = help.is_some_and(|help| help.contains("Examples:"));
-            assert!(teaches, "{}", command.get_name());
-        }
-    }
 
     #[test]
     fn an_export_takes_what_a_subscription_takes_and_nothing_else() {
@@ -135,7 +118,7 @@ mod tests {
             (&["", "export", "--after", "no3376n35s-14"], true),
             (&["", "export", "--after", "14"], false),
         ] {
-            assert_eq!(Line::try_parse_from(line).is_ok(), is_right, "{line:?}");
+            assert_eq!(cli::parse::<Args>(line).is_ok(), is_right, "{line:?}");
         }
     }
 

@@ -34,24 +34,3 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         What::Inspect(args) => inspect::run(args),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug, clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
-
-    #[test]
-    fn every_command_teaches_by_example() {
-        use clap::CommandFactory as _;
-        for command in Line::command().get_subcommands() {
-            let help = command.get_after_help().map(ToString::to_string);
-            let teaches = help.is_some_and(|help| help.contains("Examples:"));
-            assert!(teaches, "{}", command.get_name());
-        }
-    }
-}

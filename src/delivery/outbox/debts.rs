@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::errand::{Errand, Work};
+use super::pins::{Pin, Pins};
 use crate::delivery::control::Gap;
 use crate::refusal::Refusal;
 use crate::server::memory::{Memory, Reservation, SMALL};
@@ -25,7 +26,7 @@ pub(super) struct Debts {
     /// Takes away what may not be read any more: before all work, which is done at the pace of the peer.
     pub(super) restriction: Option<Box<dyn Errand>>,
     pub(super) ending: Option<Ending>,
-    /// The memory of what the peer does not take.
+    /// The memory of what the peer does not take, without a large frame.
     pub(super) held: Option<Reservation>,
 }
 
@@ -33,6 +34,9 @@ pub(super) struct Debts {
 pub(super) struct Rest {
     pub(super) bytes: Arc<[u8]>,
     pub(super) sent: usize,
+    /// The memory of a large one that the peer does not take: it is there once for all who have begun it and for the tail,
+    /// which may let go of it at any time.
+    pin: Option<Arc<Pin>>,
 }
 
 /// The last words.
@@ -91,8 +95,13 @@ impl Debts {
     }
 
     /// Reserves the memory of what is large and has begun to wait for the peer.
-    pub(super) fn hold(&mut self, memory: &Memory) -> Result<(), Refusal> {
-        let bytes = self.rest.as_ref().map_or(0, Rest::share) + self.control_bytes();
+    pub(super) fn hold(&mut self, memory: &Memory, pins: &Pins) -> Result<(), Refusal> {
+        let mut bytes = self.control_bytes();
+        match &mut self.rest {
+            Some(rest) if rest.bytes.len() > SMALL => rest.pin(pins)?,
+            Some(rest) => bytes += rest.bytes.len(),
+            None => {}
+        }
         match bytes > SMALL {
             true => self
                 .held
@@ -124,21 +133,27 @@ impl Debts {
     pub(super) fn next_frame(&mut self) -> Option<&mut Rest> {
         if self.rest.is_none() {
             let frame = self.pong.take().or_else(|| self.control.pop_front());
-            self.rest = frame.map(|frame| Rest {
-                bytes: frame.into(),
-                sent: 0,
-            });
+            self.rest = frame.map(|frame| Rest::new(frame.into(), 0));
         }
         self.rest.as_mut()
     }
 }
 
 impl Rest {
-    /// What falls to this peer of the frame, which is there once for all who have begun it and for the tail, which may let
-    /// go of it at any time. Counted anew whenever some of it leaves, so whoever is the last pays for all of it.
-    fn share(&self) -> usize {
-        let peers = Arc::strong_count(&self.bytes).saturating_sub(1).max(1);
-        self.bytes.len() / peers
+    /// What is left of a frame of which so much was sent.
+    pub(super) fn new(bytes: Arc<[u8]>, sent: usize) -> Self {
+        Rest {
+            bytes,
+            sent,
+            pin: None,
+        }
+    }
+
+    fn pin(&mut self, pins: &Pins) -> Result<(), Refusal> {
+        if self.pin.is_none() {
+            self.pin = Some(pins.pin(&self.bytes)?);
+        }
+        Ok(())
     }
 
     /// The bytes that were not sent.

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::debts::{Debts, Ending, Rest};
 use super::errand::Outcome;
+use super::pins::Pins;
 use crate::delivery::Opening;
 use crate::hub::fanout::{Offer, Run};
 use crate::hub::selector::Selection;
@@ -150,10 +151,10 @@ impl State {
     ///
     /// # Errors
     /// 503 when it is not there.
-    pub(super) fn hold(&mut self, memory: &Memory) -> Result<(), Refusal> {
+    pub(super) fn hold(&mut self, memory: &Memory, pins: &Pins) -> Result<(), Refusal> {
         let waits = self.stalled.is_some() && !self.is_ending();
         match self.owed_mut().filter(|_| waits) {
-            Some(debts) => debts.hold(memory),
+            Some(debts) => debts.hold(memory, pins),
             None => Ok(()),
         }
     }
@@ -249,9 +250,15 @@ impl State {
             self.stalled.get_or_insert_with(Instant::now);
             return Flushed::Blocked;
         }
-        self.closed = true;
-        stream.shutdown();
+        self.cut(stream);
         Flushed::Over
+    }
+
+    /// Ends the connection at once, in the middle of a frame if need be, and lets go of all that is owed.
+    pub(super) fn cut(&mut self, stream: &Stream) {
+        self.closed = true;
+        self.debts = None;
+        stream.shutdown();
     }
 
     /// Sends as much of a run as there is room for.
@@ -296,10 +303,7 @@ impl State {
                 continue;
             }
             if left > 0 {
-                self.debts().rest = Some(Rest {
-                    bytes: bytes.clone(),
-                    sent: left,
-                });
+                self.debts().rest = Some(Rest::new(bytes.clone(), left));
                 self.place = entry.seq();
             }
             self.stalled = Some(Instant::now());

@@ -8,8 +8,9 @@ use crate::event::{Epoch, Event, EventType, Id};
 use crate::hub::channel::{Channel, LossReason};
 use crate::hub::pages::Pages;
 use crate::hub::selector::Selection;
-use crate::hub::tail::{Entry, Page};
+use crate::hub::tail::{Entry, Form, Page};
 use crate::journal::{self, Limit, Loss};
+use crate::roster::Way;
 
 const TEN: Limit = Limit { events: 10, ..PAGE };
 
@@ -211,6 +212,29 @@ fn the_bytes_are_bounded_and_what_nobody_read_for_longest_leaves_first() {
     }
     assert!(hub.pages.bytes() > 10_000);
     assert!(!share(&read(&hub, "a", 10, TEN).entries, &left[0]));
+}
+
+#[test]
+fn what_their_events_are_rendered_to_is_bounded_too() {
+    static ESCAPED: Form = Form {
+        slot: 0,
+        way: Way::Sse,
+        render: |event, out| out.extend(event.data.bytes().repeat(6_000)),
+    };
+    let hub = forgetful(|config| config.fanout.replay_bytes = 400_000);
+    hub.say_times(200, "a");
+    for place in (0..190).step_by(10) {
+        for _ in 0..2 {
+            let entries = read(&hub, "a", place, TEN).entries;
+            for entry in &entries {
+                assert!(!entry.bytes(&ESCAPED).is_empty());
+                assert!(hub.pages.rendered() <= 200_000, "{}", hub.pages.rendered());
+            }
+            let again = read(&hub, "a", place, TEN).entries;
+            assert!(share(&again, &entries), "the last one is kept: {place}");
+        }
+    }
+    assert!(hub.pages.rendered() > 60_000);
 }
 
 /// A page of one event, as a journal gives it.

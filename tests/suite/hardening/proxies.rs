@@ -74,10 +74,14 @@ fn is_taken_for(server: &Fixture, wire: Wire, fields: &[(&str, &str)], expected:
         .map(|(_, value)| value.chars().take(100).collect::<String>());
     assert_eq!(seen(server), [expected], "{told:?}");
     drop(listening);
+    wait_for_nobody(server);
+}
+
+fn wait_for_nobody(server: &Fixture) {
     let mut pace = Wire::connect(server.admin());
     let end = deadline();
     while !seen(server).is_empty() {
-        assert!(std::time::Instant::now() < end, "it never went");
+        assert!(std::time::Instant::now() < end, "they never went");
         pace.pause_briefly();
     }
 }
@@ -146,6 +150,7 @@ fn a_chain_that_was_forged_before_it_came_to_the_proxy() {
             if forged == "\u{7f}" {
                 let answer = server.get("/chat", &fields);
                 assert_eq!(answer.status(), 400);
+                wait_for_nobody(&server);
                 continue;
             }
             is_taken_for(&server, server.connect(), &fields, GREEDY);

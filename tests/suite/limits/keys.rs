@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use fourcast::Config;
 use serde_json::json;
 
+use super::counted;
 use super::rates::few;
 use crate::access::{BACKEND, DEVICE, rules};
 use crate::support::{Fixture, Listener, Response, Way, WebSocket, deadline};
@@ -106,7 +107,7 @@ fn events_published_with_one_key_have_a_rate_on_every_way() {
 fn whoever_tries_keys_is_slowed_down_by_address() {
     let server = server(|config| {
         config.limits.exempt = Vec::new();
-        config.rates.requests_per_address = few(3);
+        config.rates.requests_per_address = few(counted(3, 4));
     });
     for _ in 0..3 {
         assert_eq!(get(&server, "fck_wrong").status(), 401);

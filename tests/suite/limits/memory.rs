@@ -5,23 +5,25 @@ use serde_json::json;
 use crate::support::http::{Head, exchange};
 use crate::support::sse::EventSource;
 use crate::support::tls;
-use crate::support::websocket::{CONTINUATION, PING, PONG, TEXT};
+use crate::support::websocket::{CONTINUATION, Message, PING, PONG, TEXT};
 use crate::support::wire::deadline;
 use crate::support::{Fixture, Frame, Response, Way, WebSocket, Wire, request};
 
 const KIB: usize = 1024;
 const LARGE: usize = 1024 * KIB;
 
-/// What connections by TLS take more than those without it, as many as a test has at once.
-const BY_TLS: usize = 3 * 40 * KIB;
+/// What a connection takes.
+const CONNECTION: usize = 32 * KIB;
+/// What one by TLS takes more.
+const SESSION: usize = 40 * KIB;
 
-/// With so much for clients who come without TLS. What stands without them is told to be so much that the tests around it, which are in the
-/// same process, do not matter.
-fn server(room: usize) -> Fixture {
+/// With so much for clients, as many as there are at once; more where they come by TLS. What stands without them is told
+/// to be so much that the tests around it, which are in the same process, do not matter.
+fn server(room: usize, clients: usize) -> Fixture {
     Fixture::start(|config| {
         config.journal.max_bytes = 1 << 40;
-        let more = if tls::is_usual() { BY_TLS } else { 0 };
-        config.limits.memory = Some(config.standing_bytes() + room + more);
+        let more = if tls::is_usual() { SESSION } else { 0 };
+        config.limits.memory = Some(config.standing_bytes() + room + clients * more);
     })
 }
 
@@ -46,7 +48,7 @@ fn end(mut wire: Wire, left: usize) -> Option<Response> {
 
 #[test]
 fn large_bodies_at_once_are_refused_beyond_the_budget_and_the_server_goes_on() {
-    let server = server(4 * LARGE);
+    let server = server(4 * LARGE, 20);
     let wires: Vec<_> = (0..20).map(|_| begin(&server, LARGE - 1)).collect();
     let answers = wires.into_iter().map(|wire| end(wire, 1));
     let (mut taken, mut refused) = (0, 0);
@@ -72,14 +74,19 @@ fn large_bodies_at_once_are_refused_beyond_the_budget_and_the_server_goes_on() {
 
 #[test]
 fn a_small_body_needs_nothing_beyond_its_connection() {
-    let server = server(100 * KIB);
-    let _large = begin(&server, 60 * KIB);
-    server.assert_serves();
+    let server = server(CONNECTION, 1);
+    let mut wire = server.connect();
+    wire.send(request("POST", "/chat", &[], &[b'x'; 4 * KIB]));
+    assert_eq!(Response::read(&mut wire, "POST").status(), 201);
+    // Of a larger one not all may be taken.
+    let _ = wire.try_send(request("POST", "/chat", &[], &[b'x'; 64 * KIB]));
+    let refused = Response::read(&mut wire, "POST");
+    assert_eq!(refused.refusal(), "out_of_memory");
 }
 
 #[test]
 fn a_message_in_fragments_is_refused_beyond_the_budget() {
-    let server = server(LARGE);
+    let server = server(LARGE, 3);
     let mut socket = WebSocket::open(server.address, "/chat");
     socket.next_op("welcome");
     let first = Frame::new(TEXT, "x".repeat(64 * KIB)).unfinished();
@@ -100,7 +107,7 @@ fn a_message_in_fragments_is_refused_beyond_the_budget() {
 
 #[test]
 fn messages_one_after_the_other_need_room_for_one() {
-    let server = server(LARGE);
+    let server = server(LARGE, 3);
     let mut socket = WebSocket::open(server.address, "/-/socket");
     socket.next_op("welcome");
     for number in 0..20 {
@@ -112,7 +119,7 @@ fn messages_one_after_the_other_need_room_for_one() {
 
 #[test]
 fn a_long_answer_is_refused_when_there_is_no_memory_for_it() {
-    let server = server(600 * KIB);
+    let server = server(600 * KIB, 3);
     for _ in 0..4 {
         server.publish("chat", &"x".repeat(100 * KIB));
     }
@@ -125,7 +132,7 @@ fn a_long_answer_is_refused_when_there_is_no_memory_for_it() {
 #[test]
 fn an_answer_to_whoever_waits_is_refused_when_there_is_no_memory_for_it() {
     for (size, room) in [(100 * KIB, 500 * KIB), (40 * KIB, 180 * KIB)] {
-        let server = server(room);
+        let server = server(room, 3);
         let seen = server.publish("chat", "seen");
         let mut waiting = server.connect();
         let expects = [("Expect", "100-continue"), ("Content-Length", "1")];
@@ -149,7 +156,6 @@ fn events_that_slow_readers_have_begun_are_held_as_long_as_there_is_memory_for_t
     let server = Fixture::start(|config| {
         config.journal.max_bytes = 1 << 40;
         config.limits.memory = Some(config.standing_bytes() + HELD * LARGE + LARGE / 2);
-        config.timeouts.close = std::time::Duration::from_secs(60);
         config.admin.listen = Some(([127, 0, 0, 1], 0).into());
     });
     let mut before = server.publish("chat", "the first");
@@ -178,31 +184,40 @@ fn events_that_slow_readers_have_begun_are_held_as_long_as_there_is_memory_for_t
         assert!(std::time::Instant::now() < end, "{metrics}");
         std::thread::yield_now();
     }
-    let mut told_to_come_back = 0;
+    let mut cut = 0;
     for reader in &mut readers {
+        reader.next_op("welcome");
+        match reader.next_message() {
+            Message::Text(event) => {
+                let event: serde_json::Value = serde_json::from_str(&event).expect("JSON");
+                assert_eq!(event["data"].as_str().map(str::len), Some(LARGE));
+            }
+            Message::End => cut += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(cut, READERS - HELD, "whose event is not held any longer");
+}
+
+#[test]
+fn an_event_that_many_slow_readers_have_begun_is_held_once_for_all_of_them() {
+    let server = server(2 * LARGE + LARGE / 2, 13);
+    let before = server.publish("chat", "the first");
+    server.publish("chat", &"x".repeat(LARGE));
+    let target = format!("/chat?after={before}");
+    let readers: Vec<_> = (0..12)
+        .map(|_| WebSocket::open(server.address, &target))
+        .collect();
+    for mut reader in readers {
         reader.next_op("welcome");
         let event = reader.next_json();
         assert_eq!(event["data"].as_str().map(str::len), Some(LARGE));
     }
-    server.publish("chat", "the last");
-    for reader in &mut readers {
-        let next = std::iter::repeat_with(|| reader.next_json())
-            .find(|told| told["data"].as_str().is_none_or(|data| data.len() < LARGE))
-            .expect("a word");
-        if next["op"] == "bye" {
-            assert_eq!(next["code"], 1013);
-            assert!(next["retry_ms"].is_u64(), "{next}");
-            told_to_come_back += 1;
-        } else {
-            assert_eq!(next["data"], "the last");
-        }
-    }
-    assert_eq!(told_to_come_back, READERS - HELD);
 }
 
 #[test]
 fn a_connection_for_which_there_is_no_memory_is_refused_at_the_door() {
-    let server = server(100 * KIB);
+    let server = server(100 * KIB, 3);
     let mut places: Vec<_> = (0..3).map(|_| server.connect()).collect();
     for wire in &mut places {
         wire.send(request("GET", "/chat", &[], b""));
@@ -252,7 +267,7 @@ fn a_message_that_does_not_end_loses_its_memory_and_its_connection() {
 
 #[test]
 fn a_subscriber_that_only_answers_pings_takes_no_more_memory() {
-    let server = server(200 * KIB);
+    let server = server(200 * KIB, 3);
     let mut socket = WebSocket::open(server.address, "/chat");
     socket.next_op("welcome");
     // Far more than there is room for, were they added up.

@@ -229,7 +229,8 @@ impl Fixture {
         let end = deadline();
         loop {
             let mut wire = self.connect();
-            wire.send(request("GET", target, &[("Connection", "close")], b""));
+            // Until it is so, not even a handshake may be granted.
+            let _ = wire.try_send(request("GET", target, &[("Connection", "close")], b""));
             match Response::try_read(&mut wire, "GET") {
                 Some(response) if response.status() == status => return response,
                 other => assert!(Instant::now() < end, "{status} was due, not {other:?}"),

@@ -132,6 +132,21 @@ impl Wire {
         }
     }
 
+    /// Sends what a proxy says in front of everything else, in front of TLS too, and `bytes` behind it.
+    pub fn send_behind(&mut self, preface: &[u8], bytes: impl AsRef<[u8]>) {
+        match &mut self.line {
+            // In one piece, as it arrives where the network is fast.
+            Line::Plain(_) => self.send([preface, bytes.as_ref()].concat()),
+            Line::Secured(stream) => {
+                stream.sock.write_all(preface).expect("the peer takes it");
+                // Sending nothing would begin the handshake too.
+                if !bytes.as_ref().is_empty() {
+                    self.send(bytes);
+                }
+            }
+        }
+    }
+
     /// Says that nothing more will be sent.
     pub fn finish(&mut self) {
         if let Line::Secured(stream) = &mut self.line {
@@ -153,7 +168,10 @@ impl Wire {
         let mut page = [0; 16 * 1024];
         let read = match &mut self.line {
             Line::Plain(stream) => stream.read(&mut page),
-            Line::Secured(stream) => stream.read(&mut page),
+            Line::Secured(stream) => stream.read(&mut page).or_else(|error| match error.kind() {
+                ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => read_only(stream, &mut page),
+                _ => Err(error),
+            }),
         };
         match read {
             Ok(0) => Arrival::End,
@@ -231,5 +249,18 @@ impl Wire {
     /// Lets a moment pass unless the peer does something: the pace of a poller.
     pub fn pause(&mut self) -> Arrival {
         self.more(Instant::now() + Duration::from_millis(20))
+    }
+}
+
+/// Reads what a peer said that takes nothing any more: a read writes first what is left to be written, and fails with it.
+fn read_only(stream: &mut Secured, page: &mut [u8]) -> std::io::Result<usize> {
+    loop {
+        match stream.conn.reader().read(page) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            done => return done,
+        }
+        stream.conn.read_tls(&mut stream.sock)?;
+        let understood = stream.conn.process_new_packets();
+        understood.map_err(std::io::Error::other)?;
     }
 }
