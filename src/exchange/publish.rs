@@ -17,7 +17,7 @@ use crate::hub::draft::{Members, json_fault, media_type, not_json, parse_ttl, pa
 use crate::journal::{Batch, Draft, IdempotencyKey, Receipt};
 use crate::refusal::{Kind, Refusal};
 
-/// What the answer has for one event, with a name of middling length.
+/// The most that the answer has for one event beside the name of its channel.
 const RECEIPT_BYTES: usize = 128;
 
 /// What a POST says before its body comes.
@@ -104,7 +104,8 @@ impl Publication {
         }
     }
 
-    /// Publishes `bytes`, unless `admit` refuses so many events; returns when the journal has kept them.
+    /// Publishes `bytes`, unless `admit` refuses so many events, or an answer of so many bytes at most; returns when the
+    /// journal has kept them.
     ///
     /// # Errors
     /// Nothing was published.
@@ -113,7 +114,7 @@ impl Publication {
         hub: &Hub,
         limits: &Limits,
         bytes: Vec<u8>,
-        admit: impl FnOnce(usize) -> Result<(), Refusal>,
+        admit: impl FnOnce(usize, usize) -> Result<(), Refusal>,
     ) -> Result<Response, Refusal> {
         let drafts = match &self.body {
             Body::Payload(channel, media) => {
@@ -122,9 +123,13 @@ impl Publication {
             Body::Batch(channel) => lines(&bytes, channel.as_ref(), &self.pass, limits)?,
         };
         let key = self.key(&drafts)?;
-        admit(drafts.len())?;
+        let answer_bytes = drafts
+            .iter()
+            .map(|draft| RECEIPT_BYTES + draft.channel.as_str().len())
+            .sum();
+        admit(drafts.len(), answer_bytes)?;
         let appended = hub.publish(Batch { drafts, key })?;
-        let mut answer = Vec::with_capacity(appended.receipts.len() * RECEIPT_BYTES);
+        let mut answer = Vec::with_capacity(answer_bytes);
         match self.body {
             Body::Payload(..) => write_receipts(&appended.receipts, &mut answer),
             Body::Batch(_) => {

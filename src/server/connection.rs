@@ -109,6 +109,20 @@ struct Request {
     body_read: bool,
 }
 
+/// Counts as a request what comes without one, or before it, of whoever is known by then: a handshake, whose signature is
+/// the dearest thing that a stranger can ask for, and a head that cannot be understood.
+pub(super) fn count_stranger(
+    context: &Context,
+    config: &Config,
+    sender: Peer,
+) -> Result<(), Refusal> {
+    let asker = Asker {
+        address: sender.ip().filter(|_| !config.proxies.bring(sender)),
+        holder: None,
+    };
+    context.shares.request(config, asker)
+}
+
 impl Connection {
     pub(super) fn new(context: Arc<Context>, doormen: Arc<Doormen>, stream: Arc<Stream>) -> Self {
         let berth = Arc::new(context.roster.berth(stream.clone()));
@@ -187,7 +201,7 @@ impl Connection {
         // With the handshake, which may bring the beginning of the request along.
         let before = self.traffic();
         if self.stream.awaits_handshake() {
-            if let Err(refusal) = self.count_stranger() {
+            if let Err(refusal) = count_stranger(&self.context, &self.config, self.sender) {
                 log::debug!("{}: no TLS: {refusal}", self.stream.peer());
                 self.context.hub.metrics().refusals(refusal.kind).count();
                 return After::Close;
@@ -219,20 +233,9 @@ impl Connection {
         }
     }
 
-    /// Counts as a request what comes without one, or before it, of whoever is known by then: a handshake, whose signature is
-    /// the dearest thing that a stranger can ask for, and a head that cannot be understood.
-    fn count_stranger(&self) -> Result<(), Refusal> {
-        let (config, sender) = (&self.config, self.sender);
-        let asker = Asker {
-            address: sender.ip().filter(|_| !config.proxies.bring(sender)),
-            holder: None,
-        };
-        self.context.shares.request(config, asker)
-    }
-
     /// Refuses what is no request, which counts as one all the same; whoever sends it too fast is not answered.
     fn refuse_malformed(&mut self, refusal: Refusal) -> After {
-        match self.count_stranger() {
+        match count_stranger(&self.context, &self.config, self.sender) {
             Ok(()) => self.refuse(None, refusal),
             Err(_) => After::Close,
         }
@@ -340,7 +343,7 @@ impl Connection {
             Plan::Answer(response) => self.answer(request, response),
             Plan::Asset(response) => self.answer_bare(request, response),
             Plan::Publish(publication) => {
-                let response = self.publish(publication, request)?;
+                let (response, _held) = self.publish(publication, request)?;
                 self.answer(request, response)
             }
             Plan::Forget(channel, _) => {
@@ -450,11 +453,12 @@ impl Connection {
         )
     }
 
+    /// Publishes what the request brings; the answer, with the memory that it takes until it is written.
     fn publish(
         &mut self,
         mut publication: Publication,
         request: &mut Request,
-    ) -> Result<Response, Refusal> {
+    ) -> Result<(Response, Reservation), Refusal> {
         let limits = &self.config.limits;
         let most = u64::try_from(publication.most_bytes(limits)).unwrap_or(u64::MAX);
         let mut held = self.context.memory.nothing();
@@ -467,8 +471,14 @@ impl Connection {
             holder: Some(pass.holder()),
             ..self.asker()
         };
-        let admit = |events| self.context.shares.publishes(config, asker, events);
-        publication.commit(&self.context.hub, &config.limits, body, admit)
+        let mut answer_held = self.context.memory.nothing();
+        let admit = |events, answer_bytes: usize| {
+            // Before anything is published: afterwards a refusal would be a lie.
+            answer_held.hold(answer_bytes.saturating_mul(2))?;
+            self.context.shares.publishes(config, asker, events)
+        };
+        let response = publication.commit(&self.context.hub, &config.limits, body, admit)?;
+        Ok((response, answer_held))
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::connection::count_stranger;
 use super::inbound::Inbound;
 use super::proxies::introduce;
 use super::stream::Stream;
@@ -166,6 +167,13 @@ fn refuse(context: &Context, unwanted: Unwanted) {
     let deadline = Instant::now() + PATIENCE;
     if unwanted.is_new && introduce(stream, &config.proxies, deadline).is_none() {
         return;
+    }
+    // Here too: whoever is refused anyway could have as much signed as he likes.
+    if stream.awaits_handshake()
+        && let Err(refusal) = count_stranger(context, &config, stream.peer())
+    {
+        context.hub.metrics().refusals(refusal.kind).count();
+        return log::debug!("{}: no TLS: {refusal}", stream.peer());
     }
     if let Err(unshaken) = stream.shake_hands(deadline) {
         context.hub.metrics().handshakes_failed.count();

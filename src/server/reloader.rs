@@ -279,8 +279,8 @@ impl Desk {
                 source.ok_or(ReloadError::NoSource)?().map_err(ReloadError::Unusable)?
             }
         };
-        let keys = self.read_keys(&config)?;
         self.check_identity(&config)?;
+        let keys = self.read_keys(&config)?;
         Ok(self.reload.apply(&self.context, config, keys))
     }
 
@@ -294,7 +294,7 @@ impl Desk {
         read_keys(tokens).map(Some).map_err(ReloadError::Keys)
     }
 
-    /// The same with what clients are shown, where TLS is spoken.
+    /// A start would refuse it too: what clients are shown, where TLS is spoken.
     fn check_identity(&self, config: &Config) -> Result<(), ReloadError> {
         let running = self.context.config();
         if config.tls == running.tls || running.identity().is_none() {

@@ -40,6 +40,10 @@ impl SocketFile {
         // Whatever the umask was: until it listens, whoever connects is refused.
         fs::set_permissions(path, Permissions::from_mode(mode))?;
         rustix::net::listen(&socket, backlog)?;
+        // One that starts at the same time takes a name whose socket does not listen yet for a dead one's.
+        if identity(path).ok() != Some(file.identity) {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
         Ok((file, UnixListener::from(socket)))
     }
 }

@@ -2,12 +2,15 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use fourcast::config::{Per, Rate};
 
 use super::{flood, impatient, welcomed};
+use crate::support::tls;
 use crate::support::websocket::{CONTINUATION, PING, PONG};
 use crate::support::wire::deadline;
-use crate::support::{Fixture, Frame, Wire, request};
+use crate::support::{Fixture, Frame, Listener, PATIENCE, Way, Wire, request};
 
 #[test]
 fn fragments_of_nothing_by_the_hundred_thousand() {
@@ -121,4 +124,33 @@ fn a_flood_of_subscriptions() {
         assert_eq!(answer["op"], expected, "{number}: {answer}");
     }
     server.assert_serves();
+}
+
+/// Of one who is refused anyway, so that no bound on connections is in his way.
+#[test]
+fn handshakes_without_end_at_a_full_server() {
+    let server = Fixture::secured(|config| {
+        config.limits.connections = 1;
+        config.limits.exempt = Vec::new();
+        config.rates.burst = Duration::from_secs(3600);
+        config.rates.requests_per_address = Some(Rate {
+            count: 4.try_into().expect("one at least"),
+            per: Per::Hour,
+        });
+    });
+    // A handshake and a request.
+    let _place = Listener::open(Way::Sse, &server, "/chat");
+    for _ in 0..2 {
+        assert_eq!(server.get("/chat", &[]).status(), 503);
+    }
+    let socket = TcpStream::connect(server.address).expect("a connection");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    let mut stream = tls::secured(socket, &tls::authorities(), &[]);
+    let mut hello = Vec::new();
+    stream.conn.write_tls(&mut hello).expect("a hello");
+    // It is closed, perhaps before that is there.
+    let _ = stream.sock.write_all(&hello);
+    let mut told = Vec::new();
+    let _ = stream.sock.read_to_end(&mut told);
+    assert!(told.is_empty(), "{} bytes", told.len());
 }

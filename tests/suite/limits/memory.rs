@@ -118,6 +118,29 @@ fn messages_one_after_the_other_need_room_for_one() {
 }
 
 #[test]
+fn a_batch_is_refused_when_there_is_no_memory_for_its_answer_before_it_is_published() {
+    let server = server(400 * KIB, 2);
+    let channel = format!("/{}", "x".repeat(255));
+    let mut wire = server.connect();
+    let mut batch = |events| {
+        let lines = "{\"data\":1}\n".repeat(events);
+        let length = lines.len().to_string();
+        let fields = [
+            ("Content-Type", "application/x-ndjson"),
+            ("Content-Length", &length),
+        ];
+        wire.send(request("POST", &channel, &fields, lines.as_bytes()));
+        Response::read(&mut wire, "POST")
+    };
+    assert_eq!(batch(1000).refusal(), "out_of_memory");
+    assert_eq!(server.get(&channel, &[]).json()["events"], json!([]));
+    // What was held is given back.
+    for _ in 0..3 {
+        assert_eq!(batch(300).status(), 201);
+    }
+}
+
+#[test]
 fn a_long_answer_is_refused_when_there_is_no_memory_for_it() {
     let server = server(600 * KIB, 3);
     for _ in 0..4 {
@@ -201,7 +224,7 @@ fn events_that_slow_readers_have_begun_are_held_as_long_as_there_is_memory_for_t
 
 #[test]
 fn an_event_that_many_slow_readers_have_begun_is_held_once_for_all_of_them() {
-    let server = server(2 * LARGE + LARGE / 2, 13);
+    let server = server(4 * LARGE, 13);
     let before = server.publish("chat", "the first");
     server.publish("chat", &"x".repeat(LARGE));
     let target = format!("/chat?after={before}");

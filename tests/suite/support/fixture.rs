@@ -19,7 +19,8 @@ pub struct Fixture {
     server: Server,
     /// Where it listens.
     pub address: SocketAddr,
-    speaking: Option<Speaking>,
+    /// That it speaks TLS, if it does.
+    pub speaking: Option<Speaking>,
 }
 
 impl Fixture {

@@ -1,7 +1,7 @@
 //! TLS from the client's side: who the servers of these tests are, which addresses speak it, and a connection over it.
 //! With `SUITE_TLS` set every server speaks it that no test wants otherwise.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -10,10 +10,19 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use fourcast::config::{self, Config};
 use rcgen::generate_simple_self_signed;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::version::TLS12;
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
+};
 
 /// A connection over TLS; it shakes hands when it is first written to or read.
 pub type Secured = Box<StreamOwned<ClientConnection, TcpStream>>;
+
+/// The versions of it that a client speaks.
+pub type Versions = &'static [&'static SupportedProtocolVersion];
+
+/// The older one alone.
+pub static ONLY_1_2: Versions = &[&TLS12];
 
 /// Who the servers are that are no matter of the test.
 static IDENTITY: LazyLock<Identity> = LazyLock::new(|| {
@@ -21,7 +30,7 @@ static IDENTITY: LazyLock<Identity> = LazyLock::new(|| {
     Identity::new(directory.join(format!("identity-{}", std::process::id())))
 });
 
-static SPEAKING: LazyLock<Mutex<HashSet<SocketAddr>>> = LazyLock::new(Mutex::default);
+static SPEAKING: LazyLock<Mutex<HashMap<SocketAddr, Versions>>> = LazyLock::new(Mutex::default);
 
 /// Whether every server speaks it.
 pub fn is_usual() -> bool {
@@ -93,8 +102,14 @@ pub struct Speaking(SocketAddr);
 impl Speaking {
     /// Has whoever connects to `address` speak it.
     pub fn at(address: SocketAddr) -> Self {
-        speaking().insert(address);
-        Speaking(address)
+        let speaking = Speaking(address);
+        speaking.by(rustls::ALL_VERSIONS);
+        speaking
+    }
+
+    /// Has them speak these versions of it from now on.
+    pub fn by(&self, versions: Versions) {
+        speaking().insert(self.0, versions);
     }
 }
 
@@ -104,15 +119,16 @@ impl Drop for Speaking {
     }
 }
 
-fn speaking() -> MutexGuard<'static, HashSet<SocketAddr>> {
+fn speaking() -> MutexGuard<'static, HashMap<SocketAddr, Versions>> {
     SPEAKING.lock().expect("nobody panics with it")
 }
 
 /// TLS over a socket, if its peer speaks it.
 pub fn over(stream: TcpStream) -> Result<Secured, TcpStream> {
-    match stream.peer_addr() {
-        Ok(peer) if speaking().contains(&peer) => Ok(secured(stream, &authorities(), &[])),
-        _ => Err(stream),
+    let versions = |peer| speaking().get(&peer).copied();
+    match stream.peer_addr().ok().and_then(versions) {
+        Some(versions) => Ok(secured(stream, &authorities(), versions)),
+        None => Err(stream),
     }
 }
 
@@ -120,7 +136,7 @@ pub fn over(stream: TcpStream) -> Result<Secured, TcpStream> {
 pub fn secured(
     stream: TcpStream,
     authorities: &Path,
-    versions: &[&'static rustls::SupportedProtocolVersion],
+    versions: &[&'static SupportedProtocolVersion],
 ) -> Secured {
     use rustls::pki_types::pem::PemObject;
     let mut roots = RootCertStore::empty();
@@ -131,11 +147,13 @@ pub fn secured(
         some => some,
     };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)
         .expect("versions")
         .with_root_certificates(roots)
         .with_no_client_auth();
+    // For records that the library would not write.
+    config.enable_secret_extraction = true;
     let name = ServerName::try_from("localhost").expect("a name");
     let connection = ClientConnection::new(Arc::new(config), name).expect("a client");
     Box::new(StreamOwned::new(connection, stream))

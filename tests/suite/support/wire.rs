@@ -149,12 +149,31 @@ impl Wire {
 
     /// Says that nothing more will be sent.
     pub fn finish(&mut self) {
+        self.say_end();
+        self.half_close();
+    }
+
+    /// The same by TLS alone, if that is spoken.
+    pub fn say_end(&mut self) {
         if let Line::Secured(stream) = &mut self.line {
             stream.conn.send_close_notify();
             stream.flush().expect("an end");
         }
+    }
+
+    /// The same by TCP alone, as somebody on the way could who cuts off the rest.
+    pub fn half_close(&mut self) {
         let socket = self.line.socket();
         socket.shutdown(Shutdown::Write).expect("a half-close");
+    }
+
+    /// Takes new keys, and asks the peer to take some (RFC 8446, section 4.6.3).
+    pub fn take_new_keys(&mut self) {
+        let Line::Secured(stream) = &mut self.line else {
+            panic!("there are no keys");
+        };
+        stream.conn.refresh_traffic_keys().expect("new keys");
+        stream.flush().expect("the peer is told");
     }
 
     /// Reads once.
