@@ -28,8 +28,8 @@ const LEAST_ROOM: usize = 64 * 1024 * 1024;
 /// The part of their room that clients have while the process has more than it should. It is not none: what was freed may
 /// lie in the allocator for good, which uses it again, and a server that has nothing to do would refuse all that comes.
 const CROWDED_PART: usize = 4;
-/// How often the process is looked at.
-const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+/// How often the process is looked at. Sockets of slow readers can fill by 30 MiB a second.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
 static CROWDED: Seldom = Seldom::new();
 static GROUP_FULL: Seldom = Seldom::new();
@@ -143,7 +143,7 @@ impl Memory {
         }
     }
 
-    /// Looks at the process once a second, on the thread that happens to ask then: nobody is woken for it.
+    /// Looks at the process now and then, on the thread that happens to ask then: nobody is woken for it.
     fn look_if_due(&self, now: Instant) {
         let now = millis(now.saturating_duration_since(self.shared.begun));
         let due = self.shared.next_look.load(Ordering::Relaxed);
