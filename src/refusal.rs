@@ -154,6 +154,8 @@ pub struct Refusal {
     pub field: Option<(&'static str, Cow<'static, str>)>,
     /// When to come back, for [`Retry::Later`].
     pub retry_after: Option<Duration>,
+    /// How many requests finding it out cost, beside the one that it was: whoever is refused pays for them.
+    pub toll: u32,
 }
 
 impl Refusal {
@@ -164,6 +166,7 @@ impl Refusal {
             detail: detail.into(),
             field: None,
             retry_after: None,
+            toll: 0,
         }
     }
 
@@ -176,6 +179,12 @@ impl Refusal {
     /// Says when to come back; rounded up to whole seconds on the wire.
     pub fn with_retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
+        self
+    }
+
+    /// Says what finding it out cost, in requests.
+    pub fn with_toll(mut self, toll: u32) -> Self {
+        self.toll = toll;
         self
     }
 

@@ -1,67 +1,84 @@
-//! The attackers: clients that hold what they were given as long as they can, and clients that send garbage and come
-//! again.
+//! An attack under way: who takes part in it, at which pace, and what they did.
+
+mod flood;
+mod gate;
+mod slow;
+mod visits;
 
 use std::fmt;
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use self::flood::Flood;
+use self::gate::Gate;
+use self::slow::Slow;
+use self::visits::Visits;
+use super::server::Server;
+
 /// The time between two bytes of whoever trickles.
 const TRICKLE: Duration = Duration::from_secs(1);
 
-/// How many attack.
+/// How many attack. What comes faster than the defaults of `[rates]` allow one address is there to be refused.
 #[derive(Clone, Copy)]
 pub struct Force {
     /// Clients that are slow on purpose, at any moment.
     pub slow: usize,
     /// Connections a second that send garbage.
-    pub garbage_a_second: u64,
+    pub garbage_a_second: u32,
+    /// Handshakes of TLS a second that the server answers with a signature, and that then turn into garbage.
+    pub handshakes_a_second: u32,
+    /// Requests a second on connections that are kept.
+    pub requests_a_second: u32,
+    /// Pings a second on WebSockets.
+    pub pings_a_second: u32,
 }
 
 /// An attack under way. Dropping it ends it.
 pub struct Attack {
     over: Arc<AtomicBool>,
-    tally: Arc<Tally>,
+    tally: Tally,
     threads: Vec<JoinHandle<()>>,
 }
 
+type Counter = Arc<AtomicU64>;
+
 /// What the attackers did.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Tally {
-    slow: AtomicU64,
-    garbage: AtomicU64,
-    failed: AtomicU64,
+    slow: Counter,
+    garbage: Counter,
+    handshakes: Counter,
+    requests: Counter,
+    pings: Counter,
+    failed: Counter,
 }
 
 impl Attack {
     /// Begins; returns when all slow clients are connected.
-    pub fn begin(server: SocketAddr, force: Force) -> Attack {
+    pub fn begin(server: &Server, force: Force) -> Attack {
         let mut attack = Attack {
             over: Arc::default(),
-            tally: Arc::default(),
+            tally: Tally::default(),
             threads: Vec::new(),
         };
-        publish_large(server);
-        let mut slow = Slow {
-            server,
-            clients: Vec::new(),
-            tally: attack.tally.clone(),
-        };
-        slow.clients.extend((0..force.slow).map(|_| None));
+        let tally = attack.tally.clone();
+        // Each kind comes from an address of its own, but for the slow: one may not have so many connections.
+        let gate = |address, number| Gate::new(address, number, tally.failed.clone());
+        let (plain, secured) = (server.address(), server.secured_address());
+        let mut slow = Slow::new(plain, force.slow, &tally);
         slow.step();
         attack.start(TRICKLE, move || slow.step());
-        let pause =
-            Duration::from_secs(1) / u32::try_from(force.garbage_a_second).unwrap_or(u32::MAX);
-        let mut garbage = Garbage {
-            server,
-            random: 0x9e37_79b9_7f4a_7c15,
-            open: Vec::new(),
-            tally: attack.tally.clone(),
-        };
-        attack.start(pause, move || garbage.step());
+        let mut garbage = Visits::of_garbage(gate(plain, 1), tally.garbage.clone());
+        attack.start(pause(force.garbage_a_second), move || garbage.step());
+        let mut handshakes = Visits::of_handshakes(gate(secured, 2), tally.handshakes.clone());
+        attack.start(pause(force.handshakes_a_second), move || handshakes.step());
+        let pace = force.requests_a_second;
+        let mut requests = Flood::of_requests(gate(plain, 3), pace, tally.requests.clone());
+        attack.start(flood::PAUSE, move || requests.step());
+        let mut pings = Flood::of_pings(gate(plain, 4), force.pings_a_second, tally.pings.clone());
+        attack.start(flood::PAUSE, move || pings.step());
         attack
     }
 
@@ -96,115 +113,21 @@ impl Drop for Attack {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let count = |counter: &Counter| counter.load(Ordering::Relaxed);
         write!(
             f,
-            "{} slow connections, {} of garbage, {} not made",
+            "{} slow connections, {} of garbage, {} handshakes, {} requests, {} pings; {} connections not made",
             count(&self.slow),
             count(&self.garbage),
+            count(&self.handshakes),
+            count(&self.requests),
+            count(&self.pings),
             count(&self.failed)
         )
     }
 }
 
-/// Those who are slow; who was thrown out comes again.
-struct Slow {
-    server: SocketAddr,
-    clients: Vec<Option<TcpStream>>,
-    tally: Arc<Tally>,
-}
-
-impl Slow {
-    /// A byte of everyone. A third never ends its head, a third its body, and a third asks for more than its socket
-    /// holds and does not read.
-    fn step(&mut self) {
-        for (number, client) in self.clients.iter_mut().enumerate() {
-            let (beginning, piece) = match number % 3 {
-                0 => ("GET /honest HTTP/1.1\r\nHost: localhost\r\nX-", "a"),
-                1 => (
-                    "POST /dishonest HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n",
-                    "a",
-                ),
-                _ => (
-                    "GET /large,honest?last=1 HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n",
-                    "",
-                ),
-            };
-            let is_there = client.as_mut().is_some_and(|stream| {
-                is_open(stream, piece.is_empty()) && stream.write_all(piece.as_bytes()).is_ok()
-            });
-            if !is_there {
-                *client = connect(self.server, beginning.as_bytes());
-                let counter = match client {
-                    Some(_) => &self.tally.slow,
-                    None => &self.tally.failed,
-                };
-                counter.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-    }
-}
-
-/// Whether the server has not ended the connection; of whoever does not read it shows when it cannot be peeked at.
-fn is_open(stream: &TcpStream, is_reader: bool) -> bool {
-    let mut byte = [0];
-    match stream.peek(&mut byte) {
-        Ok(0) => false,
-        // An answer to whoever is to say more is a refusal.
-        Ok(_) => is_reader,
-        Err(error) => error.kind() == std::io::ErrorKind::WouldBlock,
-    }
-}
-
-/// An event larger than what the system holds for one socket.
-fn publish_large(server: SocketAddr) {
-    let body = "a".repeat(1024 * 1024);
-    let length = body.len();
-    let request = format!(
-        "POST /large HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
-    );
-    let mut stream = TcpStream::connect(server).expect("a connection");
-    stream.write_all(request.as_bytes()).expect("an event");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
-}
-
-/// Those who say nothing that makes sense.
-struct Garbage {
-    server: SocketAddr,
-    random: u64,
-    open: Vec<TcpStream>,
-    tally: Arc<Tally>,
-}
-
-impl Garbage {
-    /// One more connection: bytes at random, and of those before only as many are kept as come in a second.
-    fn step(&mut self) {
-        let mut bytes = [0; 512];
-        for piece in bytes.chunks_mut(8) {
-            self.random ^= self.random << 13;
-            self.random ^= self.random >> 7;
-            self.random ^= self.random << 17;
-            piece.copy_from_slice(&self.random.to_le_bytes());
-        }
-        match connect(self.server, &bytes) {
-            Some(stream) => {
-                self.tally.garbage.fetch_add(1, Ordering::Relaxed);
-                self.open.push(stream);
-            }
-            None => drop(self.tally.failed.fetch_add(1, Ordering::Relaxed)),
-        }
-        if self.open.len() > 200 {
-            let mut oldest = self.open.remove(0);
-            let _ = oldest.read(&mut bytes);
-        }
-    }
-}
-
-fn connect(server: SocketAddr, beginning: &[u8]) -> Option<TcpStream> {
-    let mut stream = TcpStream::connect_timeout(&server, Duration::from_secs(1)).ok()?;
-    stream.set_nonblocking(true).ok()?;
-    stream.write_all(beginning).ok()?;
-    Some(stream)
+/// The time from one to the next of so many a second.
+fn pause(a_second: u32) -> Duration {
+    Duration::from_secs(1) / a_second
 }

@@ -48,9 +48,13 @@ impl KeyHash {
 /// Takes the same time wherever two hashes differ, so that nobody finds one out byte by byte.
 impl PartialEq for KeyHash {
     fn eq(&self, other: &Self) -> bool {
-        let bytes = self.0.iter().zip(&other.0);
-        bytes.fold(0, |found, (a, b)| black_box(found | (a ^ b))) == 0
+        is_same(self.0.iter().zip(&other.0))
     }
+}
+
+/// Whether the two bytes of every pair are the same.
+fn is_same<'b>(pairs: impl Iterator<Item = (&'b u8, &'b u8)>) -> bool {
+    pairs.fold(0, |found, (a, b)| black_box(found | (a ^ b))) == 0
 }
 
 /// Why a text is no hash of a key.
@@ -128,6 +132,22 @@ mod tests {
         assert_eq!(in_capitals.parse(), Ok(hash));
         for other in ["abd", "ab", "", KEY] {
             assert_ne!(KeyHash::of(other), hash, "{other}");
+        }
+    }
+
+    /// The attack is to find a key byte by byte, by how long its comparison takes. That takes counting here, not a clock.
+    #[test]
+    fn timing_of_key_comparison_tells_no_byte() {
+        let known = KeyHash::of(KEY).0;
+        for differs in (0..HASH_BYTES).map(Some).chain([None]) {
+            let mut shown = known;
+            if let Some(index) = differs {
+                shown[index] ^= 1;
+            }
+            let mut compared = 0;
+            let pairs = known.iter().zip(&shown).inspect(|_| compared += 1);
+            assert_eq!(is_same(pairs), differs.is_none(), "{differs:?}");
+            assert_eq!(compared, HASH_BYTES, "{differs:?}");
         }
     }
 

@@ -59,7 +59,8 @@ impl Access {
         }
     }
 
-    /// Finds who asks; `parameters` are those of the head's query. Whoever shows something that is not valid is refused
+    /// Finds who asks; `parameters` are those of the head's query, and `pay` is told the [toll](Refusal::toll) of what is not
+    /// valid, where that is refused and where it is not. Whoever shows something that is not valid is refused
     /// even where it takes nothing: it would wonder why it may less than it thinks. Where everyone may do everything it
     /// may not less, and may show what is meant for somebody else.
     ///
@@ -71,6 +72,7 @@ impl Access {
         head: &Head,
         parameters: &Parameters<'_>,
         visitor: &Visitor,
+        pay: impl FnOnce(u32),
     ) -> Result<Pass, Refusal> {
         let Some(credential) = Credential::shown_by(head, parameters, self.cookie.as_deref())?
         else {
@@ -80,7 +82,10 @@ impl Access {
         if credential.is_added() {
             visitor.check_cookie(head)?;
         }
-        match self.admit_with(&credential) {
+        match self
+            .admit_with(&credential)
+            .inspect_err(|refusal| pay(refusal.toll))
+        {
             Err(_) if self.is_open => Ok(self.anonymous.clone()),
             found => found,
         }
@@ -104,19 +109,22 @@ impl Access {
     /// # Errors
     /// 401 when its time is over, or its API key gone.
     pub fn confirm(&self, pass: &Pass) -> Result<Pass, Refusal> {
-        let confirmed = pass.check_time().and_then(|()| self.renew(pass));
-        confirmed.map_err(invalid)
+        pass.check_time().map_err(invalid)?;
+        self.renew(pass)
     }
 
     /// The pass that this access gives to whoever was given `pass` before: with the rights that count now.
     /// A token counts as it was given until its time is over.
     ///
     /// # Errors
-    /// When its API key is gone.
+    /// 401 when its API key is gone.
     pub fn renew(&self, pass: &Pass) -> Result<Pass, Refusal> {
         match pass.key() {
             None => Ok(pass.among(&self.common)),
-            Some(hash) => Ok(self.key_with(hash)?.among(&self.common)),
+            Some(hash) => {
+                let pass = self.key_with(hash).map_err(invalid)?;
+                Ok(pass.among(&self.common))
+            }
         }
     }
 

@@ -98,19 +98,35 @@ impl Buckets {
         cost: u64,
         now: Duration,
     ) -> Result<(), Duration> {
+        self.change(client, now, |bucket, now| {
+            let taken = pace.take(bucket.full_at, cost, now);
+            bucket.full_at = taken.map_err(Duration::from_nanos)?;
+            Ok(())
+        })
+        .unwrap_or(Ok(()))
+    }
+
+    /// Takes `cost` whether there is so much or not: the next who takes anything waits until it is paid for.
+    pub fn charge(&self, client: impl Hash, pace: Pace, cost: u64, now: Duration) {
+        self.change(client, now, |bucket, now| {
+            let full_at = bucket.full_at.max(now);
+            bucket.full_at = full_at.saturating_add(pace.price(cost));
+        });
+    }
+
+    /// Changes the bucket of `client`; `None`: it has none.
+    fn change<T>(
+        &self,
+        client: impl Hash,
+        now: Duration,
+        change: impl FnOnce(&mut Bucket, u64) -> T,
+    ) -> Option<T> {
         let now = nanos(now);
         let owner = self.hasher.hash_one(client);
-        let Some(set) = self.sets.get(self.place(owner)) else {
-            return Ok(());
-        };
         // Every change is one assignment, so a panic leaves it whole.
+        let set = self.sets.get(self.place(owner))?;
         let mut set = set.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(bucket) = find(&mut set, owner, now) else {
-            return Ok(());
-        };
-        let taken = pace.take(bucket.full_at, cost, now);
-        bucket.full_at = taken.map_err(Duration::from_nanos)?;
-        Ok(())
+        find(&mut set, owner, now).map(|bucket| change(bucket, now))
     }
 
     /// Puts back what was [taken](Self::take) for something that did not come about.

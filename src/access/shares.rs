@@ -12,6 +12,10 @@ use crate::config::{Config, Limits, Rate, Rates};
 use crate::network::Network;
 use crate::refusal::{Kind, Refusal};
 
+/// How many requests, or operations, that come too fast, one behind the other, are answered on a connection: then the
+/// client does not heed it.
+pub const TOO_FAST: usize = 10;
+
 /// What all clients of a server have at the moment, and had lately.
 pub struct Shares {
     tally: Tally<Client>,
@@ -122,6 +126,18 @@ impl Shares {
         self.spend(config, asker, Deed::Publish, events)
     }
 
+    /// Has whoever asked pay for so many requests more, for work that was done in vain: granted or not, so that the next
+    /// ones wait for it.
+    pub fn charge(&self, config: &Config, asker: Asker<'_>, toll: u32) {
+        let (now, deed) = (self.begun.elapsed(), Deed::Request);
+        for client in asker.clients(&config.limits) {
+            if let Some(rate) = deed.rate(&config.rates, &client) {
+                let pace = Pace::new(rate, config.rates.burst);
+                self.buckets.charge((deed, &client), pace, toll.into(), now);
+            }
+        }
+    }
+
     fn spend(
         &self,
         config: &Config,
@@ -129,15 +145,13 @@ impl Shares {
         deed: Deed,
         cost: u64,
     ) -> Result<(), Refusal> {
-        let at = asker.address;
-        let at = at.and_then(|address| Client::at(address, &config.limits));
-        let holder = asker.holder.and_then(Client::of);
-        if at.is_none() && holder.is_none() {
+        let mut clients = asker.clients(&config.limits).peekable();
+        if clients.peek().is_none() {
             return Ok(());
         }
         let now = self.begun.elapsed();
         let mut paid = None;
-        for client in [holder, at].into_iter().flatten() {
+        for client in clients {
             let Some(rate) = deed.rate(&config.rates, &client) else {
                 continue;
             };
@@ -159,6 +173,16 @@ impl Shares {
 impl Default for Shares {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Asker<'_> {
+    /// All that are counted for it, what it showed first.
+    fn clients(self, limits: &Limits) -> impl Iterator<Item = Client> {
+        let at = self.address;
+        let at = at.and_then(|address| Client::at(address, limits));
+        let holder = self.holder.and_then(Client::of);
+        [holder, at].into_iter().flatten()
     }
 }
 

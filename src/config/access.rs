@@ -77,10 +77,13 @@ impl Config {
         let place = places.find(|place| !place.is_of_this_machine());
         // Also one that does not say whom it brings.
         let through_proxies = !self.proxies.trusted.is_empty();
+        // A proxy of which nothing is said, that passes on the name by which it was called.
+        let by_name = !self.hosts.is_empty();
         place
             .cloned()
             .map(Reach::Place)
             .or(through_proxies.then_some(Reach::Proxies))
+            .or(by_name.then_some(Reach::Hosts))
     }
 }
 
@@ -91,6 +94,8 @@ pub enum Reach {
     Place(Listen),
     /// Through a proxy that is trusted.
     Proxies,
+    /// By a name that is not one of this machine.
+    Hosts,
 }
 
 impl fmt::Display for Reach {
@@ -98,6 +103,7 @@ impl fmt::Display for Reach {
         match self {
             Reach::Place(place) => write!(f, "other machines reach {place}"),
             Reach::Proxies => f.write_str("others come in through the proxies of proxies.trusted"),
+            Reach::Hosts => f.write_str("others call it by the names of hosts"),
         }
     }
 }
@@ -221,6 +227,7 @@ pub(super) fn require_a_word_on_who_may(reader: &mut Reader, config: &Config) {
         let keys: &[&str] = match reach {
             Reach::Place(_) => &["listen"],
             Reach::Proxies => &["proxies.client", "proxies.trusted"],
+            Reach::Hosts => &["hosts"],
         };
         reader.refuse(keys, advice(&reach));
     }

@@ -76,8 +76,8 @@ mod tests {
     fn a_change_is_told_as_it_is_written() {
         assert_eq!(
             told(
-                "",
-                "hosts = [\"a.test\"]\n[limits]\nevent_bytes = \"2 MiB\"\nfields = 50\n[page]\nenabled = true"
+                "[access]\nmode = \"open\"",
+                "hosts = [\"a.test\"]\n[access]\nmode = \"open\"\n[limits]\nevent_bytes = \"2 MiB\"\nfields = 50\n[page]\nenabled = true"
             ),
             [
                 "hosts: [] → [a.test]",

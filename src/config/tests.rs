@@ -160,6 +160,17 @@ fn the_page_is_for_those_who_reach_nothing_but_loopback() {
     }
 }
 
+/// Behind a proxy of which nothing is said, everyone would come from this machine.
+#[test]
+fn whoever_names_hosts_says_what_those_may_who_call_them() {
+    let text = "listen = \"127.0.0.1:8080\"\nhosts = [\"a.test\"]\n";
+    let told = "config.toml:2:9: hosts: others call it by the names of hosts, and nothing says who may do what";
+    assert_tells(&refused(text), &[told, "[access]\nmode = \"open\""]);
+    let config = accepted(&format!("{text}{MEANT}"));
+    assert!(config.access.is_open() && !config.has_page());
+    assert!(!accepted(&format!("{text}{API_KEY}")).access.is_open());
+}
+
 #[test]
 fn proxies_are_believed_by_name_and_in_one_way() {
     let text =
@@ -252,7 +263,8 @@ fn the_examples_in_the_file_that_teaches_are_right() {
             entry.push('\n');
             continue;
         } else if line.starts_with('#') && is_setting {
-            let meant = if section == "[proxies]\n" { MEANT } else { "" };
+            let has_strangers = section == "[proxies]\n" || text.starts_with("hosts");
+            let meant = if has_strangers { MEANT } else { "" };
             accepted(&format!("{section}{text}\n{meant}"));
         } else if !entry.is_empty() {
             accepted(&std::mem::take(&mut entry));
@@ -476,6 +488,7 @@ fn no_message_and_no_debug_tells_a_key() {
 #[test]
 fn what_counts_can_be_shown_and_read_again() {
     let odd = "hosts = [\"a.test\", \"[::1]\"]\norigins = [\"https://a.test\"]\n\
+               [access]\nmode = \"open\"\n\
                [admin]\nlisten = \"off\"\n\
                [journal]\nkind = \"memory\"\npath = \"a \\\"b\\\" \\u007F\\n\"\nsync = \"interval 1m\"\n\
                [limits]\nevent_bytes = \"1.5 MiB\"\ntarget_bytes = \"1000 B\"\n\
@@ -601,7 +614,7 @@ fn hosts_and_origins_are_read_as_they_are_compared() {
     let config = accepted(
         "hosts = [\"Events.Example.COM.\", \"::1\", \"10.0.0.7\"]\n\
          origins = [\"HTTPS://App.example.com:443/\", \"http://[FE80::0:1]:3000\", \"https://x.test:8443\", \
-         \"HTTPS://*.Example.com.:443/\", \"http://*.x.test:8080\"]",
+         \"HTTPS://*.Example.com.:443/\", \"http://*.x.test:8080\"]\n[access]\nmode = \"open\"",
     );
     assert_eq!(config.hosts, ["events.example.com", "[::1]", "10.0.0.7"]);
     assert_eq!(

@@ -17,6 +17,7 @@ use self::route::Route;
 use crate::access::Access;
 use crate::access::pass::Pass;
 use crate::access::rights::Action;
+use crate::access::shares::Asker;
 use crate::config::Config;
 use crate::delivery::framing::Framing;
 use crate::delivery::websocket::handshake;
@@ -88,7 +89,7 @@ impl Plan {
     }
 }
 
-/// Finds where a request leads.
+/// Finds where the request of `asker` leads, who pays for more than that if it shows what is dear to look at.
 ///
 /// # Errors
 /// The refusal that is its answer.
@@ -96,6 +97,7 @@ pub fn plan(
     context: &Context,
     config: &Config,
     access: &Access,
+    asker: Asker<'_>,
     head: &Head,
     visitor: &Visitor,
 ) -> Result<Plan, Refusal> {
@@ -109,31 +111,33 @@ pub fn plan(
         found => found?,
     };
     let parameters = Parameters::parse(head.query());
+    let pay = |toll| context.shares.charge(config, asker, toll);
+    let admit = || access.admit(head, &parameters, visitor, pay);
     match (route, head.method) {
         (route, Method::Options) => Ok(Plan::Answer(visitor.preflight(route.methods()))),
         (Route::Channels(selectors), Method::Get | Method::Head) => {
-            let pass = access.admit(head, &parameters, visitor)?;
+            let pass = admit()?;
             subscribe(config, head, &parameters, pass, selectors)
         }
         (route @ Route::Channels(_), Method::Post | Method::Put) => {
-            let pass = access.admit(head, &parameters, visitor)?;
+            let pass = admit()?;
             let channel = route.one_channel()?;
             pass.check_channel(Action::Publish, &channel)?;
             Publication::plan(head, &parameters, pass, Some(channel)).map(Plan::Publish)
         }
         (route @ Route::Channels(_), Method::Delete) => {
-            let pass = access.admit(head, &parameters, visitor)?;
+            let pass = admit()?;
             let channel = route.one_channel()?;
             pass.check_channel(Action::Delete, &channel)?;
             Ok(Plan::Forget(channel, pass))
         }
         (Route::Publish, Method::Post | Method::Put) => {
-            let pass = access.admit(head, &parameters, visitor)?;
+            let pass = admit()?;
             pass.check_any(Action::Publish)?;
             Publication::plan(head, &parameters, pass, None).map(Plan::Publish)
         }
         (Route::Socket, Method::Get | Method::Head) => {
-            let pass = access.admit(head, &parameters, visitor)?;
+            let pass = admit()?;
             pass.check_entry()?;
             let (_, query) = negotiate(head, &parameters, pass, Vec::new(), &config.timeouts)?;
             upgrade(config, head, query)

@@ -10,7 +10,7 @@ use super::inbound::{Inbound, READ_BYTES};
 use super::memory::Reservation;
 use super::proxies::{client_of, introduce};
 use super::stream::{ReadError, Stream, Unshaken};
-use crate::access::shares::{Asker, Client};
+use crate::access::shares::{Asker, Client, TOO_FAST};
 use crate::access::tally::Share;
 use crate::config::Config;
 use crate::delivery::framing::Framing;
@@ -48,6 +48,8 @@ pub(super) struct Connection {
     inbound: Inbound,
     /// Whether a request was answered already.
     seasoned: bool,
+    /// Requests that came too fast since the last one that was granted.
+    too_fast: usize,
 }
 
 /// What comes after a request.
@@ -109,8 +111,8 @@ struct Request {
     body_read: bool,
 }
 
-/// Counts as a request what comes without one, or before it, of whoever is known by then: a handshake, whose signature is
-/// the dearest thing that a stranger can ask for, and a head that cannot be understood.
+/// Counts as a request what comes without one, or before it, of whoever is known by then: a handshake, for which
+/// something is signed, and a head that cannot be understood.
 pub(super) fn count_stranger(
     context: &Context,
     config: &Config,
@@ -136,6 +138,7 @@ impl Connection {
             stream,
             berth,
             seasoned: false,
+            too_fast: 0,
         }
     }
 
@@ -282,6 +285,7 @@ impl Connection {
                     &self.context,
                     config,
                     &access,
+                    self.asker(),
                     &request.head,
                     &request.visitor,
                 )
@@ -291,12 +295,25 @@ impl Connection {
                 Ok(plan)
             })
             .and_then(|plan| self.follow(plan, &mut request));
+        self.count_if_too_fast(outcome.as_ref().err());
         let after = match outcome {
             Ok(after) => after.counted(counted),
             Err(refusal) => self.refuse(Some(&mut request), refusal),
         };
         self.inbound.keep(request.head);
         after
+    }
+
+    /// Counts what is refused because it came too fast: to refuse costs as much as to answer, so whoever does not heed it
+    /// has to connect again. A proxy that says in each request whom it brings keeps the connection that others need.
+    fn count_if_too_fast(&mut self, refusal: Option<&Refusal>) {
+        match refusal.map(|refusal| refusal.kind) {
+            None => self.too_fast = 0,
+            Some(Kind::RateLimited) if !self.config.proxies.bring(self.sender) => {
+                self.too_fast = self.too_fast.saturating_add(1);
+            }
+            Some(_) => {}
+        }
     }
 
     /// Who asks, by where the connection comes from.
@@ -594,7 +611,9 @@ impl Connection {
     }
 
     fn answer_bare(&mut self, request: &Request, response: Response) -> After {
-        let keep = request.head.keeps_alive() && self.context.shutdown.begun().is_none();
+        let keep = request.head.keeps_alive()
+            && self.too_fast <= TOO_FAST
+            && self.context.shutdown.begun().is_none();
         let written = self.write(request, response, keep);
         match written && keep {
             true => After::Keep,

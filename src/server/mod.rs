@@ -52,7 +52,7 @@ use crate::access;
 use crate::access::shares::Shares;
 use crate::admin::Admin;
 use crate::config::access::advice;
-use crate::config::{Config, Current, Endpoint, Limits, Listen, Mode, Reach};
+use crate::config::{Config, Current, Endpoint, Limits, Listen, Reach};
 use crate::delivery::Context;
 use crate::delivery::catch_up::CatchUp;
 use crate::delivery::outbox::pins::Pins;
@@ -238,7 +238,6 @@ impl Server {
             log::warn!("{sentence}");
         }
         config.limits.connections = grant.granted;
-        warn_of_strangers(&config);
         if let Some(advice) = memory::advice(&config) {
             log::warn!("{advice}");
         }
@@ -391,17 +390,6 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.end(Leaving::Away);
-    }
-}
-
-/// Names beside loopback ones are the sign of a proxy, through which others come in who seem to be of this machine.
-fn warn_of_strangers(config: &Config) {
-    if config.access.is_open() && !config.hosts.is_empty() && config.access.mode != Mode::Open {
-        log::warn!(
-            "everyone who comes in by {} may read, publish and delete; [access] in the config says who may do what, and \
-             access.mode = \"open\" that this is meant",
-            config.hosts.join(", ")
-        );
     }
 }
 

@@ -63,8 +63,10 @@ fn read_header(stream: &Stream, deadline: Instant) -> Result<Header, Silence> {
 }
 
 /// The client that a request is for. `sender` is whoever sent it: whom the PROXY protocol named, or the other end of the
-/// connection. Proxies that are trusted are passed, from the nearest on; who cannot be told is taken for the last of
-/// them.
+/// connection. Proxies that are trusted are passed, from the nearest on.
+///
+/// Where no one else is named, it is whom the sender names: what comes further may be the word of a client whose own address is
+/// one of those that are trusted, and nobody may say of itself that it comes from an address that is exempt from bounds.
 pub(super) fn client_of(head: &Head, sender: Peer, proxies: &Proxies) -> Peer {
     let lines = |name| head.fields.get_all(name);
     match proxies.client {
@@ -85,17 +87,20 @@ pub(super) fn client_of(head: &Head, sender: Peer, proxies: &Proxies) -> Peer {
 }
 
 fn pass_trusted(
-    mut nodes: impl Iterator<Item = Option<forwarded::Node>>,
+    nodes: impl Iterator<Item = Option<forwarded::Node>>,
     sender: Peer,
     proxies: &Proxies,
 ) -> Peer {
-    let mut client = sender;
-    while proxies.trusts(client)
-        && let Some(Some((ip, port))) = nodes.next()
-    {
-        client = Peer::Ip(ip, port);
+    if !proxies.trusts(sender) {
+        return sender;
     }
-    client
+    // What is malformed says nothing, and neither does what stands before it.
+    let named = nodes.map_while(|node| node.map(|(ip, port)| Peer::Ip(ip, port)));
+    let mut named = named.peekable();
+    let nearest = named.peek().copied().unwrap_or(sender);
+    named
+        .find(|client| !proxies.trusts(*client))
+        .unwrap_or(nearest)
 }
 
 #[cfg(test)]
@@ -147,9 +152,9 @@ mod tests {
                 &["X-Forwarded-For: 192.0.2.1", "X-Forwarded-For: 10.1.1.1"],
                 "192.0.2.1",
             ),
-            // All of them are trusted: the furthest.
-            (&["X-Forwarded-For: 10.0.0.3, 10.0.0.2"], "10.0.0.3"),
-            // Malformed: the last that could be told.
+            // All of them are trusted: the nearest.
+            (&["X-Forwarded-For: 10.0.0.3, 10.0.0.2"], "10.0.0.2"),
+            // Malformed: what stands before it is not looked at.
             (
                 &["X-Forwarded-For: 192.0.2.1, unknown, 10.0.0.2"],
                 "10.0.0.2",
@@ -183,6 +188,16 @@ mod tests {
         }
         for by in ["none", "proxy-protocol"] {
             assert_eq!(client(by, "127.0.0.1:5", fields), "127.0.0.1:5", "{by}");
+        }
+    }
+
+    #[test]
+    fn a_client_with_a_trusted_address_cannot_say_that_it_is_this_machine() {
+        for (field, by) in [
+            ("X-Forwarded-For: 127.0.0.1, 10.0.0.5", "x-forwarded-for"),
+            ("Forwarded: for=127.0.0.1, for=10.0.0.5", "forwarded"),
+        ] {
+            assert_eq!(client(by, "127.0.0.1:5", &[field]), "10.0.0.5");
         }
     }
 

@@ -111,10 +111,11 @@ impl Reload {
     /// here by its name; what is only read when it is needed can change.
     fn next(&self, asked: Config, running: &Config) -> Config {
         let access = next_access(&asked, running);
+        let (hosts, proxies) = next_strangers(asked.hosts, asked.proxies, &access, running);
         Config {
             listen: running.listen.clone(),
             socket_mode: running.socket_mode,
-            proxies: next_proxies(asked.proxies, &access, running),
+            proxies,
             access,
             tls: next_tls(asked.tls, running),
             admin: next_admin(asked.admin, &running.admin),
@@ -134,7 +135,7 @@ impl Reload {
                 ..asked.limits
             },
             fanout: running.fanout.clone(),
-            hosts: asked.hosts,
+            hosts,
             origins: asked.origins,
             rates: asked.rates,
             server_header: asked.server_header,
@@ -174,6 +175,7 @@ fn next_access(asked: &Config, running: &Config) -> Access {
     }
     let next = Config {
         listen: running.listen.clone(),
+        hosts: asked.hosts.clone(),
         proxies: asked.proxies.clone(),
         access: asked.access.clone(),
         ..Config::default()
@@ -184,17 +186,23 @@ fn next_access(asked: &Config, running: &Config) -> Access {
     }
 }
 
-/// Proxies change; but what is open without a word never gets strangers.
-fn next_proxies(asked: Proxies, access: &Access, running: &Config) -> Proxies {
+/// Names and proxies change; but what is open without a word never gets strangers.
+fn next_strangers(
+    hosts: Vec<String>,
+    proxies: Proxies,
+    access: &Access,
+    running: &Config,
+) -> (Vec<String>, Proxies) {
     let next = Config {
         listen: running.listen.clone(),
-        proxies: asked,
+        hosts,
+        proxies,
         access: access.clone(),
         ..Config::default()
     };
     match next.unguarded() {
-        None => next.proxies,
-        Some(_) => running.proxies.clone(),
+        None => (next.hosts, next.proxies),
+        Some(_) => (running.hosts.clone(), running.proxies.clone()),
     }
 }
 
@@ -463,7 +471,11 @@ mod tests {
     #[test]
     fn no_proxy_brings_strangers_to_a_server_that_is_open_without_a_word() {
         let started = Config::default();
-        let mut asked = Config::default();
+        let mut asked = Config {
+            hosts: vec!["a.test".to_owned()],
+            ..Config::default()
+        };
+        assert_eq!(reloaded(&started, 1, &asked).0.hosts, started.hosts);
         asked.proxies.trusted = vec![Trusted::Unix];
         let (now, told) = reloaded(&started, 1, &asked);
         assert_eq!(now.proxies, started.proxies);

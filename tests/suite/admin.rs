@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fourcast::config::{Config, JournalKind, Secret};
+use fourcast::config::{Config, JournalKind, Mode, Secret};
 use fourcast::{Leaving, Server, StartError};
 use serde_json::{Value, json};
 
@@ -109,6 +109,7 @@ fn what_the_port_has_is_listed() {
 fn the_configuration_that_counts_is_shown_without_its_key() {
     let server = server(|config| {
         config.admin.key = Secret::new(KEY);
+        config.access.mode = Mode::Open;
         config.hosts = vec!["events.example.com".to_owned()];
     });
     let bearer = format!("Bearer {KEY}");
@@ -250,7 +251,10 @@ fn a_server_without_an_operators_port_has_none() {
 #[test]
 fn an_answer_that_is_large_arrives_whole() {
     let names = (0..20_000).map(|number| format!("host-{number}.example.com"));
-    let server = server(|config| config.hosts = names.collect());
+    let server = server(|config| {
+        config.access.mode = Mode::Open;
+        config.hosts = names.collect();
+    });
     let answer = get(&server, "/-/config");
     let config = Config::from_toml(answer.text()).expect("a configuration");
     assert_eq!(config.hosts.len(), 20_000);

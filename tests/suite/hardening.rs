@@ -1,9 +1,10 @@
 //! One named attack a test. After each, an honest client is served as ever.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::support::wire::Arrival;
-use crate::support::{Fixture, WebSocket, Wire};
+use crate::support::{Fixture, WebSocket, Wire, deadline, exchange};
 
 mod bombs;
 mod floods;
@@ -25,7 +26,25 @@ fn impatient() -> Fixture {
         config.timeouts.write = Duration::from_millis(300);
         config.timeouts.close = Duration::from_millis(300);
         config.limits.send_buffer = 8 * 1024;
+        config.admin.listen = Some(([127, 0, 0, 1], 0).into());
     })
+}
+
+/// How often the server refused with this code.
+fn refusals(server: &Fixture, code: &str) -> usize {
+    let answer = exchange(server.admin(), "GET", "/metrics", &[], b"");
+    let name = format!("fourcast_refusals_total{{code=\"{code}\"}} ");
+    let mut lines = answer.text().lines();
+    let count = lines.find_map(|line| line.strip_prefix(&name));
+    count.map_or(0, |count| count.parse().expect("a number"))
+}
+
+fn wait_for_refusal(server: &Fixture, code: &str) {
+    let end = deadline();
+    while refusals(server, code) == 0 {
+        assert!(Instant::now() < end, "nobody was refused as {code}");
+        thread::yield_now();
+    }
 }
 
 fn welcomed(server: &Fixture) -> WebSocket {

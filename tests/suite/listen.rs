@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use fourcast::config::{Config, Listen};
+use fourcast::config::{Config, Listen, Mode};
 use fourcast::{Leaving, Server, StartError};
 
 use crate::durable::home::Home;
@@ -97,6 +97,7 @@ fn a_slow_reader_at_a_unix_socket_is_caught_up() {
 fn at_a_unix_socket_only_loopback_names_and_hosts_are_served() {
     let place = Place::new("hosts");
     let server = server(&place.socket(), |config| {
+        config.access.mode = Mode::Open;
         config.hosts = vec!["events.test".to_owned()];
     });
     for (host, status) in [

@@ -17,6 +17,7 @@ fn off_loopback(config: &mut Config) {
 }
 
 fn behind_a_proxy(config: &mut Config) {
+    config.access.mode = Mode::Open;
     config.hosts = vec!["live.example.com".to_owned()];
 }
 

@@ -1,5 +1,7 @@
 //! WebSocket by RFC 6455: the opening handshake here, frames and operations beside it.
 
+use fourcast::config::Mode;
+
 use crate::support::websocket::{KEY, accept, handshake};
 use crate::support::{Fixture, Response, WebSocket, request};
 
@@ -25,6 +27,7 @@ fn the_example_of_the_specification_is_answered_as_there() {
     assert_eq!(accept(KEY), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     let server = Fixture::start(|config| {
         config.websocket.subprotocols = vec!["chat".into()];
+        config.access.mode = Mode::Open;
         config.hosts = vec!["server.example.com".into()];
         config.origins = vec!["http://example.com".into()];
     });

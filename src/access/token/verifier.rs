@@ -13,6 +13,10 @@ use crate::config::Tokens;
 use crate::refusal::{Kind, Refusal};
 use crate::upkeep::Source;
 
+/// How many requests a signature counts for that was verified in vain. It takes up to half a millisecond, as long as some
+/// thirty requests, but is one of many things that happen only now and then to those who mean well.
+const TOLL: u32 = 10;
+
 /// The keys and the rules by which tokens are verified.
 #[derive(Debug)]
 pub struct Verifier {
@@ -61,11 +65,11 @@ impl Verifier {
     }
 
     /// What `token` lets its holder do at the time `now`, and until when. Touches no file and blocks for nobody;
-    /// costs the verification of one signature, or of one for each key that fits a token without a kid.
+    /// costs the verification of one signature, or of one for each key without a name that fits.
     ///
     /// # Errors
-    /// [`Kind::TokenExpired`] if nothing is wrong but that its time is over, else [`Kind::BadToken`]. The sentence has no
-    /// part of the token.
+    /// [`Kind::TokenExpired`] if nothing is wrong but that its time is over, else [`Kind::BadToken`], with a toll for each
+    /// signature that was verified in vain. The sentence has no part of the token.
     pub fn verify(&self, token: &str, now: SystemTime) -> Result<Pass, Refusal> {
         if !self.has_keys() {
             return Err(bad(
@@ -92,24 +96,42 @@ impl Verifier {
                 "the token is signed by {algorithm}, which access.tokens.algorithms does not have"
             )));
         }
-        let is_named = |key: &&Key| match (&key.id, &header.key) {
-            (Some(own), Some(asked)) => **own == **asked,
-            _ => true,
-        };
-        let keys = self.keys.iter().filter(is_named);
-        let mut keys = keys.filter(|key| key.fits(algorithm)).peekable();
-        if keys.peek().is_none() {
-            return Err(bad(match header.key {
-                Some(_) => {
-                    "the token names a key (kid) that is not known here, or not for its algorithm"
-                }
-                None => "the token is signed by an algorithm for which there is no key here",
-            }));
-        }
-        match keys.any(|key| key.verifies(algorithm, token.message, &token.signature)) {
+        let keys = self.meant(header)?;
+        match keys
+            .iter()
+            .any(|key| key.verifies(algorithm, token.message, &token.signature))
+        {
             true => Ok(()),
-            false => Err(bad(
-                "the token's signature is not that of a key that is known here",
+            false => {
+                let tried = u32::try_from(keys.len()).unwrap_or(u32::MAX);
+                let detail = "the token's signature is not that of a key that is known here";
+                Err(bad(detail).with_toll(TOLL.saturating_mul(tried)))
+            }
+        }
+    }
+
+    /// The keys that may have signed a token with this header, one at least. Only a set names its keys; a token without a
+    /// kid does not choose among several (OpenID Connect Core 1.0, section 10.1), or any stranger could have as many
+    /// signatures verified as a set has keys.
+    fn meant(&self, header: &Header) -> Result<Vec<&Key>, Refusal> {
+        let fitting = self.keys.iter().filter(|key| key.fits(header.algorithm));
+        let named = fitting.clone().filter(|key| key.id.is_some()).count();
+        let is_meant = |key: &&Key| match (&key.id, &header.key) {
+            (Some(own), Some(asked)) => **own == **asked,
+            (Some(_), None) => named == 1,
+            (None, _) => true,
+        };
+        let keys: Vec<&Key> = fitting.filter(is_meant).collect();
+        match (keys.is_empty(), &header.key) {
+            (false, _) => Ok(keys),
+            (true, Some(_)) => Err(bad(
+                "the token names a key (kid) that is not known here, or not for its algorithm",
+            )),
+            (true, None) if named > 1 => Err(bad(
+                "the token does not name its key (kid), and there are several here for its algorithm",
+            )),
+            (true, None) => Err(bad(
+                "the token is signed by an algorithm for which there is no key here",
             )),
         }
     }

@@ -1,13 +1,14 @@
 //! What a client may ask on an open WebSocket, one method each; every operation is answered.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::subscription::{Subscribe, Unsubscribe, check};
 use super::wire::{self, Operation};
 use crate::access::credential::Credential;
 use crate::access::pass::Pass;
 use crate::access::rights::Action;
-use crate::access::shares::Asker;
+use crate::access::shares::{Asker, TOO_FAST};
 use crate::delivery::control::error_json;
 use crate::delivery::outbox::Outbox;
 use crate::event::Cursor;
@@ -16,8 +17,9 @@ use crate::hub::selector::{Selector, SelectorError};
 use crate::journal::{Batch, IdempotencyKey, Start};
 use crate::refusal::{Kind, Refusal};
 
-/// How many operations that come too fast, one behind the other, are answered: then the client does not heed it.
-const TOO_FAST: usize = 10;
+/// How often a ping is answered whatever else comes: those who only listen ping by themselves to find out whether the
+/// server is there, and whoever is not answered ends the connection.
+const FREE_PING: Duration = Duration::from_secs(1);
 
 /// Obeys operations; the answers go to the outbox.
 pub(super) struct Operations {
@@ -26,6 +28,8 @@ pub(super) struct Operations {
     only: Option<ChannelName>,
     /// Operations that came too fast since the last one that was done.
     too_fast: usize,
+    /// When a ping was answered without being counted.
+    pinged: Option<Instant>,
 }
 
 impl Operations {
@@ -34,6 +38,7 @@ impl Operations {
             outbox,
             only,
             too_fast: 0,
+            pinged: None,
         }
     }
 
@@ -81,6 +86,13 @@ impl Operations {
         context.shares.publishes(&context.config(), asker, 1)
     }
 
+    /// Counts so many requests more, for what was done in vain.
+    fn charge(&self, toll: u32) {
+        let (context, pass) = (self.outbox.context(), self.outbox.pass());
+        let asker = self.asker(&pass);
+        context.shares.charge(&context.config(), asker, toll);
+    }
+
     /// Who asks, by where the connection comes from and by what was shown.
     fn asker<'a>(&self, pass: &'a Pass) -> Asker<'a> {
         Asker {
@@ -89,14 +101,26 @@ impl Operations {
         }
     }
 
-    /// Counts a ping as an operation; whether it is answered. One that comes too fast is not, which RFC 6455 has no word
-    /// for, and the next that does not is answered in its place (section 5.5.3).
+    /// Whether a ping is answered: one in a while in any case, and each more if it is granted as an operation. One that
+    /// comes too fast is not, which RFC 6455 has no word for, and the next that does not is answered in its place
+    /// (section 5.5.3).
     pub(super) fn admit_ping(&mut self) -> bool {
-        let admitted = self.admit();
-        if let Err(refusal) = &admitted {
-            self.count_if_too_fast(refusal);
+        let now = Instant::now();
+        let is_free = |at: Instant| now.duration_since(at) >= FREE_PING;
+        if self.pinged.is_none_or(is_free) {
+            self.pinged = Some(now);
+            return true;
         }
-        admitted.is_ok()
+        match self.admit() {
+            Ok(()) => {
+                self.too_fast = 0;
+                true
+            }
+            Err(refusal) => {
+                self.count_if_too_fast(&refusal);
+                false
+            }
+        }
     }
 
     /// Binary messages mean something on a raw socket only.
@@ -197,7 +221,8 @@ impl Operations {
             ));
         };
         let access = self.outbox.context().access.get();
-        let pass = access.admit_with(&Credential::new(token))?;
+        let pass = access.admit_with(&Credential::new(token));
+        let pass = pass.inspect_err(|refusal| self.charge(refusal.toll))?;
         // A connection counts for whoever opened it.
         if pass.holder() != self.outbox.pass().holder() {
             return Err(Refusal::new(

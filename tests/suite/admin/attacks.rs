@@ -5,6 +5,7 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use fourcast::config::Mode;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use super::{ask, assert_answers, server};
@@ -224,6 +225,7 @@ fn many_who_never_read_what_they_asked_for() {
         config.timeouts.write = Duration::from_millis(300);
         config.timeouts.close = Duration::from_millis(300);
         config.limits.send_buffer = 4096;
+        config.access.mode = Mode::Open;
         config.hosts = (0..20_000)
             .map(|n| format!("host-{n}.example.com"))
             .collect();

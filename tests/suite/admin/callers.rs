@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use fourcast::config::Secret;
+use fourcast::config::{Mode, Secret};
 
 use super::{KEY, ask, assert_answers, get, keyed, server};
 use crate::durable::home::Home;
@@ -71,7 +71,10 @@ fn other_machines_need_the_key_and_an_address_of_this_one() {
 
 #[test]
 fn a_page_that_gives_its_own_name_this_address_is_refused() {
-    let server = server(|config| config.hosts = vec!["ops.example.com".to_owned()]);
+    let server = server(|config| {
+        config.access.mode = Mode::Open;
+        config.hosts = vec!["ops.example.com".to_owned()];
+    });
     let port = server.admin().port();
     for host in [
         "evil.test",

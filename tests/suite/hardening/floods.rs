@@ -1,16 +1,16 @@
 //! So much of what is allowed that somebody else might starve.
 
+use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use fourcast::config::{Per, Rate};
 
-use super::{flood, impatient, welcomed};
-use crate::support::tls;
+use super::{flood, impatient, refusals, wait_for_refusal, welcomed};
 use crate::support::websocket::{CONTINUATION, PING, PONG};
 use crate::support::wire::deadline;
-use crate::support::{Fixture, Frame, Listener, PATIENCE, Way, Wire, request};
+use crate::support::{Fixture, Frame, Listener, PATIENCE, Way, WebSocket, request, tls};
 
 #[test]
 fn fragments_of_nothing_by_the_hundred_thousand() {
@@ -22,44 +22,95 @@ fn fragments_of_nothing_by_the_hundred_thousand() {
         .masked()
         .repeat(1000);
     flood(&mut socket.wire, &piece, 200);
+    assert_eq!(socket.close_code(), Some(1008), "it may go on for ever");
     server.assert_serves();
 }
 
+/// One pong may wait, the one to the last of them.
 #[test]
 fn a_flood_of_pings_whose_pongs_nobody_reads() {
-    let server = impatient();
-    let mut socket = welcomed(&server);
-    let piece = Frame::new(PING, [b'p'; 125]).masked().repeat(100);
-    flood_unread(&mut socket.wire, &piece, 200);
+    const ROUNDS: usize = 50;
+    const PINGS: usize = 200;
+    let server = Fixture::start(|config| config.limits.send_buffer = 8 * 1024);
+    let mut witness = Listener::open(Way::Sse, &server, "/done");
+    let mut socket = slow_reader(&server);
+    let pings = Frame::new(PING, [b'p'; 125]).masked().repeat(PINGS);
+    let publish = Frame::text("{\"op\":\"publish\",\"channel\":\"done\",\"data\":1}");
+    for _ in 0..ROUNDS {
+        socket.wire.send(&pings);
+        socket.send(&publish);
+        witness.next_event();
+    }
+    // The rest are acknowledgements.
+    let mut frames = std::iter::from_fn(|| socket.next_frame());
+    let (mut pongs, mut others) = (0, 0);
+    while others < ROUNDS {
+        let frame = frames.next().expect("a frame");
+        pongs += usize::from(frame.opcode == PONG);
+        others += usize::from(frame.opcode != PONG);
+    }
+    assert!(pongs < ROUNDS * PINGS / 2, "{pongs} pongs were kept");
     server.assert_serves();
 }
 
 #[test]
 fn a_flood_of_operations_whose_answers_nobody_reads() {
-    let server = impatient();
-    let mut socket = welcomed(&server);
-    let piece = Frame::text("{\"op\":\"dance\"}").masked().repeat(100);
-    flood_unread(&mut socket.wire, &piece, 200);
+    const OPERATIONS: usize = 20_000;
+    let server = Fixture::start(|config| {
+        config.limits.send_buffer = 8 * 1024;
+        // Long enough to answer all of them, if nothing else were in the way.
+        config.timeouts.write = Duration::from_secs(2);
+        config.admin.listen = Some(([127, 0, 0, 1], 0).into());
+    });
+    let mut socket = slow_reader(&server);
+    let flood = Frame::text("{\"op\":\"dance\"}").masked();
+    // It is cut off meanwhile.
+    let _ = socket.wire.try_send(flood.repeat(OPERATIONS));
+    wait_for_refusal(&server, "too_slow");
+    let answered = refusals(&server, "bad_parameter");
+    assert!(answered < OPERATIONS / 20, "{answered} answers were kept");
     server.assert_serves();
+}
+
+/// One that reads nothing until it is told to, and of which the system keeps little until then.
+fn slow_reader(server: &Fixture) -> WebSocket {
+    let wire = server.connect().with_small_receive_buffer();
+    let mut socket = WebSocket::open_on(wire, "/-/socket", &[]);
+    socket.next_op("welcome");
+    socket
 }
 
 #[test]
 fn a_flood_of_requests_whose_answers_nobody_reads() {
+    /// Far more than the buffers of two sockets hold, and what is read of whoever was refused.
+    const MOST: usize = 64 << 20;
     let server = impatient();
     server.publish("chat", &"x".repeat(10_000));
     let mut wire = server.connect().with_small_receive_buffer();
-    let piece = request("GET", "/chat?after=earliest", &[], b"").repeat(50);
-    flood_unread(&mut wire, &piece, 200);
+    let piece = request("GET", "/chat?after=earliest", &[], b"").repeat(1000);
+    let mut pieces = 0..MOST / piece.len();
+    let error = pieces.find_map(|_| wire.try_send(&piece).err());
+    let kind = error.map(|error| error.kind());
+    let is_cut_off = matches!(kind, Some(ConnectionReset | BrokenPipe));
+    assert!(is_cut_off, "nobody cuts it off: {kind:?}");
     server.assert_serves();
 }
 
-/// Sends without ever reading, until the server will take no more or has had enough.
-fn flood_unread(wire: &mut Wire, piece: &[u8], most: usize) {
-    for _ in 0..most {
-        if wire.try_send(piece).is_err() {
-            return;
-        }
-    }
+#[test]
+fn a_flood_of_requests_beyond_the_rate_on_a_connection_that_is_kept() {
+    let server = Fixture::start(|config| {
+        config.limits.exempt = Vec::new();
+        config.rates.requests_per_address = Some(Rate {
+            count: std::num::NonZeroU32::MIN,
+            per: Per::Hour,
+        });
+        config.rates.burst = Duration::from_secs(3600);
+    });
+    let mut wire = server.connect();
+    wire.send(request("GET", "/chat", &[], b"").repeat(1000));
+    let answers = String::from_utf8(wire.take_rest(deadline())).expect("text");
+    let answers = answers.matches("HTTP/1.1 ").count();
+    assert!(answers < 100, "{answers} answers");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::impatient;
+use super::{impatient, wait_for_refusal};
 use crate::support::wire::{Arrival, deadline};
 use crate::support::{Fixture, Listener, Response, Way, Wire, request};
 
@@ -52,6 +52,7 @@ fn a_client_that_never_reads() {
     for _ in 0..50 {
         server.publish("chat", &"x".repeat(20_000));
     }
+    wait_for_refusal(&server, "too_slow");
     server.assert_serves();
 }
 
@@ -102,11 +103,21 @@ fn a_chunk_byte_by_byte() {
     server.assert_serves();
 }
 
+/// How many files this process may open beside those of a server and of other tests.
+fn files_left() -> usize {
+    const OTHERS: usize = 1000;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).map_or(usize::MAX, |limit| limit.saturating_sub(OTHERS))
+    })
+}
+
 #[test]
 fn half_open_connections_by_the_thousand() {
-    // Each takes two files of this process. SUITE_HALF_OPEN=10000 needs 'ulimit -n 25000'.
-    let many =
-        std::env::var("SUITE_HALF_OPEN").map_or(1000, |many| many.parse().expect("a number"));
+    let many = std::env::var("SUITE_HALF_OPEN");
+    let many = many.map_or(1000, |many| many.parse().expect("a number"));
+    let many = files_left().min(many);
+    println!("{many} half-open connections");
     let server = Fixture::start(|config| {
         config.limits.connections = 200;
         config.timeouts.head = Duration::from_millis(300);

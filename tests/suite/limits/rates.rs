@@ -4,13 +4,13 @@ use std::io::Read as _;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use fourcast::config::{Config, Per, Rate, Rates};
+use fourcast::config::{ClientFrom, Config, Mode, Per, Proxies, Rate, Rates, Trusted};
 use serde_json::{Value, json};
 
 use super::{GREEDY, HONEST, ask, connect, counted};
 use crate::support::sse::EventSource;
 use crate::support::websocket::{BINARY, Message, PING, PONG};
-use crate::support::{Fixture, Frame, PATIENCE, Response, Way, WebSocket, request, tls};
+use crate::support::{Fixture, Frame, PATIENCE, Response, Way, WebSocket, Wire, request, tls};
 
 /// So many, and none more within the hour.
 pub(super) fn few(count: u32) -> Option<Rate> {
@@ -57,11 +57,64 @@ fn requests_beyond_the_rate_are_refused_and_other_addresses_served() {
     for _ in 0..3 {
         assert_eq!(ask(&mut wire, "GET", "/chat", b"").status(), 200);
     }
-    for _ in 0..20 {
+    for _ in 0..10 {
         assert_waits(&ask(&mut wire, "GET", "/chat", b""), rate);
     }
     let mut other = connect(&server, HONEST);
     assert_eq!(ask(&mut other, "GET", "/chat", b"").status(), 200);
+}
+
+#[test]
+fn whoever_goes_on_asking_too_fast_is_told_ten_times_and_then_closed() {
+    let rate = counted(1, 1);
+    let server = server(few(rate), None);
+    let mut wire = connect(&server, GREEDY);
+    wire.send(request("GET", "/chat", &[], b"").repeat(100));
+    assert_eq!(Response::read(&mut wire, "GET").status(), 200);
+    for _ in 0..10 {
+        let answer = Response::read(&mut wire, "GET");
+        assert_waits(&answer, rate);
+        assert!(!answer.head.lists("Connection", "close"));
+    }
+    let last = Response::read(&mut wire, "GET");
+    assert_waits(&last, rate);
+    assert!(last.head.lists("Connection", "close"));
+    wire.expect_end();
+}
+
+#[test]
+fn who_heeds_it_in_between_keeps_its_connection() {
+    let server = server(None, few(1));
+    let mut wire = connect(&server, GREEDY);
+    assert_eq!(ask(&mut wire, "POST", "/chat", b"taken").status(), 201);
+    for _ in 0..5 {
+        for _ in 0..9 {
+            assert_waits(&ask(&mut wire, "POST", "/chat", b"refused"), 1);
+        }
+        assert_eq!(ask(&mut wire, "GET", "/chat", b"").status(), 200);
+    }
+}
+
+#[test]
+fn a_proxy_keeps_its_connection_whatever_one_of_its_clients_does() {
+    let server = Fixture::start(|config| {
+        limit(config, few(1), None);
+        config.access.mode = Mode::Open;
+        config.proxies = Proxies {
+            trusted: vec![Trusted::Network("127.0.0.1".parse().expect("an address"))],
+            client: ClientFrom::XForwardedFor,
+        };
+    });
+    let mut wire = server.connect();
+    let mut ask_for = |client| {
+        wire.send(request("GET", "/chat", &[("X-Forwarded-For", client)], b""));
+        Response::read(&mut wire, "GET").status()
+    };
+    assert_eq!(ask_for("192.0.2.1"), 200);
+    for _ in 0..30 {
+        assert_eq!(ask_for("192.0.2.1"), 429);
+    }
+    assert_eq!(ask_for("192.0.2.2"), 200);
 }
 
 #[test]
@@ -245,25 +298,42 @@ fn operations_on_a_websocket_count_as_requests() {
 }
 
 #[test]
-fn binary_messages_and_pings_on_a_websocket_count_as_operations() {
-    let server = server(few(counted(4, 1)), None);
+fn binary_messages_on_a_websocket_count_as_operations() {
+    let server = server(few(counted(3, 1)), None);
     let mut socket = WebSocket::open(server.address, "/chat");
     socket.next_op("welcome");
-    for code in ["unsupported_data", "unsupported_data"] {
+    for code in ["unsupported_data", "unsupported_data", "rate_limited"] {
         socket.send(&Frame::new(BINARY, "x"));
         assert_eq!(socket.next_op("error")["code"], code);
     }
-    socket.send(&Frame::new(PING, "in time"));
-    assert_eq!(
-        socket.next_frame().expect("a pong"),
-        Frame::new(PONG, "in time")
-    );
+}
+
+#[test]
+fn whoever_only_listens_and_pings_is_answered_whatever_its_neighbours_take() {
+    let server = server(few(counted(2, 2)), None);
+    let open = || {
+        let mut socket = WebSocket::open(server.address, "/chat");
+        socket.next_op("welcome");
+        socket
+    };
+    let (mut socket, mut neighbour) = (open(), open());
     for _ in 0..5 {
-        socket.send(&Frame::new(BINARY, "x"));
-        assert_eq!(socket.next_op("error")["code"], "rate_limited");
-        socket.send(&Frame::new(PING, "too fast"));
+        neighbour.operate(json!({"op": "ping"}));
+        assert_eq!(neighbour.next_op("error")["code"], "rate_limited");
     }
-    socket.send(&Frame::new(PING, "too fast"));
+    socket.send(&Frame::new(PING, "are you there?"));
+    let answer = socket.next_frame().expect("a pong");
+    assert_eq!(answer, Frame::new(PONG, "are you there?"));
+}
+
+#[test]
+fn pings_one_behind_the_other_count_as_operations() {
+    let server = server(few(20), None);
+    let mut socket = WebSocket::open(server.address, "/chat");
+    socket.next_op("welcome");
+    let _ = socket
+        .wire
+        .try_send(Frame::new(PING, "too fast").masked().repeat(1000));
     assert_eq!(socket.next_op("bye")["code"], 1008);
     assert_eq!(socket.close_code(), Some(1008));
 }
@@ -304,6 +374,59 @@ fn loopback_has_no_rate_by_default() {
     });
     for _ in 0..20 {
         server.publish("chat", "as many as it likes");
+    }
+}
+
+/// A token that nobody has signed.
+const FORGED: &str = "eyJhbGciOiJIUzI1NiJ9.e30.AAAA";
+
+/// One that verifies tokens, with thirty requests on one connection for each address.
+fn server_with_tokens(mode: Mode) -> Fixture {
+    let text = "[access.tokens]\nalgorithms = [\"HS256\"]\nsecret = \"at-least-thirty-two-characters-long\"";
+    Fixture::start(|config| {
+        config.access = Config::from_toml(text).expect("tokens").access;
+        config.access.mode = mode;
+        limit(config, few(counted(30, 1)), None);
+    })
+}
+
+/// The status for whoever shows this.
+fn show(wire: &mut Wire, shown: &str) -> u16 {
+    let field = format!("Bearer {shown}");
+    let fields = [("Authorization", field.as_str())];
+    wire.send(request("GET", "/chat", &fields, b""));
+    Response::read(wire, "GET").status()
+}
+
+#[test]
+fn a_signature_that_was_verified_in_vain_counts_as_ten_requests_more() {
+    for (mode, status) in [(Mode::Closed, 401), (Mode::Open, 200)] {
+        let server = server_with_tokens(mode);
+        let mut wire = connect(&server, GREEDY);
+        for expected in [status, status, status, 429] {
+            assert_eq!(show(&mut wire, FORGED), expected);
+        }
+    }
+}
+
+#[test]
+fn what_is_refused_without_a_look_at_its_signature_counts_as_one_request() {
+    let server = server_with_tokens(Mode::Closed);
+    let mut wire = connect(&server, GREEDY);
+    for shown in ["a.b.c", "nonsense"].repeat(15) {
+        assert_eq!(show(&mut wire, shown), 401);
+    }
+    assert_eq!(show(&mut wire, "nonsense"), 429);
+}
+
+#[test]
+fn a_signature_on_a_websocket_that_was_verified_in_vain_counts_as_ten_operations_more() {
+    let server = server_with_tokens(Mode::Open);
+    let mut socket = WebSocket::open(server.address, "/chat");
+    socket.next_op("welcome");
+    for code in ["bad_token", "bad_token", "bad_token", "rate_limited"] {
+        socket.operate(json!({"op": "auth", "token": FORGED}));
+        assert_eq!(socket.next_op("error")["code"], code);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use fourcast::Leaving;
+use fourcast::config::Mode;
 use serde_json::Value;
 
 use super::on_every_way;
@@ -340,7 +341,10 @@ fn assert_allows(allowed: &str, origin: &str) {
 }
 
 fn a_foreign_host_is_refused(way: Way) {
-    let server = Fixture::start(|config| config.hosts = vec!["events.example.com".into()]);
+    let server = Fixture::start(|config| {
+        config.access.mode = Mode::Open;
+        config.hosts = vec!["events.example.com".into()];
+    });
     for host in [
         "evil.example",
         "localhost.evil.example",

@@ -1,5 +1,6 @@
 //! Every way in which a token can be wrong, each with the sentence that says so.
 
+use super::sources::Scratch;
 use super::*;
 
 /// Refuses tokens with these claims beside an `exp` that is right.
@@ -233,6 +234,71 @@ fn a_kid_is_compared_as_text_and_never_followed() {
     assert_header_refused(r#"{"alg":"HS256","kid":1}"#, "kid is no text");
 }
 
+/// Else a stranger would have as many signatures verified for one request as a set has keys.
+#[test]
+fn without_a_kid_no_key_is_chosen_among_several() {
+    let one = |name: &str, secret: &str| {
+        let name = if name.is_empty() {
+            String::new()
+        } else {
+            format!("\"kid\":\"{name}\",")
+        };
+        format!("{{\"kty\":\"oct\",{name}\"k\":\"{}\"}}", part(secret))
+    };
+    let other = SECRET.replace("secret", "SECRET");
+    let token = saying("");
+    for (index, (keys, part)) in [
+        (vec![one("a", SECRET)], None),
+        (vec![one("", &other), one("", SECRET)], None),
+        (vec![one("a", &other), one("", SECRET)], None),
+        (
+            vec![one("a", SECRET), one("b", &other)],
+            Some("does not name its key (kid)"),
+        ),
+        (
+            vec![one("a", SECRET), one("b", &other), one("", &other)],
+            Some("signature is not that of a key"),
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let set = Scratch::new(
+            &format!("without-a-kid-{index}"),
+            format!("{{\"keys\":[{}]}}", keys.join(",")),
+        );
+        let verifier = verifier(&format!(
+            "algorithms = [\"HS256\"]\njwks = \"{}\"",
+            set.0.display()
+        ));
+        let outcome = verifier.verify(&token, at(NOW));
+        match part {
+            None => assert!(outcome.is_ok(), "{index}"),
+            Some(part) => assert_refused(outcome, Kind::BadToken, part),
+        }
+    }
+}
+
+#[test]
+fn there_is_a_toll_on_each_signature_that_was_verified_in_vain_and_on_nothing_else() {
+    let toll = |verifier: &Verifier, token: &str| refusal(verifier.verify(token, at(NOW))).toll;
+    let token = saying("");
+    let (message, _) = token.rsplit_once('.').unwrap();
+    let forged = format!("{message}.{}", part([0; 32]));
+    let one = with_secret("");
+    assert_eq!(toll(&one, &forged), 10);
+    let file = Scratch::new("toll", "x".repeat(64));
+    let two = with_secret(&format!("secret_file = \"{}\"", file.0.display()));
+    assert_eq!(toll(&two, &forged), 20);
+    for cheap in [
+        "a.b.c",
+        &signed(r#"{"alg":"HS384"}"#, "{}"),
+        &signed(r#"{"alg":"HS256"}"#, "{}"),
+    ] {
+        assert_eq!(toll(&one, cheap), 0, "{cheap}");
+    }
+}
+
 fn with_set() -> Verifier {
     let jwks = file("keys.jwks");
     verifier(&format!(
@@ -431,6 +497,8 @@ fn a_subject_that_is_no_short_line_of_text_is_refused() {
         "\"a\\u0000\"",
         "\"a\\u001b[2J\"",
         "\"a\\u0085b\"",
+        "\"a\\u202eb\"",
+        "\"a\\u2066b\"",
     ] {
         assert_claims_refused(
             "",

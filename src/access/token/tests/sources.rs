@@ -22,10 +22,10 @@ fn with_public_key(algorithm: &str, name: &str) -> String {
 }
 
 /// A file that goes with its owner.
-struct Scratch(PathBuf);
+pub(super) struct Scratch(pub(super) PathBuf);
 
 impl Scratch {
-    fn new(name: &str, content: impl AsRef<[u8]>) -> Self {
+    pub(super) fn new(name: &str, content: impl AsRef<[u8]>) -> Self {
         let name = format!("fourcast-tokens-{name}-{}", std::process::id());
         let path = std::env::temp_dir().join(name);
         fs::write(&path, content).unwrap();
