@@ -109,19 +109,22 @@ impl Access {
     /// # Errors
     /// 401 when its time is over, or its API key gone.
     pub fn confirm(&self, pass: &Pass) -> Result<Pass, Refusal> {
-        let confirmed = pass.check_time().and_then(|()| self.renew(pass));
-        confirmed.map_err(invalid)
+        pass.check_time().map_err(invalid)?;
+        self.renew(pass)
     }
 
     /// The pass that this access gives to whoever was given `pass` before: with the rights that count now.
     /// A token counts as it was given until its time is over.
     ///
     /// # Errors
-    /// When its API key is gone.
+    /// 401 when its API key is gone.
     pub fn renew(&self, pass: &Pass) -> Result<Pass, Refusal> {
         match pass.key() {
             None => Ok(pass.among(&self.common)),
-            Some(hash) => Ok(self.key_with(hash)?.among(&self.common)),
+            Some(hash) => {
+                let pass = self.key_with(hash).map_err(invalid)?;
+                Ok(pass.among(&self.common))
+            }
         }
     }
 

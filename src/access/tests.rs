@@ -124,6 +124,7 @@ fn what_counts_later_counts_for_passes_that_were_given_before() {
     for gone in ["", &with_key("a", OTHER, "rooms/*")] {
         let refusal = access(gone).renew(&pass).unwrap_err();
         assert_eq!(refusal.kind, Kind::BadToken, "{gone}");
+        assert!(refusal.field.is_some(), "a challenge (RFC 6750, section 3)");
     }
     let anonymous = admit(&access(""), "").unwrap();
     let renewed = more.renew(&anonymous).unwrap();

@@ -186,7 +186,7 @@ pub struct Limits {
 /// Deadlines.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timeouts {
-    /// From the beginning of a connection to the end of its TLS handshake.
+    /// From the beginning of a connection, or the end of its PROXY protocol header, to the end of its TLS handshake.
     pub handshake: Duration,
     /// From a request's first byte to the end of its head.
     pub head: Duration,

@@ -10,13 +10,10 @@ use super::catch_up::{Step, Ward};
 use super::poll::{Look, answer_events};
 use super::{Context, Query};
 use crate::access::current::Current;
-use crate::access::pass::Pass;
-use crate::access::rights::Action;
 use crate::http::response::{Payload, Response};
 use crate::hub::fanout::{Run, SubscriberId, Waiter};
 use crate::hub::selector::Selection;
 use crate::hub::tail::Entry;
-use crate::journal::StoreError;
 use crate::refusal::Refusal;
 use crate::roster::{Berth, Guest, Presence, Way};
 use crate::server::memory::Reservation;
@@ -59,7 +56,7 @@ pub enum Outcome {
 /// `buffer`, by one read of `most` bytes, if nothing is there yet.
 ///
 /// # Errors
-/// When the journal cannot be read, and so nothing was written.
+/// When the journal cannot be read, or whoever asks may not read it any more, and so nothing was written.
 pub fn answer(
     context: &Arc<Context>,
     stream: &Arc<Stream>,
@@ -67,40 +64,37 @@ pub fn answer(
     request: Request,
     buffer: &mut Vec<u8>,
     most: usize,
-) -> Result<Outcome, StoreError> {
+) -> Result<Outcome, Refusal> {
     let deadline = Instant::now() + request.wait;
     let request = Arc::new(request);
     let mut look = Look::take(context, &request.query)?;
     while !look.has_news() && Instant::now() < deadline {
         let waiting = Arc::new(Waiting::new(context, stream, &request, &look));
-        if !context
-            .hub
-            .wait(waiting.clone(), &waiting.selection, look.place)
-        {
-            look = look.again(context, &request.query)?;
-            continue;
-        }
+        // First, so that nobody is given an event who was not told that its right was taken back.
         berth.hold(waiting.clone());
-        let slot = waiting.wait(buffer, most, deadline);
+        let hub = &context.hub;
+        let waits = hub.wait(waiting.clone(), &waiting.selection, look.place);
+        let slot = match waits {
+            true => waiting.wait(buffer, most, deadline),
+            false => waiting.stop(),
+        };
         berth.release();
         // Whoever was answered by a shard has been taken out by it.
-        if !matches!(slot, Slot::Answered { goes_on: true }) {
-            context.hub.withdraw(waiting.id, &waiting.selection);
+        if waits && !matches!(slot, Slot::Answered { goes_on: true }) {
+            hub.withdraw(waiting.id, &waiting.selection);
         }
-        return Ok(match slot {
-            Slot::Waiting => {
-                let look = look.again(context, &request.query)?;
-                Outcome::Answer(look.response(context, &request.query, Way::LongPoll))
-            }
-            Slot::Answered { goes_on } => Outcome::Answered { goes_on },
-            Slot::Look | Slot::Owed(_) | Slot::Over => Outcome::Gone,
-        });
+        match slot {
+            Slot::Waiting => look = look.again(context, &request.query)?,
+            Slot::Answered { goes_on } => return Ok(Outcome::Answered { goes_on }),
+            Slot::Look | Slot::Owed(_) | Slot::Over => return Ok(Outcome::Gone),
+        }
+        if waits {
+            break;
+        }
     }
-    Ok(Outcome::Answer(look.response(
-        context,
-        &request.query,
-        Way::LongPoll,
-    )))
+    request.query.check_access(&context.access.get())?;
+    let response = look.response(context, &request.query, Way::LongPoll);
+    Ok(Outcome::Answer(response))
 }
 
 /// Says in an answer which wait was granted (RFC 7240, section 3).
@@ -180,6 +174,11 @@ impl Waiting {
             Err(ReadError::TimedOut) => self.wait_for_rest(),
             Err(ReadError::HungUp) => return Slot::Over,
         }
+        self.stop()
+    }
+
+    /// What became of it so far. Afterwards nobody writes to the socket.
+    fn stop(&self) -> Slot {
         std::mem::replace(&mut *self.slot(), Slot::Over)
     }
 
@@ -428,15 +427,7 @@ impl Guest for Waiting {
     }
 
     fn obey(&self, current: &Current) {
-        let (access, pass) = (current.get(), &self.request.query.pass);
-        if access.gave(pass) {
-            return;
-        }
-        let may_read = |pass: Pass| {
-            let mut asked = self.selection.selectors();
-            asked.try_for_each(|selector| pass.check(Action::Subscribe, selector))
-        };
-        if let Err(refusal) = access.renew(pass).and_then(may_read) {
+        if let Err(refusal) = self.request.query.check_access(&current.get()) {
             self.dismiss(&refusal);
         }
     }

@@ -17,15 +17,17 @@ use std::time::Duration;
 use self::catch_up::CatchUp;
 use self::control::Gap;
 use self::outbox::pins::Pins;
-use crate::access;
 use crate::access::pass::Pass;
+use crate::access::rights::Action;
 use crate::access::shares::Shares;
+use crate::access::{self, Access};
 use crate::config::{Config, Current};
 use crate::event::Cursor;
 use crate::hub::selector::{Selection, Selector};
 use crate::hub::tail::Page;
 use crate::hub::{Hub, random};
 use crate::journal::{Start, StoreError};
+use crate::refusal::Refusal;
 use crate::roster::Roster;
 use crate::server::memory::Memory;
 use crate::server::reloader::Reloads;
@@ -101,6 +103,21 @@ pub struct Query {
     pub before: Option<Cursor>,
     /// Whether nothing new may be answered with 304.
     pub conditional: bool,
+}
+
+impl Query {
+    /// Checks that whoever asks may still read it, where something else counts than when it was let in.
+    ///
+    /// # Errors
+    /// 401 or 403 when it may not.
+    pub fn check_access(&self, access: &Access) -> Result<(), Refusal> {
+        if access.gave(&self.pass) {
+            return Ok(());
+        }
+        let pass = access.renew(&self.pass)?;
+        let mut selectors = self.selectors.iter();
+        selectors.try_for_each(|selector| pass.check(Action::Subscribe, selector))
+    }
 }
 
 /// Where a subscriber begins; by default, as one that asks for nothing.

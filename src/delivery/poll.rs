@@ -9,6 +9,7 @@ use crate::http::response::Response;
 use crate::hub::selector::Selection;
 use crate::hub::tail::{Entry, Form, Page};
 use crate::journal::{Limit, Start, StoreError};
+use crate::refusal::Refusal;
 use crate::roster::Way;
 
 /// An event as JSON, as it stands in the list of an answer.
@@ -46,8 +47,15 @@ struct Answer {
 /// Answers at once.
 ///
 /// # Errors
-/// When the journal cannot be read.
-pub fn answer(context: &Arc<Context>, query: &Query) -> Result<Response, StoreError> {
+/// When the journal cannot be read, or whoever asks may not read it any more.
+pub fn answer(context: &Arc<Context>, query: &Query) -> Result<Response, Refusal> {
+    let response = look(context, query)?;
+    // Whoever took the right back meanwhile was told that it is done, and may have published since.
+    query.check_access(&context.access.get())?;
+    Ok(response)
+}
+
+fn look(context: &Arc<Context>, query: &Query) -> Result<Response, StoreError> {
     match (query.before, query.start) {
         (Some(before), _) => answer_before(context, query, before),
         // Most polls find nothing, and a cursor at the head says so without a look.

@@ -1,15 +1,16 @@
 //! The budget of memory: what clients have the server hold is reserved before it is held, and whoever would go beyond is
-//! refused early. That is the first line; the second is a look at what the process really has.
+//! refused early. That is the first line; the second is a look at what the process, and its control group, really have.
+
+mod group;
 
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::param::page_size;
 
-use super::control_group;
+use self::group::{Charge, Group};
 use crate::config::Config;
 use crate::refusal::{Kind, Refusal};
 use crate::seldom::Seldom;
@@ -17,15 +18,21 @@ use crate::seldom::Seldom;
 /// What a connection takes: the stack that its thread touches (20 KiB), its buffers, and a body that is not large.
 pub const CONNECTION: usize = 32 * 1024;
 /// What TLS adds to it: a record that is not whole yet, one whose reader is slow, and the library's state.
+/// A message of the handshake that its peer leaves unfinished may take 64 KiB instead, a little more than is reserved for
+/// a connection without requests; that, and what the doormen hold, is left to the second line.
 pub const SESSION: usize = 40 * 1024;
 /// Bytes of a body, a message or an answer that a connection's own reservation covers.
 pub const SMALL: usize = 16 * 1024;
 /// The least that clients have where the operator named no budget.
 const LEAST_ROOM: usize = 64 * 1024 * 1024;
+/// The part of their room that clients have while the process has more than it should. It is not none: what was freed may
+/// lie in the allocator for good, which uses it again, and a server that has nothing to do would refuse all that comes.
+const CROWDED_PART: usize = 4;
 /// How often the process is looked at.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 static CROWDED: Seldom = Seldom::new();
+static GROUP_FULL: Seldom = Seldom::new();
 
 /// The budget of one server; its clones are the same.
 #[derive(Clone)]
@@ -39,11 +46,18 @@ struct Shared {
     /// What is there without clients.
     standing: AtomicUsize,
     reserved: AtomicUsize,
+    /// Where it is looked up what the kernel holds for the process besides.
+    group: Option<Group>,
     begun: Instant,
     /// When the process is to be looked at again, in milliseconds since the beginning.
     next_look: AtomicU64,
     /// Whether it had more than the budget, and has not come down since.
     is_crowded: AtomicBool,
+    /// Whether it has so much more that nobody is given anything large, however little is reserved.
+    is_overfull: AtomicBool,
+    /// Whether its control group had hardly anything left, and has not come down since: nobody new is let in, whose socket
+    /// would take more of it.
+    is_group_full: AtomicBool,
 }
 
 /// Memory that somebody holds; given back when it is dropped.
@@ -60,9 +74,12 @@ impl Memory {
                 budget: AtomicUsize::new(usize::MAX),
                 standing: AtomicUsize::new(0),
                 reserved: AtomicUsize::new(0),
+                group: Group::tightest(),
                 begun: Instant::now(),
                 next_look: AtomicU64::new(0),
                 is_crowded: AtomicBool::new(false),
+                is_overfull: AtomicBool::new(false),
+                is_group_full: AtomicBool::new(false),
             }),
         };
         memory.obey(config);
@@ -113,12 +130,16 @@ impl Memory {
     /// Checks that the process has no more than it should: before anything new begins that may grow.
     ///
     /// # Errors
-    /// 503, until it has come down to 95 % of the budget.
+    /// 503, until it has come down to 95 % of the budget, or clients hold less than a quarter of what they may; and its
+    /// control group to 85 % of its bound.
     pub fn check(&self) -> Result<(), Refusal> {
         self.look_if_due(Instant::now());
-        match self.shared.is_crowded.load(Ordering::Relaxed) {
-            false => Ok(()),
-            true => Err(refused()),
+        let shared = &self.shared;
+        let is_crowded = shared.is_crowded.load(Ordering::Relaxed);
+        let has_room = !is_crowded || shared.reserved.load(Ordering::Relaxed) < shared.room();
+        match has_room && !shared.is_group_full.load(Ordering::Relaxed) {
+            true => Ok(()),
+            false => Err(refused()),
         }
     }
 
@@ -136,27 +157,55 @@ impl Memory {
             && is_ours()
             && let Some(resident) = resident_bytes()
         {
-            self.see(resident);
+            let group = self.shared.group.as_ref();
+            self.see(resident, group.and_then(Group::charge));
         }
     }
 
-    /// Notes what the process has.
-    fn see(&self, resident: usize) {
-        let budget = self.shared.budget.load(Ordering::Relaxed);
-        // Not at once below it: else the two would follow each other for every connection.
-        let is_low = resident < budget / 100 * 95;
+    /// Notes what the process has, and what its group is charged.
+    fn see(&self, resident: usize, charge: Option<Charge>) {
+        self.see_process(resident);
+        if let Some(charge) = charge {
+            self.see_group(charge);
+        }
+    }
+
+    fn see_process(&self, resident: usize) {
+        let shared = &self.shared;
+        let budget = shared.budget.load(Ordering::Relaxed);
+        // The budget is three quarters of what there is, if nobody named another.
+        let is_overfull = resident > budget.saturating_add(budget / 4);
+        shared.is_overfull.store(is_overfull, Ordering::Relaxed);
         if resident > budget {
-            self.shared.is_crowded.store(true, Ordering::Relaxed);
+            shared.is_crowded.store(true, Ordering::Relaxed);
             CROWDED.say(|more| {
                 log::warn!(
-                    "the process has {} MiB of memory, more than limits.memory allows ({} MiB): new connections and \
-                     large bodies are refused until it has less{more}",
+                    "the process has {} MiB of memory, more than limits.memory allows ({} MiB): clients get a quarter of \
+                     what they may have until it has less{more}",
                     resident >> 20,
                     budget >> 20
                 );
             });
-        } else if is_low {
-            self.shared.is_crowded.store(false, Ordering::Relaxed);
+        } else if resident < budget / 100 * 95 {
+            // Not at once below it: else the two would follow each other for every connection.
+            shared.is_crowded.store(false, Ordering::Relaxed);
+        }
+    }
+
+    fn see_group(&self, charge: Charge) {
+        let is_full = &self.shared.is_group_full;
+        if charge.bytes > charge.bound / 100 * 90 {
+            is_full.store(true, Ordering::Relaxed);
+            GROUP_FULL.say(|more| {
+                log::warn!(
+                    "the control group has {} MiB of memory, with what the kernel holds for it, of {} MiB that it may have: \
+                     new connections and large bodies are refused until it has less{more}",
+                    charge.bytes >> 20,
+                    charge.bound >> 20
+                );
+            });
+        } else if charge.bytes < charge.bound / 100 * 85 {
+            is_full.store(false, Ordering::Relaxed);
         }
     }
 
@@ -164,7 +213,19 @@ impl Memory {
     #[cfg(test)]
     pub(super) fn pretend(&self, resident: usize) {
         self.shared.next_look.store(u64::MAX, Ordering::Relaxed);
-        self.see(resident);
+        self.see(resident, None);
+    }
+}
+
+impl Shared {
+    /// What clients may have together at the moment.
+    fn room(&self) -> usize {
+        let budget = self.budget.load(Ordering::Relaxed);
+        let room = budget.saturating_sub(self.standing.load(Ordering::Relaxed));
+        match self.is_crowded.load(Ordering::Relaxed) {
+            true => room / CROWDED_PART,
+            false => room,
+        }
     }
 }
 
@@ -174,9 +235,12 @@ impl Reservation {
     /// # Errors
     /// As of [`Memory::reserve`].
     pub fn hold(&mut self, bytes: usize) -> Result<(), Refusal> {
-        match bytes > SMALL {
-            true => self.grow_to(bytes),
-            false => Ok(()),
+        if bytes <= SMALL {
+            return Ok(());
+        }
+        match self.memory.shared.is_overfull.load(Ordering::Relaxed) {
+            true => Err(refused()),
+            false => self.grow_to(bytes),
         }
     }
 
@@ -190,8 +254,7 @@ impl Reservation {
         };
         self.memory.check()?;
         let shared = &self.memory.shared;
-        let budget = shared.budget.load(Ordering::Relaxed);
-        let room = budget.saturating_sub(shared.standing.load(Ordering::Relaxed));
+        let room = shared.room();
         let grown = |reserved: usize| reserved.checked_add(more).filter(|sum| *sum <= room);
         let counted = shared
             .reserved
@@ -258,20 +321,8 @@ fn of_this_host() -> Option<usize> {
     let host = fs::read_to_string("/proc/meminfo")
         .ok()
         .and_then(|text| total_bytes(&text));
-    let groups = control_group::directories("memory").into_iter();
-    let groups = groups.filter_map(|directory| of_group(&directory));
-    groups.chain(host).min()
-}
-
-/// The bounds of one control group: those of version 2, and that of version 1. Beyond the second the group is not ended but
-/// slowed down until it is of no use.
-fn of_group(directory: &Path) -> Option<usize> {
-    let files = ["memory.max", "memory.high", "memory.limit_in_bytes"];
-    let texts = files
-        .into_iter()
-        .filter_map(|file| fs::read_to_string(directory.join(file)).ok());
-    // "max" is no number, and no bound.
-    texts.filter_map(|text| text.trim().parse().ok()).min()
+    let group = Group::tightest().and_then(|group| group.bound());
+    host.into_iter().chain(group).min()
 }
 
 /// The RAM of the host, as `/proc/meminfo` has it.
@@ -341,18 +392,50 @@ mod tests {
     }
 
     #[test]
-    fn a_process_beyond_its_budget_takes_nothing_new_until_it_is_well_below() {
+    fn in_a_process_beyond_its_budget_clients_have_a_quarter_until_it_is_well_below() {
         let memory = with_room(100 * MIB);
         let budget = memory.budget().unwrap();
         let takes = |resident| {
             memory.pretend(resident);
-            memory.check().is_ok() && memory.reserve(1).is_ok()
+            assert!(memory.check().is_ok(), "nobody has anything");
+            assert!(memory.reserve(25 * MIB).is_ok());
+            memory.reserve(26 * MIB).is_ok()
         };
         assert!(takes(budget));
         assert!(!takes(budget + 1));
         assert!(!takes(budget / 100 * 96), "a little less is not enough");
         assert!(takes(budget / 100 * 94));
         assert!(takes(budget / 100 * 96), "and it may grow again");
+        let held = memory.reserve(25 * MIB).unwrap();
+        memory.pretend(budget + 1);
+        assert!(memory.check().is_err() && memory.reserve(1).is_err());
+        drop(held);
+        assert!(memory.check().is_ok() && memory.reserve(1).is_ok());
+    }
+
+    #[test]
+    fn nothing_large_is_taken_by_a_process_that_is_about_to_have_all_that_there_is() {
+        let memory = with_room(100 * MIB);
+        let budget = memory.budget().unwrap();
+        for (resident, is_taken) in [(budget / 100 * 124, true), (budget / 100 * 126, false)] {
+            memory.pretend(resident);
+            assert!(memory.reserve(CONNECTION).is_ok() && memory.nothing().hold(SMALL).is_ok());
+            assert_eq!(memory.nothing().hold(SMALL + 1).is_ok(), is_taken);
+        }
+    }
+
+    #[test]
+    fn a_control_group_that_is_nearly_full_takes_nothing_new_until_it_has_room() {
+        let memory = with_room(100 * MIB);
+        let takes = |percent| {
+            let (bytes, bound) = (percent * MIB, 100 * MIB);
+            memory.see_group(Charge { bytes, bound });
+            memory.check().is_ok() && memory.reserve(1).is_ok()
+        };
+        assert!(takes(90));
+        assert!(!takes(91));
+        assert!(!takes(86), "a little less is not enough");
+        assert!(takes(84));
     }
 
     #[test]

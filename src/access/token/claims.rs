@@ -68,10 +68,12 @@ impl Claims {
     }
 }
 
-/// It is logged and counted by, so it is one line (log injection).
+/// It is told to the operator and counted by, so it is one line, which reads as it is written (log injection, bidi).
 fn subject(text: Option<String>) -> Result<Option<String>, Refusal> {
+    let is_control =
+        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let is_sound = |text: &String| {
-        (1..=LONGEST_SUBJECT).contains(&text.len()) && !text.chars().any(char::is_control)
+        (1..=LONGEST_SUBJECT).contains(&text.len()) && !text.chars().any(is_control)
     };
     if text.as_ref().is_none_or(is_sound) {
         return Ok(text);

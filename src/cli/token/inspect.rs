@@ -91,11 +91,11 @@ fn described(token: &str, now: SystemTime) -> String {
     text
 }
 
-/// Whoever made the token may have meant to write on the terminal.
+/// Whoever made the token may have meant to write on the terminal, or to have it show something else than is there (bidi).
 fn printable(json: &[u8]) -> String {
-    let escape = |c: char| match c.is_control() {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
+    let escape = |c: char| match c {
+        '"' | '\'' | '\\' => c.to_string(),
+        _ => c.escape_debug().to_string(),
     };
     String::from_utf8_lossy(json).chars().map(escape).collect()
 }
@@ -127,5 +127,19 @@ fn allowed(rights: &Rights) -> String {
     match parts.is_empty() {
         true => "nothing".to_owned(),
         false => parts.join("; "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_seen_is_written_out_and_names_are_not() {
+        let json = "{\"sub\":\"Zoë \u{202e}\u{2066}\u{200b}\u{1b}\\n\"}";
+        assert_eq!(
+            printable(json.as_bytes()),
+            r#"{"sub":"Zoë \u{202e}\u{2066}\u{200b}\u{1b}\n"}"#
+        );
     }
 }

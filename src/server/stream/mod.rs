@@ -275,7 +275,8 @@ impl Stream {
         self.socket.has_hung_up()
     }
 
-    /// Sends the end of the stream; reading goes on.
+    /// Sends the end of the stream; reading goes on. Where the wire is full, the peer of TLS sees a cut: nobody waits to
+    /// say a last word after the last words.
     pub fn shutdown_write(&self) {
         self.say_end();
         self.socket.shutdown(Shutdown::Write);

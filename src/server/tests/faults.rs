@@ -277,6 +277,22 @@ fn no_write_deadline_runs_while_the_journal_cannot_be_read() {
     drop(client);
 }
 
+/// Whoever takes rights back was told that it is done.
+#[test]
+fn a_poll_whose_right_was_taken_back_while_the_journal_was_asked_is_refused() {
+    for target in ["/a", "/a?after=earliest&wait=60"] {
+        let faulted = Faulted::with_three();
+        let context = faulted.server.context.clone();
+        let closed = Config::from_toml("[access]\nmode = \"closed\"").unwrap();
+        *faulted.faults.before_begin.lock().unwrap() = Some(Box::new(move || {
+            context.access.obey(&closed.access, None);
+            context.roster.obey();
+        }));
+        let answer = faulted.get(target).answer();
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    }
+}
+
 #[test]
 fn a_poll_is_refused_while_the_journal_cannot_be_read_and_works_again() {
     let faulted = Faulted::with_three();

@@ -1,7 +1,11 @@
 //! A budget of memory so small that a few large bodies use it up: who is one too many is refused, and all goes on.
 
+use std::time::Instant;
+
 use serde_json::json;
 
+use crate::durable::home::Home;
+use crate::durable::process::Process;
 use crate::support::http::{Head, exchange};
 use crate::support::sse::EventSource;
 use crate::support::tls;
@@ -70,6 +74,46 @@ fn large_bodies_at_once_are_refused_beyond_the_budget_and_the_server_goes_on() {
     // What was held is given back.
     assert_eq!(server.post("/chat", &[], vec![b'x'; LARGE]).status(), 201);
     server.assert_serves();
+}
+
+/// As many threads as there are here have each a part of the memory to themselves, and what they free in it stays theirs.
+#[cfg(target_env = "gnu")]
+#[test]
+fn a_process_that_does_not_get_smaller_serves_again_when_those_who_filled_it_have_gone() {
+    const CONNECTIONS: usize = 150;
+    let home = Home::new("full-process");
+    let mut command = home.serve();
+    command
+        .env("FOURCAST_LIMITS__MEMORY", "54 MiB")
+        .env("FOURCAST_JOURNAL__KIND", "memory")
+        .env("FOURCAST_JOURNAL__MAX_BYTES", "2 MiB")
+        .env("FOURCAST_FANOUT__TAIL_BYTES", "1 MiB")
+        .env("FOURCAST_FANOUT__REPLAY_BYTES", "0 B")
+        .env("MALLOC_ARENA_MAX", "500");
+    let server = Process::try_start_as(&home, command).expect("a server");
+    let mut wires: Vec<_> = (0..CONNECTIONS).map(|_| server.connect()).collect();
+    for wire in &mut wires {
+        wire.send(request("GET", "/chat", &[], b""));
+        assert_eq!(Response::read(wire, "GET").status(), 200);
+    }
+    // One at a time, so that there is always room for it: only what the process really has can be too much.
+    let (large, end) = (vec![b'x'; LARGE], deadline());
+    for number in (0..CONNECTIONS).cycle() {
+        let _ = wires[number].try_send(request("POST", "/chat", &[], &large));
+        let answer = Response::read(&mut wires[number], "POST");
+        if answer.status() == 503 {
+            break;
+        }
+        assert!(Instant::now() < end, "it never has too much");
+    }
+    let small = || server.post("/chat", &[], b"x");
+    assert_eq!(small().refusal(), "out_of_memory");
+    drop(wires);
+    let end = deadline();
+    while small().status() != 201 {
+        assert!(Instant::now() < end, "{}", server.log());
+        std::thread::yield_now();
+    }
 }
 
 #[test]
@@ -197,14 +241,14 @@ fn events_that_slow_readers_have_begun_are_held_as_long_as_there_is_memory_for_t
         "fourcast_refusals_total{{code=\"out_of_memory\"}} {}",
         READERS - HELD
     );
-    let end = crate::support::wire::deadline();
+    let end = deadline();
     loop {
         let answer = exchange(server.admin(), "GET", "/metrics", &[], b"");
         let metrics = answer.text();
         if metrics.contains(&refused) {
             break;
         }
-        assert!(std::time::Instant::now() < end, "{metrics}");
+        assert!(Instant::now() < end, "{metrics}");
         std::thread::yield_now();
     }
     let mut cut = 0;

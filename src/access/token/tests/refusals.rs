@@ -497,6 +497,8 @@ fn a_subject_that_is_no_short_line_of_text_is_refused() {
         "\"a\\u0000\"",
         "\"a\\u001b[2J\"",
         "\"a\\u0085b\"",
+        "\"a\\u202eb\"",
+        "\"a\\u2066b\"",
     ] {
         assert_claims_refused(
             "",
