@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::durable::home::Home;
 use crate::durable::process::Process;
 use crate::support::{
-    Fixture, Listener, PATIENCE, Response, Way, WebSocket, deadline, exchange, request,
+    Fixture, Listener, PATIENCE, Response, Told, Way, WebSocket, deadline, exchange, request,
 };
 
 const KEY: &str = "a-key-for-these-tests-alone";
@@ -265,24 +265,24 @@ fn a_reload_while_the_server_stops_takes_nothing_of_what_was_kept() {
     let go_on = half.take_through(b"\r\n\r\n", deadline());
     assert!(go_on.expect("a word").starts_with(b"HTTP/1.1 100 "));
     let admin = server.process.admin.expect("an operator's port");
+    let mut live = server.process.listen(Way::Sse, "/chat?after=now");
     let Server { process, home } = server;
     let stopping = thread::spawn(move || process.stop());
-    let end = deadline();
-    while exchange(admin, "GET", "/-/ready", &[], b"").status() != 503 {
-        assert!(Instant::now() < end, "it is ready for ever");
-    }
+    // It is said when the journal has been closed.
+    assert!(matches!(live.next(), Told::Bye(_)));
     let fewer = "[[channels]]\npattern = \"*\"\nmax_events = 3\n";
     let path = home.path().join("config.toml");
     fs::write(&path, ALWAYS.to_owned() + fewer).expect("a file");
     exchange(admin, "POST", "/-/reload", &[], b"");
     // It is done also where it takes longer than its answer waits.
+    let end = deadline();
     while !exchange(admin, "GET", "/-/config", &[], b"")
         .text()
         .contains("max_events = 3")
     {
         assert!(Instant::now() < end, "it does not count");
     }
-    drop(half);
+    drop((half, live));
     stopping.join().expect("it stops");
     fs::write(&path, ALWAYS).expect("a file");
     let process = Process::start(&home);
