@@ -346,12 +346,14 @@ fn require_memory_for_what_stands(reader: &mut Reader, config: &Config) {
     };
     let mebibytes = |bytes: usize| bytes.div_ceil(1 << 20);
     let in_memory = match config.journal.kind {
-        JournalKind::Memory => ", journal.max_bytes of a journal in memory",
+        JournalKind::Memory => {
+            ", journal.max_bytes and limits.idempotency_keys of a journal in memory"
+        }
         JournalKind::Disk => "",
     };
     let message = format!(
-        "{} MiB are too few: {} MiB go to the program, twice fanout.tail_bytes, fanout.replay_bytes{in_memory}, and \
-         clients need {} MiB at least; write \"{} MiB\" or more, or lower those",
+        "{} MiB are too few: {} MiB go to the program, twice fanout.tail_bytes, fanout.replay_bytes, \
+         limits.channels{in_memory}, and clients need {} MiB at least; write \"{} MiB\" or more, or lower those",
         memory >> 20,
         mebibytes(config.standing_bytes()),
         mebibytes(ROOM),
@@ -361,7 +363,9 @@ fn require_memory_for_what_stands(reader: &mut Reader, config: &Config) {
         "limits.memory",
         "fanout.tail_bytes",
         "fanout.replay_bytes",
+        "limits.channels",
         "journal.max_bytes",
+        "limits.idempotency_keys",
     ];
     reader.refuse(&keys, message);
 }

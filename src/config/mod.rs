@@ -308,16 +308,32 @@ impl Config {
     /// What the program itself takes, with its libraries, its threads and the caches of SQLite, in bytes.
     const PROGRAM: usize = 32 * MIB;
 
-    /// The memory that everything takes which does not depend on clients: the program, what is kept ready to be sent,
-    /// and a journal in memory. What is kept ready is there twice, as it came and as it is sent.
+    /// What is known of one channel without its events, with the longest name, in bytes.
+    const CHANNEL: usize = 600;
+
+    /// What one idempotency key takes that is as long as may be, with its answer, in bytes.
+    const KEY: usize = 800;
+
+    /// The memory that everything takes which does not depend on how many clients there are: the program, what is kept
+    /// ready to be sent, what is known of channels, and a journal in memory with its idempotency keys. What is kept ready
+    /// is there twice, as it came and as it is sent.
     pub fn standing_bytes(&self) -> usize {
-        let ready = self.fanout.tail_bytes.saturating_mul(2);
-        let ready = ready.saturating_add(self.fanout.replay_bytes);
+        let (limits, fanout) = (&self.limits, &self.fanout);
         let journal = match self.journal.kind {
-            JournalKind::Memory => self.journal.max_bytes,
+            JournalKind::Memory => {
+                let keys = limits.idempotency_keys.saturating_mul(Self::KEY);
+                self.journal.max_bytes.saturating_add(keys)
+            }
             JournalKind::Disk => 0,
         };
-        Self::PROGRAM.saturating_add(ready).saturating_add(journal)
+        let parts = [
+            Self::PROGRAM,
+            fanout.tail_bytes.saturating_mul(2),
+            fanout.replay_bytes,
+            limits.channels.saturating_mul(Self::CHANNEL),
+            journal,
+        ];
+        parts.into_iter().fold(0, usize::saturating_add)
     }
 
     /// Whether the live page is there.

@@ -464,6 +464,10 @@ impl Outbox {
             );
             return Some(timeouts.close);
         }
+        if state.stalled.is_some() {
+            state.cut(&self.stream);
+            return None;
+        }
         state.closed = true;
         drop(state);
         self.stream.shutdown();

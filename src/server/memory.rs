@@ -469,9 +469,9 @@ mod tests {
         for (host, expected) in [
             (100, (100, 50)),
             (128, (128, 64)),
-            (256, (240, 176)),
-            (512, (384, 176)),
-            (2048, (1536, 176)),
+            (256, (256, 192)),
+            (512, (384, 233)),
+            (2048, (1536, 233)),
         ] {
             let (budget, taken) = automatic(Some(host * MIB), standing);
             assert_eq!((budget / MIB, taken / MIB), expected, "{host} MiB");

@@ -79,23 +79,23 @@ fn one_client_has_a_tenth_of_the_connections_unless_it_is_said_otherwise() {
 
 #[test]
 fn a_budget_smaller_than_what_is_there_without_clients_is_refused() {
-    accepted("[limits]\nmemory = \"192 MiB\"");
+    accepted("[limits]\nmemory = \"250 MiB\"");
     assert_tells(
-        &refused("[limits]\nmemory = \"191 MiB\""),
+        &refused("[limits]\nmemory = \"249 MiB\""),
         &[
-            "config.toml:2:10: limits.memory: 191 MiB are too few: 176 MiB go to the program, twice fanout.tail_bytes",
-            "write \"192 MiB\" or more",
+            "config.toml:2:10: limits.memory: 249 MiB are too few: 234 MiB go to the program, twice fanout.tail_bytes",
+            "write \"250 MiB\" or more",
         ],
     );
     assert_tells(
         &refused("[journal]\nkind = \"memory\"\n[limits]\nmemory = \"1 GiB\""),
         &[
-            "journal.max_bytes of a journal in memory",
-            "write \"1216 MiB\"",
+            "journal.max_bytes and limits.idempotency_keys of a journal in memory",
+            "write \"1350 MiB\"",
         ],
     );
     accepted(
-        "[fanout]\ntail_bytes = \"1 MiB\"\nreplay_bytes = \"0 B\"\n[limits]\nmemory = \"50 MiB\"",
+        "[fanout]\ntail_bytes = \"1 MiB\"\nreplay_bytes = \"0 B\"\n[limits]\nmemory = \"51 MiB\"\nchannels = 1000",
     );
     assert_tells(
         &refused("[limits]\nmemory = 5"),

@@ -258,7 +258,7 @@ impl State {
     pub(super) fn cut(&mut self, stream: &Stream) {
         self.closed = true;
         self.debts = None;
-        stream.shutdown();
+        stream.abort();
     }
 
     /// Sends as much of a run as there is room for.

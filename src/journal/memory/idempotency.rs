@@ -10,10 +10,10 @@ use crate::journal::{AppendError, IdempotencyKey, Receipt};
 pub(super) struct Keys {
     memory: u64,
     capacity: usize,
-    used: HashMap<Name, Use>,
+    used: HashMap<Arc<Name>, Use>,
     /// Keys and receipts that are remembered: a batch weighs as much as its events.
     weight: usize,
-    oldest_first: VecDeque<(u64, Name)>,
+    oldest_first: VecDeque<(u64, Arc<Name>)>,
 }
 
 type Name = (Box<str>, Box<str>);
@@ -58,7 +58,7 @@ impl Keys {
 
     /// Keeps what was answered under `key`.
     pub(super) fn remember(&mut self, key: IdempotencyKey, receipts: Arc<[Receipt]>, now: u64) {
-        let name = name(&key);
+        let name = Arc::new(name(&key));
         let most = self.capacity.max(self.weight);
         self.weight += weight(&receipts);
         self.oldest_first.push_back((now, name.clone()));

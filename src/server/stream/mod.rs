@@ -288,6 +288,12 @@ impl Stream {
         self.socket.shutdown(Shutdown::Both);
     }
 
+    /// The same with a peer that does not read what it is sent: the system would hold that for minutes.
+    pub fn abort(&self) {
+        self.socket.forget_unsent();
+        self.shutdown();
+    }
+
     fn say_end(&self) {
         if let Some(session) = self.session.get() {
             session.say_end(&mut Now(&self.socket));

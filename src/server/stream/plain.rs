@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::sockopt::{Timeout, set_socket_linger, set_socket_timeout};
 use rustix::net::{
     RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown,
 };
@@ -183,6 +183,12 @@ impl Plain {
             tv_nsec: 0,
         };
         poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().intersects(HANGUP | ENDED)
+    }
+
+    /// Has the system drop what the peer has not taken as soon as the socket is closed.
+    pub(super) fn forget_unsent(&self) {
+        // One that is gone already has nothing.
+        let _ = set_socket_linger(&self.socket, Some(Duration::ZERO));
     }
 
     pub(super) fn shutdown(&self, how: Shutdown) {

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use fourcast::config::{Per, Rate};
 
 use super::{flood, impatient, refusals, wait_for_refusal, welcomed};
+use crate::listen::{self, Place};
 use crate::support::websocket::{CONTINUATION, PING, PONG};
 use crate::support::wire::deadline;
-use crate::support::{Fixture, Frame, Listener, PATIENCE, Way, WebSocket, request, tls};
+use crate::support::{Fixture, Frame, Listener, PATIENCE, Way, WebSocket, Wire, request, tls};
 
 #[test]
 fn fragments_of_nothing_by_the_hundred_thousand() {
@@ -31,11 +32,14 @@ fn fragments_of_nothing_by_the_hundred_thousand() {
 fn a_flood_of_pings_whose_pongs_nobody_reads() {
     const ROUNDS: usize = 50;
     const PINGS: usize = 200;
-    let server = Fixture::start(|config| config.limits.send_buffer = 8 * 1024);
+    // Where a TCP is full of what nobody reads, Linux drops what acknowledges the pings too.
+    let place = Place::new("pings");
+    let server = listen::server(&place.socket(), |config| {
+        config.limits.send_buffer = 8 * 1024;
+    });
     let mut witness = Listener::open(Way::Sse, &server, "/done");
-    // With the buffer that it came with: where one that was made smaller is full, what goes the other way is not
-    // acknowledged in time.
-    let mut socket = WebSocket::open(server.address, "/-/socket");
+    let wire = Wire::connect_unix(&place.socket());
+    let mut socket = WebSocket::open_on(wire, "/-/socket", &[]);
     socket.next_op("welcome");
     let pings = Frame::new(PING, [b'p'; 125]).masked().repeat(PINGS);
     let publish = Frame::text("{\"op\":\"publish\",\"channel\":\"done\",\"data\":1}");
@@ -65,7 +69,9 @@ fn a_flood_of_operations_whose_answers_nobody_reads() {
         config.timeouts.write = Duration::from_secs(2);
         config.admin.listen = Some(([127, 0, 0, 1], 0).into());
     });
-    let mut socket = slow_reader(&server);
+    let wire = server.connect().with_small_receive_buffer();
+    let mut socket = WebSocket::open_on(wire, "/-/socket", &[]);
+    socket.next_op("welcome");
     let flood = Frame::text("{\"op\":\"dance\"}").masked();
     // It is cut off meanwhile.
     let _ = socket.wire.try_send(flood.repeat(OPERATIONS));
@@ -73,14 +79,6 @@ fn a_flood_of_operations_whose_answers_nobody_reads() {
     let answered = refusals(&server, "bad_parameter");
     assert!(answered < OPERATIONS / 20, "{answered} answers were kept");
     server.assert_serves();
-}
-
-/// One that reads nothing until it is told to, and of which the system keeps little until then.
-fn slow_reader(server: &Fixture) -> WebSocket {
-    let wire = server.connect().with_small_receive_buffer();
-    let mut socket = WebSocket::open_on(wire, "/-/socket", &[]);
-    socket.next_op("welcome");
-    socket
 }
 
 #[test]

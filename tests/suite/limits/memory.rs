@@ -85,6 +85,8 @@ fn a_process_that_does_not_get_smaller_serves_again_when_those_who_filled_it_hav
     let mut command = home.serve();
     command
         .env("FOURCAST_LIMITS__MEMORY", "54 MiB")
+        .env("FOURCAST_LIMITS__CHANNELS", "1000")
+        .env("FOURCAST_LIMITS__IDEMPOTENCY_KEYS", "1000")
         .env("FOURCAST_JOURNAL__KIND", "memory")
         .env("FOURCAST_JOURNAL__MAX_BYTES", "2 MiB")
         .env("FOURCAST_FANOUT__TAIL_BYTES", "1 MiB")
