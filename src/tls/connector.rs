@@ -37,7 +37,7 @@ impl Connector {
         });
         let bundle = bundle.ok_or_else(|| {
             TlsError::new(
-                "this system has no certificates of authorities where they usually are; name a file of them (a command's --ca)",
+                "this system has no certificates of authorities where they usually are; name a file of them (--ca)",
             )
         })?;
         let provider = Arc::new(ring::default_provider());
