@@ -197,19 +197,33 @@ fn a_websocket_is_closed() {
     assert!(find(&told, &4401_u16.to_be_bytes()) > find(&told, SAYS_GOODBYE));
 }
 
+/// Has the peer write `frame` again and again until the goodbye is said, while `work` is done. No longer: what comes
+/// without an end resets the connection, which may take the goodbye along.
+fn while_talking<T>(
+    server: &Server,
+    talker: &TcpStream,
+    frame: &[u8],
+    work: impl FnOnce() -> T,
+) -> T {
+    let mut talker = talker;
+    thread::scope(|scope| {
+        // Whoever has read it may have hung up already.
+        scope.spawn(move || while goodbyes(server) == 0 && talker.write_all(frame).is_ok() {});
+        work()
+    })
+}
+
 /// Somebody who always says something is not kept by that.
 #[test]
 fn a_websocket_that_never_falls_silent_is_closed_too() {
     let server = server(10);
     let subscriber = Subscriber::begin(&server, begin_websocket, SOON);
-    let end = subscriber.end;
-    let mut talker = subscriber.client.try_clone().unwrap();
-    let talking = thread::spawn(move || {
-        // A masked pong without a payload, which no rate counts.
-        while talker.write_all(&[0x8a, 0x80, 0, 0, 0, 0]).is_ok() {}
+    let (end, talker) = (subscriber.end, subscriber.client.try_clone().unwrap());
+    // A masked pong without a payload, which no rate counts.
+    let pong = [0x8a, 0x80, 0, 0, 0, 0];
+    let told = while_talking(&server, &talker, &pong, || {
+        while_publishing(&server, || subscriber.rest())
     });
-    let told = while_publishing(&server, || subscriber.rest());
-    talking.join().unwrap();
     assert_ended(&told, end);
 }
 
@@ -219,16 +233,13 @@ fn a_websocket_that_does_not_read_its_answers_is_closed_too() {
     let server = server_as(10, |config| config.rates.requests_per_subject = None);
     publish_much(&server);
     let subscriber = Subscriber::begin(&server, begin_websocket, 10 * SOON);
-    let end = subscriber.end;
-    let mut talker = subscriber.client.try_clone().unwrap();
-    let talking = thread::spawn(move || {
-        let operation = br#"{"op":"subscribe","channels":["b"]}"#;
-        let head = [0x81, 0x80 | operation.len() as u8, 0, 0, 0, 0];
-        let frame = [&head[..], operation].concat();
-        while talker.write_all(&frame).is_ok() {}
+    let (end, talker) = (subscriber.end, subscriber.client.try_clone().unwrap());
+    let operation = br#"{"op":"subscribe","channels":["b"]}"#;
+    let head = [0x81, 0x80 | operation.len() as u8, 0, 0, 0, 0];
+    let frame = [&head[..], operation].concat();
+    let told = while_talking(&server, &talker, &frame, || {
+        wait_until("the goodbye is said", || goodbyes(&server) == 1);
+        subscriber.rest()
     });
-    wait_until("the goodbye is said", || goodbyes(&server) == 1);
-    let told = subscriber.rest();
-    talking.join().unwrap();
     assert_ended(&told, end);
 }
