@@ -251,7 +251,7 @@ impl Waiting {
     fn write(&self, response: Response) -> Slot {
         let mut held = self.context.memory.nothing();
         let answer = match response.payload() {
-            Payload::Full(body) => match held.hold(body.len()) {
+            Payload::Full(body) => match held.hold_at_once(body.len()) {
                 Ok(()) => response,
                 Err(refusal) => self.refuse(&refusal),
             },

@@ -114,6 +114,7 @@ impl Memory {
     /// # Errors
     /// 503 when they are not there, or the process has more than it should.
     pub fn reserve(&self, bytes: usize) -> Result<Reservation, Refusal> {
+        self.look_if_due(Instant::now());
         let mut reservation = self.nothing();
         reservation.grow_to(bytes)?;
         Ok(reservation)
@@ -134,13 +135,7 @@ impl Memory {
     /// control group to 85 % of its bound.
     pub fn check(&self) -> Result<(), Refusal> {
         self.look_if_due(Instant::now());
-        let shared = &self.shared;
-        let is_crowded = shared.is_crowded.load(Ordering::Relaxed);
-        let has_room = !is_crowded || shared.reserved.load(Ordering::Relaxed) < shared.room();
-        match has_room && !shared.is_group_full.load(Ordering::Relaxed) {
-            true => Ok(()),
-            false => Err(refused()),
-        }
+        self.shared.check()
     }
 
     /// Looks at the process now and then, on the thread that happens to ask then: nobody is woken for it.
@@ -218,6 +213,16 @@ impl Memory {
 }
 
 impl Shared {
+    /// Checks what was seen last.
+    fn check(&self) -> Result<(), Refusal> {
+        let is_crowded = self.is_crowded.load(Ordering::Relaxed);
+        let has_room = !is_crowded || self.reserved.load(Ordering::Relaxed) < self.room();
+        match has_room && !self.is_group_full.load(Ordering::Relaxed) {
+            true => Ok(()),
+            false => Err(refused()),
+        }
+    }
+
     /// What clients may have together at the moment.
     fn room(&self) -> usize {
         let budget = self.budget.load(Ordering::Relaxed);
@@ -235,6 +240,17 @@ impl Reservation {
     /// # Errors
     /// As of [`Memory::reserve`].
     pub fn hold(&mut self, bytes: usize) -> Result<(), Refusal> {
+        if bytes > SMALL {
+            self.memory.look_if_due(Instant::now());
+        }
+        self.hold_at_once(bytes)
+    }
+
+    /// The same without a look at the process, which reads files: under a lock, and where others wait for the thread.
+    ///
+    /// # Errors
+    /// As of [`Memory::reserve`].
+    pub fn hold_at_once(&mut self, bytes: usize) -> Result<(), Refusal> {
         if bytes <= SMALL {
             return Ok(());
         }
@@ -244,7 +260,8 @@ impl Reservation {
         }
     }
 
-    /// Reserves more, up to so many bytes in all. What is reserved stays so if there are not enough.
+    /// Reserves more, up to so many bytes in all, without a look at the process. What is reserved stays so if there are
+    /// not enough.
     ///
     /// # Errors
     /// As of [`Memory::reserve`].
@@ -252,8 +269,8 @@ impl Reservation {
         let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) else {
             return Ok(());
         };
-        self.memory.check()?;
         let shared = &self.memory.shared;
+        shared.check()?;
         let room = shared.room();
         let grown = |reserved: usize| reserved.checked_add(more).filter(|sum| *sum <= room);
         let counted = shared

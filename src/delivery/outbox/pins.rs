@@ -40,8 +40,10 @@ impl Pins {
         if let Some(pin) = by_place.get(&place(frame)).and_then(Weak::upgrade) {
             return Ok(pin);
         }
+        let mut reserved = self.memory.nothing();
+        reserved.grow_to(frame.len())?;
         let pin = Arc::new(Pin {
-            _reserved: self.memory.reserve(frame.len())?,
+            _reserved: reserved,
             frame: frame.clone(),
             pins: self.clone(),
         });
